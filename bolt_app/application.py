@@ -147,7 +147,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     history = History(database, wakeup, settings.public_url, clock=clock)
     permalinks = Permalinks(database, client, clock=clock)
     signals = Signals()
-    lifecycle = Lifecycle(
+    lifecycle = Lifecycle.create(
         database,
         InstallationRemovals(rows, clock=clock),
         signals,
@@ -176,7 +176,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         access=access,
         profiles=Profiles(database, installations, client, signals, clock=clock),
         lifecycle=lifecycle,
-        installation_checks=InstallationChecks(installations, client, lifecycle),
+        installation_checks=InstallationChecks(installations, client, lifecycle.installations),
         channels=channels,
         users=Users(database, client, use_ids, clock=clock),
         greetings=Greetings(client, channels, clock=clock),
@@ -241,7 +241,7 @@ def _create_install_flow(services: Services) -> InstallFlow:
         services.wakeup,
         services.profiles,
         services.greetings,
-        services.lifecycle,
+        services.lifecycle.installations,
         services.installation_checks,
         services.background,
         public_url=settings.public_url,

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bolt_app import guesses
+from bolt_app.credentials.api_keys import Scope
 from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN
@@ -56,7 +57,7 @@ def test_wrong_keys_do_not_block_signing_in(strict: Bellhop) -> None:
 @on_sqlite
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_known_key_continues_to_work(strict: Bellhop, method: str) -> None:
-    known, guesser = caller(strict, "admin"), Caller(strict.url, "bh_wrong")
+    known, guesser = caller(strict, Scope.ADMIN), Caller(strict.url, "bh_wrong")
     assert known.get(NOTIFICATIONS).status == 200
     assert [guesser.get(NOTIFICATIONS).status for _ in range(3)] == [401, 401, 429]
 

@@ -15,14 +15,14 @@ SANDBOX = ROOT / "slack_sandbox"
 # A module may import its own package, and any package of a layer above in this list.
 LAYERS: Sequence[set[str]] = [
     {
+        "batching",
         "charsets",
         "client_address",
         "clock",
         "cores",
         "delays",
         "private_files",
-        "shared_lookup",
-        "single_flight",
+        "severity",
         "slack_ids",
         "text_forms",
     },

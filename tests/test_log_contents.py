@@ -21,6 +21,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from bolt_app.config import ROOT
+from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Base
 from bolt_app.logs import configure_logging
 from slack_sandbox import Fault
@@ -39,7 +40,7 @@ KEPT = {"alembic_version", "event_receipts", "installations", "bots", "installat
 @contextmanager
 def renamed_tables(bellhop: Bellhop) -> Iterator[None]:
     """Make every statement fail except those that authenticate the caller."""
-    recognizing = KEPT | {"api_keys", "hooks", "users", "teams", "memberships"}
+    recognizing = KEPT | {"api_keys", "webhooks", "users", "teams", "memberships"}
     names = [table.name for table in Base.metadata.sorted_tables if table.name not in recognizing]
     rename(bellhop, {name: f"{name}_away" for name in names})
     try:
@@ -301,7 +302,7 @@ def test_the_log_holds_nothing_that_people_write(
         bellhop.install(ANN)
         bellhop.slack.open_home(ANN, ACME)
         bellhop.slack.deliver_due()
-        key = caller(bellhop, "send", "read", "admin").key
+        key = caller(bellhop, Scope.SEND, Scope.READ, Scope.ADMIN).key
         hook = bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
         with failing(bellhop, how):
             drive(bellhop, key, hook)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bolt_app import config
-from bolt_app.config import ROOT, ConfigError, load_settings
+from bolt_app.config import ROOT, ConfigError, load_settings, loading
 from bolt_app.db import Database, schema
 from bolt_app.private_files import take_from_others
 from slack_sandbox.__main__ import _append
@@ -21,7 +20,7 @@ from tests.test_config import CREDENTIALS
 CREATING = {"open", "fdopen", "write_text", "write_bytes", "touch", "mkdir", "makedirs", "copy"}
 PRIVATE = {
     "private_files.py": {"mkdir", "open"},
-    "config.py": {"open", "fdopen"},
+    "config/generated_secrets.py": {"open", "fdopen"},
     "db/engine.py": {"mkdir"},
     "db/process_lock.py": {"open"},
     # Opens an existing folder.
@@ -127,16 +126,16 @@ def test_settings_that_any_user_may_have_written_are_not_read(
 ) -> None:
     (tmp_path / ".env").write_text("SLACK_BASE_URL=https://elsewhere.example\n")
     tmp_path.chmod(mode)
-    monkeypatch.setattr(config, "ROOT", tmp_path)
+    monkeypatch.setattr(loading, "ROOT", tmp_path)
     monkeypatch.delenv("FLASK_ENV_FILE", raising=False)
 
     if is_read:
-        assert config.read_environment()["SLACK_BASE_URL"] == "https://elsewhere.example"
+        assert loading.read_environment()["SLACK_BASE_URL"] == "https://elsewhere.example"
         return
     with pytest.raises(ConfigError, match="all users of this machine can write"):
-        config.read_environment()
+        loading.read_environment()
     monkeypatch.setenv("FLASK_ENV_FILE", str(tmp_path / ".env"))
-    assert config.read_environment()["SLACK_BASE_URL"] == "https://elsewhere.example"
+    assert loading.read_environment()["SLACK_BASE_URL"] == "https://elsewhere.example"
 
 
 @pytest.mark.usefixtures("_umask")

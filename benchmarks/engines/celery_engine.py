@@ -75,10 +75,9 @@ class CeleryEngine(Engine):
     def left(self) -> int:
         with self._connection() as connection:
             channel: Any = connection.channel()
-            if self._broker == "rabbitmq":
-                return int(channel.queue_declare(self._queue, passive=True).message_count)
+            queued = int(channel.queue_declare(self._queue, passive=True).message_count)
             held = channel.client.hlen(channel.unacked_key) if self._broker == "redis" else 0
-            return int(channel._size(self._queue) + held)
+            return queued + int(held)
 
     def tear_down(self) -> None:
         if self._broker == "sqlite":

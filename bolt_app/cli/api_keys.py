@@ -12,15 +12,16 @@ from flask.cli import AppGroup
 from bolt_app.cli.credentials import (
     broadcast_option,
     cancel_option,
-    cancelled,
     details_of,
+    finish_revocation,
+    listed,
     source_option,
 )
 from bolt_app.cli.destinations import warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
-from bolt_app.cli.workspaces import require_workspace
-from bolt_app.credentials.api_keys import SCOPES, Scope
-from bolt_app.credentials.sources import Credential
+from bolt_app.cli.workspaces import require_workspace, team_option
+from bolt_app.credentials.api_keys import Scope
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.services import FindServices
 
 
@@ -30,13 +31,13 @@ def register(app: Flask, find_services: FindServices) -> None:
     app.cli.add_command(group)
 
     @group.command("create")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @click.option("--name", required=True, help="Purpose of the key, shown in lists.")
     @click.option(
         "--scope",
         "scopes",
         multiple=True,
-        type=click.Choice(SCOPES),
+        type=click.Choice([scope.value for scope in Scope]),
         help="Scope; admin includes the others. Repeatable. Default: send and read, or only send "
         "with --channel.",
     )
@@ -58,7 +59,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     def create(
         team_id: str,
         name: str,
-        scopes: Sequence[Scope],
+        scopes: Sequence[str],
         channels: Sequence[str],
         days: int | None,
         source: str | None,
@@ -73,7 +74,7 @@ def register(app: Flask, find_services: FindServices) -> None:
             secret = services.api_keys.create(
                 team_id,
                 name,
-                scopes=scopes or None,
+                scopes=[Scope(scope) for scope in scopes] or None,
                 channels=channels,
                 lifetime=lifetime,
                 source=source,
@@ -86,7 +87,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         click.echo(secret)
 
     @group.command("list")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @one_line_errors
     def show(team_id: str) -> None:
         """List the keys of a workspace, without their secrets."""
@@ -94,10 +95,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         now, hosts = services.clock(), services.callback_endpoints.hosts(team_id)
         problems = services.callback_endpoints.problems(team_id)
         found = services.api_keys.of_team(team_id)
-        if not found:
-            require_workspace(services, team_id)
-        for key in found:
-            scopes = ", ".join(scope for scope in SCOPES if scope in key.scopes)
+        for key in listed(services, team_id, found):
+            scopes = ", ".join(scope for scope in Scope if scope in key.scopes)
             channels = f", to {', '.join(key.channels)}" if key.channels else ""
             until = f" until {key.expires_at:%Y-%m-%d}" if key.expires_at else ""
             callbacks = f"; callbacks to {hosts[key.id]}" if key.id in hosts else ""
@@ -113,13 +112,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         """Revoke a key."""
         services = find_services()
         is_revoked = services.api_keys.revoke(key_id) is not None
-        # Deliveries of a key that was revoked earlier can still be cancelled.
-        number = services.history.cancel_all(Credential("api_key", key_id)) if cancel else 0
-        if not is_revoked and not number:
-            fail(f"Key {key_id} does not exist or is already revoked.")
-        click.echo(f"Key {key_id} is revoked.")
-        if cancel:
-            click.echo(cancelled(number))
+        credential = Credential(SourceKind.API_KEY, key_id)
+        finish_revocation(services, credential, f"Key {key_id}", is_revoked, cancel=cancel)
 
     @group.command("callback")
     @click.argument("key_id", type=int)

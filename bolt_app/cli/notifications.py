@@ -9,14 +9,14 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from bolt_app.cli.errors import fail, one_line_errors
-from bolt_app.notifications.content.states import FAILED_STATES, STATES, UNROUTED
+from bolt_app.cli.workspaces import team_option
+from bolt_app.notifications.content.states import FAILED_STATES, StateFilter
 from bolt_app.notifications.history.errors import NothingToRetryError
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import HistoryQuery
 from bolt_app.services import FindServices, Services
 
 FAILED = "failed"
-team_option = click.option("--team", "team_id", required=True, help="Workspace id, T….")
 
 
 def register(app: Flask, find_services: FindServices) -> None:
@@ -28,10 +28,10 @@ def register(app: Flask, find_services: FindServices) -> None:
     @team_option
     @click.option(
         "--state",
-        type=click.Choice([FAILED, UNROUTED, *STATES]),
+        type=click.Choice([FAILED, *(state.value for state in StateFilter)]),
         help=(
             f"Only with a delivery in this state. {FAILED} means {' or '.join(FAILED_STATES)}; "
-            f"{UNROUTED} means that no subscription matched."
+            f"{StateFilter.UNROUTED} means that no subscription matched."
         ),
     )
     @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
@@ -46,7 +46,9 @@ def register(app: Flask, find_services: FindServices) -> None:
                 if state is None or delivery.state in wanted:
                     click.echo(f"{line}  {_delivery(delivery)}")
             if not report.deliveries:
-                click.echo(f"{line}  {UNROUTED if report.unrouted else 'no deliveries'}")
+                click.echo(
+                    f"{line}  {StateFilter.UNROUTED if report.unrouted else 'no deliveries'}"
+                )
 
     @group.command("show")
     @team_option
@@ -99,12 +101,11 @@ def _search(
     """Return the latest notifications; reads more pages if one is not full."""
     if state == FAILED:
         return services.history.failed(team_id, limit)
+    query = HistoryQuery(state=None if state is None else StateFilter(state))
     found: list[NotificationReport] = []
     cursor: str | None = None
     while len(found) < limit:
-        page = services.history.search(
-            team_id, HistoryQuery(state=state), limit=limit - len(found), cursor=cursor
-        )
+        page = services.history.search(team_id, query, limit=limit - len(found), cursor=cursor)
         found += page.notifications
         cursor = page.next_cursor
         if cursor is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any
 
 import click
 from flask import Flask
@@ -15,18 +15,17 @@ from pydantic import ValidationError
 
 from bolt_app.charsets import CharsetError, decode
 from bolt_app.cli.errors import FAILED, MISUSED, fail, one_line_errors
-from bolt_app.cli.workspaces import require_workspace
-from bolt_app.credentials.sources import COMMAND
+from bolt_app.cli.workspaces import require_workspace, team_option
+from bolt_app.credentials.sources import SourceKind
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.notifications.content.errors import problems_of
+from bolt_app.notifications.content.modes import Mode
 from bolt_app.notifications.content.schema import (
     BATCH,
-    Mode,
     NotificationRequest,
-    Severity,
     read_one,
 )
-from bolt_app.notifications.content.states import OPEN_STATES
+from bolt_app.notifications.content.states import OPEN_STATES, ShownState
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.waiting import wait_until_done
 from bolt_app.notifications.intake.results import NewNotification
@@ -34,10 +33,12 @@ from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.previews import NEAR_TOPIC
 from bolt_app.recipients import normal_address, topic_of
 from bolt_app.services import FindServices, Services
+from bolt_app.severity import Severity
 
 UNKNOWN = 3
 STILL_WAITING = 4
 UNROUTED = 5
+_FAILED_STATES = (ShownState.DEAD, ShownState.EXPIRED, ShownState.CANCELLED)
 # From this number on, a progress bar is shown.
 PROGRESS_FROM = 10
 _UNROUTED_WORDS = "is unrouted: no subscription matched"
@@ -47,7 +48,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     """Register the command."""
 
     @app.cli.command("send")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @click.option(
         "--to",
         "--channel",
@@ -59,7 +60,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     @click.option("--title", help="Title in plain text, shown in bold above the text.")
     @click.option(
         "--severity",
-        type=click.Choice(get_args(Severity), case_sensitive=False),
+        type=click.Choice([severity.value for severity in Severity], case_sensitive=False),
         help="Severity, shown as a color.",
     )
     @click.option(
@@ -73,7 +74,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     )
     @click.option(
         "--mode",
-        type=click.Choice(get_args(Mode), case_sensitive=False),
+        type=click.Choice([mode.value for mode in Mode], case_sensitive=False),
         help="With a key: update the earlier message (default), reply in its thread or post again.",
     )
     @click.option("--priority", type=int, help="From -9 to 9; higher is sent first in its channel.")
@@ -160,7 +161,7 @@ def _accept(
     services: Services, team_id: str, requests: Sequence[NotificationRequest]
 ) -> Iterator[NewNotification]:
     # The operator may broadcast.
-    sender = Sender(team_id, COMMAND, allow_broadcast=True)
+    sender = Sender(team_id, SourceKind.COMMAND, allow_broadcast=True)
     for start in range(0, len(requests), BATCH):
         try:
             submitted = services.intake.submit(sender, requests[start : start + BATCH])
@@ -228,8 +229,8 @@ class _Tally:
         for delivery in report.deliveries:
             click.echo(f"{delivery.to}: {_outcome(delivery)}")
             self.waiting += delivery.state in OPEN_STATES
-            self.unknown += delivery.state == "unknown"
-            self.failed += delivery.state in ("dead", "expired", "cancelled")
+            self.unknown += delivery.state == ShownState.UNKNOWN
+            self.failed += delivery.state in _FAILED_STATES
 
     @property
     def status(self) -> int:
@@ -244,14 +245,14 @@ class _Tally:
 
 
 def _outcome(delivery: DeliveryReport) -> str:
-    if delivery.state == "sent":
+    if delivery.state == ShownState.SENT:
         return f"sent, {delivery.permalink or f'{delivery.channel_id} at {delivery.ts}'}"
     words = {
-        "waiting": "still waiting",
-        "sending": "being sent",
-        "unknown": "delivery not confirmed",
+        ShownState.WAITING: "still waiting",
+        ShownState.SENDING: "being sent",
+        ShownState.UNKNOWN: "delivery not confirmed",
     }
-    if delivery.state == "held":
+    if delivery.state == ShownState.HELD:
         return f"held until {delivery.send_at:%Y-%m-%d %H:%M} UTC"
     state = words.get(delivery.state, delivery.state)
     if delivery.error is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 
 import click
 from flask import Flask
@@ -11,8 +11,8 @@ from flask.cli import AppGroup
 
 from bolt_app.cli.destinations import stored_address, warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
-from bolt_app.cli.workspaces import require_workspace
-from bolt_app.notifications.content.schema import Mode
+from bolt_app.cli.workspaces import require_workspace, team_option
+from bolt_app.notifications.content.modes import Mode
 from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
 from bolt_app.notifications.subscriptions.service import StoredSubscription, SubscriptionSpec
@@ -25,17 +25,17 @@ def register(app: Flask, find_services: FindServices) -> None:
     app.cli.add_command(group)
 
     @group.command("subscribe")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @click.option(
         "--mode",
-        type=click.Choice(get_args(Mode), case_sensitive=False),
+        type=click.Choice([mode.value for mode in Mode], case_sensitive=False),
         help="How notifications with a key are posted. Default: as the sender chooses.",
     )
     @click.argument("topic")
     @click.argument("address")
     @click.argument("condition", nargs=-1)
     @one_line_errors
-    def subscribe(team_id: str, mode: Any, topic: str, address: str, condition: Any) -> None:
+    def subscribe(team_id: str, mode: str | None, topic: str, address: str, condition: Any) -> None:
         """Subscribe ADDRESS to TOPIC, or replace its subscription.
 
         TOPIC may be NAME/* or *. A CONDITION is, for example, severity>=warning, service=api or
@@ -46,7 +46,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         try:
             wanted = str(parse_typed_filter(" ".join(condition)))
             lately = services.previews.recent(team_id)
-            spec = SubscriptionSpec(topic, wanted, mode)
+            spec = SubscriptionSpec(topic, wanted, None if mode is None else Mode(mode))
             destination = stored_address(services, team_id, address)
             change = services.subscriptions.subscribe(team_id, destination, spec)
         except ValueError as error:
@@ -65,7 +65,7 @@ def register(app: Flask, find_services: FindServices) -> None:
             click.echo(f"The topic {change.topic} is new: did you mean {near}?")
 
     @group.command("unsubscribe")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @click.argument("topic")
     @click.argument("address")
     @one_line_errors
@@ -83,7 +83,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         click.echo(f"Unsubscribed {address} from {topic}.")
 
     @group.command("list")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @one_line_errors
     def show(team_id: str) -> None:
         """List the subscriptions of a workspace by topic."""

@@ -11,14 +11,16 @@ from flask.cli import AppGroup
 from bolt_app.cli.credentials import (
     broadcast_option,
     cancel_option,
-    cancelled,
     details_of,
+    finish_revocation,
+    last_at,
+    listed,
     source_option,
 )
 from bolt_app.cli.destinations import warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
-from bolt_app.cli.workspaces import require_workspace
-from bolt_app.credentials.sources import Credential
+from bolt_app.cli.workspaces import require_workspace, team_option
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.credentials.webhooks import AUTO, WebhookRecord
 from bolt_app.senders.registry import known_senders, secret_for, senders_with_secrets
 from bolt_app.services import FindServices
@@ -30,7 +32,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     app.cli.add_command(group)
 
     @group.command("create")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @click.option(
         "--to",
         multiple=True,
@@ -90,15 +92,13 @@ def register(app: Flask, find_services: FindServices) -> None:
         click.echo(url)
 
     @group.command("list")
-    @click.option("--team", "team_id", required=True, help="Workspace id, T….")
+    @team_option
     @one_line_errors
     def show(team_id: str) -> None:
         """List the webhooks of a workspace, without their URLs."""
         services = find_services()
         found = services.webhooks.of_team(team_id)
-        if not found:
-            require_workspace(services, team_id)
-        for webhook in found:
+        for webhook in listed(services, team_id, found):
             name = f"{webhook.name}, " if webhook.name else ""
             state = "active" if webhook.revoked_at is None else "revoked"
             sender = f"{_sender(webhook)}{_key(webhook)}"
@@ -131,28 +131,21 @@ def register(app: Flask, find_services: FindServices) -> None:
         """Revoke a webhook."""
         services = find_services()
         is_revoked = services.webhooks.revoke(webhook_id) is not None
-        # Deliveries of a webhook that was revoked earlier can still be cancelled.
-        number = services.history.cancel_all(Credential("hook", webhook_id)) if cancel else 0
-        if not is_revoked and not number:
-            fail(f"Webhook {webhook_id} does not exist or is already revoked.")
-        click.echo(f"Webhook {webhook_id} is revoked.")
-        if cancel:
-            click.echo(cancelled(number))
+        credential = Credential(SourceKind.WEBHOOK, webhook_id)
+        finish_revocation(services, credential, f"Webhook {webhook_id}", is_revoked, cancel=cancel)
 
 
-def _sender(hook: WebhookRecord) -> str:
-    if hook.sender == AUTO:
+def _sender(webhook: WebhookRecord) -> str:
+    if webhook.sender == AUTO:
         return ""
-    return f"; from {hook.sender}{', signed' if hook.is_signed else ''}"
+    return f"; from {webhook.sender}{', signed' if webhook.is_signed else ''}"
 
 
-def _key(hook: WebhookRecord) -> str:
-    return f"; key from {hook.key_field}" if hook.key_field else ""
+def _key(webhook: WebhookRecord) -> str:
+    return f"; key from {webhook.key_field}" if webhook.key_field else ""
 
 
-def _unrecognized(hook: WebhookRecord) -> str:
-    if not hook.unrecognized:
+def _unrecognized(webhook: WebhookRecord) -> str:
+    if not webhook.unrecognized:
         return ""
-    at = hook.unrecognized_at
-    last = "" if at is None else f", last {at:%Y-%m-%d %H:%M} UTC"
-    return f"; {hook.unrecognized} in an unknown format{last}"
+    return f"; {webhook.unrecognized} in an unknown format{last_at(webhook.unrecognized_at)}"

@@ -12,6 +12,7 @@ from bolt_app.workspaces.listing import KnownWorkspace, find_workspaces
 
 # More would be unreadable in an error of one line.
 MOST_NAMED = 10
+team_option = click.option("--team", "team_id", required=True, help="Workspace id, T….")
 
 
 def register(app: Flask, find_services: FindServices) -> None:

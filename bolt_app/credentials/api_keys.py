@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal, get_args
+from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select
 
@@ -20,7 +21,7 @@ from bolt_app.credentials.records import (
     use_of,
 )
 from bolt_app.credentials.secrets import hash_of, new_api_key
-from bolt_app.credentials.sources import Credential
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import ApiKey, CallbackEndpoint
@@ -28,11 +29,26 @@ from bolt_app.recipients import normal_address
 from bolt_app.signals import Signals
 from bolt_app.text_forms import visible
 
-Scope = Literal["send", "read", "admin"]
-SCOPES: tuple[Scope, ...] = get_args(Scope)
-DEFAULT_SCOPES: tuple[Scope, ...] = ("send", "read")
+
+class Scope(StrEnum):
+    """A permission of an API key; ADMIN includes the others."""
+
+    SEND = "send"
+    READ = "read"
+    ADMIN = "admin"
+
+
+class ApiKeyState(StrEnum):
+    """State of an API key."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+DEFAULT_SCOPES = (Scope.SEND, Scope.READ)
 # Default scopes of a key that is limited to some channels.
-LIMITED_SCOPES: tuple[Scope, ...] = ("send",)
+LIMITED_SCOPES = (Scope.SEND,)
 
 _COLUMNS = (
     ApiKey.id,
@@ -60,7 +76,7 @@ class ApiKeyRecord:
     """An API key without its secret.
 
     Attributes:
-        scopes: its permissions; `admin` includes all others.
+        scopes: its permissions.
         channels: the addresses it may send to; empty means anywhere.
         created_by: the id of the person, like `revoked_by`; None for the command line.
         own_source: its explicit source; None for the default, which is named after it.
@@ -84,7 +100,7 @@ class ApiKeyRecord:
     @property
     def credential(self) -> Credential:
         """The credential stored with its notifications and charged for them."""
-        return Credential("api_key", self.id)
+        return Credential(SourceKind.API_KEY, self.id)
 
     @property
     def source(self) -> str:
@@ -99,11 +115,11 @@ class ApiKeyRecord:
     @property
     def manages_all(self) -> bool:
         """Whether it may change notifications of other sources, anywhere."""
-        return self.may("admin") and not self.channels
+        return self.may(Scope.ADMIN) and not self.channels
 
     def may(self, scope: Scope) -> bool:
         """Whether it has `scope`."""
-        return scope in self.scopes or "admin" in self.scopes
+        return scope in self.scopes or Scope.ADMIN in self.scopes
 
     def forbidden(self, addresses: Iterable[str]) -> list[str]:
         """Return the addresses that it may not send to."""
@@ -111,13 +127,13 @@ class ApiKeyRecord:
             return []
         return [address for address in addresses if address not in self.channels]
 
-    def state(self, now: datetime) -> Literal["active", "expired", "revoked"]:
+    def state(self, now: datetime) -> ApiKeyState:
         """Return its state at a point in time."""
         if self.revoked_at is not None:
-            return "revoked"
+            return ApiKeyState.REVOKED
         if self.expires_at is not None and self.expires_at <= now:
-            return "expired"
-        return "active"
+            return ApiKeyState.EXPIRED
+        return ApiKeyState.ACTIVE
 
 
 class ApiKeys:
@@ -168,7 +184,7 @@ class ApiKeys:
             "team_id": team_id,
             "name": visible(name),
             "secret_hash": hash_of(secret),
-            "scopes": " ".join(scope for scope in SCOPES if scope in scopes),
+            "scopes": " ".join(scope for scope in Scope if scope in scopes),
             "channels": " ".join(dict.fromkeys(map(normal_address, channels))),
             "created_at": now,
             "created_by": created_by,

@@ -17,9 +17,9 @@ from bolt_app.db.models import (
     ApiKey,
     BotInstallation,
     CallbackEndpoint,
-    Hook,
     InstallationRevision,
     Team,
+    Webhook,
 )
 
 
@@ -38,17 +38,19 @@ def end_earlier_credentials(
     if not session.scalar(select(had_own & ~has_own & ~serves_already)):
         return
     keys = _revoke(session, ApiKey, team_id, now)
-    hooks = _revoke(session, Hook, team_id, now)
+    webhooks = _revoke(session, Webhook, team_id, now)
     session.execute(delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id.in_(keys)))
     for action, name, ids in (
         (AuditAction.API_KEY_REVOKED, "api_key", keys),
-        (AuditAction.WEBHOOK_REVOKED, "webhook", hooks),
+        (AuditAction.WEBHOOK_REVOKED, "webhook", webhooks),
     ):
         for id_ in ids:
             write_audit(session, action, at=now, team_id=team_id, credential=f"{name}:{id_}")
 
 
-def _revoke(session: Session, model: type[ApiKey | Hook], team_id: str, now: datetime) -> list[int]:
+def _revoke(
+    session: Session, model: type[ApiKey | Webhook], team_id: str, now: datetime
+) -> list[int]:
     is_active = (model.team_id == team_id, model.revoked_at.is_(None))
     revoked = update(model).where(*is_active).values(revoked_at=now).returning(model.id)
     return list(session.scalars(revoked))

@@ -20,16 +20,16 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, func, select, union_all, update
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.credentials.sources import Credential, CredentialKind
+from bolt_app.credentials.sources import Credential, CredentialKind, SourceKind
 from bolt_app.db import Database
 from bolt_app.db.models import (
     IS_LATER,
     IS_WAITING,
     ApiKey,
     Delivery,
-    Hook,
     Lane,
     Notification,
+    Webhook,
 )
 
 
@@ -51,7 +51,10 @@ LIMIT_WORDS: dict[str, str] = {
 _MINUTE, _HOUR = 60, 3600
 # How long a process rejects a credential that exceeded a limit without asking the database.
 _PAUSE = timedelta(seconds=1)
-_TABLES: dict[CredentialKind, Any] = {"api_key": ApiKey.__table__, "hook": Hook.__table__}
+_TABLES: dict[CredentialKind, Any] = {
+    SourceKind.API_KEY: ApiKey.__table__,
+    SourceKind.WEBHOOK: Webhook.__table__,
+}
 
 logger = logging.getLogger(__name__)
 

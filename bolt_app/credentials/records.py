@@ -14,7 +14,7 @@ from bolt_app.credentials.limits import LIMIT_WORDS
 from bolt_app.credentials.secrets import hash_of
 from bolt_app.credentials.sources import normal_source
 from bolt_app.db.audit import AuditAction, write_audit
-from bolt_app.db.models import ApiKey, Hook
+from bolt_app.db.models import ApiKey, Webhook
 from bolt_app.db.receipts import record_effect
 
 MOST_REMEMBERED = 10_000
@@ -74,7 +74,7 @@ class SenderUse:
     reason: str = ""
 
 
-def sender_columns(model: type[ApiKey | Hook]) -> tuple[Any, ...]:
+def sender_columns(model: type[ApiKey | Webhook]) -> tuple[Any, ...]:
     """Return the columns that `use_of` and the records read."""
     return (
         model.source,
@@ -105,7 +105,7 @@ def use_of(row: Any) -> SenderUse:
 
 def revoke_row(
     session: Session,
-    model: type[ApiKey | Hook],
+    model: type[ApiKey | Webhook],
     id_: int,
     action: AuditAction,
     *,

@@ -1,4 +1,4 @@
-"""Sources: names of senders that survive the rotation of their API keys and hooks.
+"""Sources: names of senders that survive the rotation of their API keys and webhooks.
 
 A credential without an explicit source has one named after it, such as `api_key:3`. Credentials
 with the same source share their notifications and their notification keys. A stored key is prefixed
@@ -9,21 +9,37 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from sqlalchemy import Connection, bindparam, select
 
-from bolt_app.db.models import ApiKey, Hook
+from bolt_app.db.models import ApiKey, Webhook
 from bolt_app.text_forms import visible
 
-CredentialKind = Literal["api_key", "hook"]
-COMMAND, WORKFLOW = "command", "workflow"
+
+class SourceKind(StrEnum):
+    """Kind of a sender: the default source of one is its kind, or its kind and its id."""
+
+    API_KEY = "api_key"
+    WEBHOOK = "hook"
+    PERSON = "slack"
+    COMMAND = "command"
+    WORKFLOW = "workflow"
+    DIGEST = "digest"
+    LIFECYCLE = "lifecycle"
+
+
+CredentialKind = Literal[SourceKind.API_KEY, SourceKind.WEBHOOK]
 SOURCE_LENGTH = 64
 SOURCE_PATTERN = r"^[A-Za-z0-9_.:-]{1,64}$"
 _SOURCE = re.compile(SOURCE_PATTERN)
 # No source contains it, so the first one ends the source.
 _SEPARATOR = "|"
-_MODELS: dict[CredentialKind, type[ApiKey | Hook]] = {"api_key": ApiKey, "hook": Hook}
+_MODELS: dict[CredentialKind, type[ApiKey | Webhook]] = {
+    SourceKind.API_KEY: ApiKey,
+    SourceKind.WEBHOOK: Webhook,
+}
 _OF_TEAM = {
     kind: select(model.id, model.source).where(model.team_id == bindparam("team_id"))
     for kind, model in _MODELS.items()
@@ -41,6 +57,17 @@ class Credential:
     def name(self) -> str:
         """The name stored with its notifications, and the name of its default source."""
         return f"{self.kind}:{self.id}"
+
+
+def person_source(user_id: str) -> str:
+    """Return the source of what a person sends in Slack."""
+    return f"{SourceKind.PERSON}:{user_id}"
+
+
+def read_default_source(name: str) -> tuple[SourceKind | None, str]:
+    """Return the kind and the id, which may be empty, in the name of a default source."""
+    kind, _, id_ = name.partition(":")
+    return (SourceKind(kind) if kind in tuple(SourceKind) else None), id_
 
 
 def normal_source(value: str) -> str:
@@ -76,7 +103,7 @@ def credentials_of(connection: Connection, team_id: str, source: str) -> frozens
 
 def stored_keys(connection: Connection, team_id: str, key: str) -> list[str]:
     """Return the forms a key may have in a workspace: one per source, and the plain id."""
-    sources = {*sources_of(connection, team_id).values(), COMMAND, WORKFLOW}
+    sources = {*sources_of(connection, team_id).values(), SourceKind.COMMAND, SourceKind.WORKFLOW}
     return [key, *(stored_key(source, key) for source in sorted(sources))]
 
 

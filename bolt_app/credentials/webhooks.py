@@ -23,46 +23,48 @@ from bolt_app.credentials.records import (
     use_of,
 )
 from bolt_app.credentials.secrets import hash_of, new_webhook_secret
-from bolt_app.credentials.sources import Credential
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
-from bolt_app.db.models import Hook
+from bolt_app.db.models import Webhook
 from bolt_app.db.receipts import record_effect
 from bolt_app.recipients import normal_address
 from bolt_app.signals import Signals
 from bolt_app.text_forms import visible
 
-HOOKS_PATH = "/hooks/"
+WEBHOOKS_PATH = "/hooks/"
 # The sender is recognized by each body; such a webhook has no signing secret.
 AUTO = "auto"
 KEY_FIELD_LENGTH = 255
 
 _COLUMNS = (
-    Hook.id,
-    Hook.team_id,
-    Hook.name,
-    Hook.target,
-    Hook.key_field,
-    Hook.sender,
-    Hook.signing_secret.is_not(None).label("is_signed"),
-    Hook.unrecognized,
-    Hook.unrecognized_at,
-    Hook.created_at,
-    Hook.created_by,
-    Hook.revoked_at,
-    Hook.revoked_by,
-    *sender_columns(Hook),
+    Webhook.id,
+    Webhook.team_id,
+    Webhook.name,
+    Webhook.target,
+    Webhook.key_field,
+    Webhook.sender,
+    Webhook.signing_secret.is_not(None).label("is_signed"),
+    Webhook.unrecognized,
+    Webhook.unrecognized_at,
+    Webhook.created_at,
+    Webhook.created_by,
+    Webhook.revoked_at,
+    Webhook.revoked_by,
+    *sender_columns(Webhook),
 )
 # Prepared once, because it runs for every request.
-_FIND = select(*_COLUMNS, Hook.signing_secret).where(Hook.secret_hash == bindparam("secret_hash"))
+_FIND = select(*_COLUMNS, Webhook.signing_secret).where(
+    Webhook.secret_hash == bindparam("secret_hash")
+)
 _COUNT_UNRECOGNIZED = (
-    update(Hook)
-    .where(Hook.id == bindparam("webhook_id"))
-    .values(unrecognized=Hook.unrecognized + 1, unrecognized_at=bindparam("now"))
+    update(Webhook)
+    .where(Webhook.id == bindparam("webhook_id"))
+    .values(unrecognized=Webhook.unrecognized + 1, unrecognized_at=bindparam("now"))
 )
 # Prepared once, because it runs for every App Home of an admin.
 _OF_TEAM = PreparedSelect(
-    select(*_COLUMNS).where(Hook.team_id == bindparam("team_id")).order_by(Hook.id)
+    select(*_COLUMNS).where(Webhook.team_id == bindparam("team_id")).order_by(Webhook.id)
 )
 
 
@@ -104,7 +106,7 @@ class WebhookRecord:
     @property
     def credential(self) -> Credential:
         """The credential stored with its notifications and charged for them."""
-        return Credential("hook", self.id)
+        return Credential(SourceKind.WEBHOOK, self.id)
 
     @property
     def source(self) -> str:
@@ -178,7 +180,7 @@ class Webhooks:
         }
         with self._database.writing() as session:
             check_created_once(session, receipt, now)
-            webhook_id = session.scalars(insert(Hook).values(row).returning(Hook.id)).one()
+            webhook_id = session.scalars(insert(Webhook).values(row).returning(Webhook.id)).one()
             write_audit(
                 session,
                 AuditAction.WEBHOOK_CREATED,
@@ -188,7 +190,7 @@ class Webhooks:
                 credential=f"webhook:{webhook_id}",
             )
         self._signals.admin_data_changed(team_id)
-        return f"{self._public_url}{HOOKS_PATH}{secret}"
+        return f"{self._public_url}{WEBHOOKS_PATH}{secret}"
 
     def find(self, secret: str) -> WebhookRecord | None:
         """Return the webhook with that secret, revoked or not."""
@@ -234,10 +236,12 @@ class Webhooks:
         Returns: whether the webhook exists, is not revoked, and is for one of these senders.
         """
         statement = (
-            update(Hook)
-            .where(Hook.id == webhook_id, Hook.revoked_at.is_(None), Hook.sender.in_(senders))
+            update(Webhook)
+            .where(
+                Webhook.id == webhook_id, Webhook.revoked_at.is_(None), Webhook.sender.in_(senders)
+            )
             .values(signing_secret=signing_secret)
-            .returning(Hook.team_id)
+            .returning(Webhook.team_id)
         )
         now = self._clock()
         with self._database.writing() as session:
@@ -273,7 +277,7 @@ class Webhooks:
         with self._database.writing() as session:
             revoked = revoke_row(
                 session,
-                Hook,
+                Webhook,
                 webhook_id,
                 AuditAction.WEBHOOK_REVOKED,
                 team_id=team_id,

@@ -11,9 +11,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import GenericFunction
 
 from bolt_app.db.types import JsonObject
+from bolt_app.severity import known_severity
 
-# In ascending order.
-SEVERITIES = ("info", "success", "warning", "error", "critical")
 # Limits of a summary, in characters: for the text, and for blocks or attachments.
 BEGINNING, SHORT_LAYOUT = 4000, 10_000
 UNREADABLE = "This notification, or a part of it, cannot be read from the database."
@@ -43,11 +42,6 @@ def readable_content(value: Any) -> dict[str, Any]:
     kept = {name: member for name, member in members.items() if _is_readable(name, member)}
     text = kept.get("text", "")
     return {**kept, "text": f"{text}\n{UNREADABLE}" if text else UNREADABLE}
-
-
-def known_severity(value: object) -> str | None:
-    """Return a stored severity; None if it is not a known one."""
-    return value if isinstance(value, str) and value in SEVERITIES else None
 
 
 def _is_readable(name: str, value: Any) -> bool:

@@ -12,7 +12,7 @@ import threading
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
 from bolt_app.installations.directory import InstallationDirectory
-from bolt_app.lifecycle.service import CheckKind, Lifecycle
+from bolt_app.lifecycle.installations import CheckKind, InstallationLifecycle
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 
@@ -23,7 +23,10 @@ class InstallationChecks:
     """Verifies pending reports with Slack, and applies the results."""
 
     def __init__(
-        self, directory: InstallationDirectory, client: WorkspaceClient, lifecycle: Lifecycle
+        self,
+        directory: InstallationDirectory,
+        client: WorkspaceClient,
+        lifecycle: InstallationLifecycle,
     ) -> None:
         self._directory = directory
         self._client = client

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.lifecycle.installation_checks import InstallationChecks
-from bolt_app.lifecycle.service import Lifecycle
+from bolt_app.lifecycle.installations import InstallationLifecycle
 from bolt_app.logs import describe_error
 from bolt_app.notifications.queue.change_feed import resume_workspaces
 from bolt_app.notifications.queue.wakeup import Wakeup
@@ -32,7 +32,7 @@ class OnInstalled:
         wakeup: Wakeup,
         profiles: Profiles,
         greetings: Greetings,
-        lifecycle: Lifecycle,
+        lifecycle: InstallationLifecycle,
         installation_checks: InstallationChecks,
         background: Executor,
         *,

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from bolt_app.credentials.sources import person_source
 from bolt_app.db import Database
 from bolt_app.db.content import content_summary
 from bolt_app.db.models import (
@@ -16,7 +17,6 @@ from bolt_app.db.models import (
     AuditEvent,
     Delivery,
     HomeTab,
-    Hook,
     Incident,
     Lane,
     Membership,
@@ -26,6 +26,7 @@ from bolt_app.db.models import (
     Team,
     User,
     UserInstallation,
+    Webhook,
     WebSession,
 )
 from bolt_app.installations.records import StoredInstallation
@@ -115,7 +116,7 @@ def _read(
             statement = statement.join(*condition)
         return [_shown(row) for row in connection.execute(statement).mappings()]
 
-    def created(model: type[ApiKey] | type[Hook]) -> list[Record]:
+    def created(model: type[ApiKey] | type[Webhook]) -> list[Record]:
         columns = (model.team_id, model.id, model.name, model.created_at, model.created_by)
         is_theirs = or_(model.created_by == user_id, model.revoked_by == user_id)
         return rows(
@@ -138,7 +139,7 @@ def _read(
         ),
         "subscriptions": rows(_SUBSCRIPTIONS, Subscription.team_id.in_(teams), is_subscriber),
         "api_keys": created(ApiKey),
-        "webhooks": created(Hook),
+        "webhooks": created(Webhook),
         "incidents": rows(
             _INCIDENTS,
             Incident.team_id.in_(teams),
@@ -155,7 +156,7 @@ def _read(
         "sent": rows(
             _SENT,
             Notification.team_id.in_(teams),
-            Notification.source == f"slack:{user_id}",
+            Notification.source == person_source(user_id),
             newest=Notification.id,
         ),
         "home_tabs": rows(

@@ -1,15 +1,15 @@
-"""Groups of alerts in the form that Alertmanager sends and Grafana has taken over."""
+"""Groups of alerts in the format of Alertmanager, which Grafana also uses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bolt_app.db.content import SEVERITIES
 from bolt_app.notifications.content.meaning import named_severity
-from bolt_app.senders.building import lines, link_to, more, notification, plain
+from bolt_app.senders.builder import lines, link_to, more, notification, plain
 from bolt_app.senders.known import Notification
-from bolt_app.senders.reading import every_item, first, items, mapping, pairs, text
+from bolt_app.senders.values import every_item, first, items, mapping, pairs, text
+from bolt_app.severity import SEVERITIES, Severity
 
 Alert = Mapping[str, Any]
 _SHOWN_ALERTS = 10
@@ -20,8 +20,8 @@ def group(body: Any, link: str, links: Sequence[tuple[str, str]]) -> Notificatio
     """Return the notification of a group: red while one of its alerts fires, then green.
 
     Args:
-        link: where the title leads.
-        links: names and addresses, from the first alert.
+        link: of the title.
+        links: URLs and labels of further links.
     """
     alerts = items(body, "alerts")
     firing = [one for one in alerts if text(one, "status") != "resolved"]
@@ -30,7 +30,7 @@ def group(body: Any, link: str, links: Sequence[tuple[str, str]]) -> Notificatio
     return notification(
         f"Resolved: {name}" if is_resolved else f"{name}{_counts(alerts, firing)}",
         lines([*_words(body, alerts), _links(links)]),
-        severity="success" if is_resolved else _severity(body, firing),
+        severity=Severity.SUCCESS if is_resolved else _severity(body, firing),
         link=link,
         fields=_fields(body),
         key=text(body, "groupKey"),
@@ -51,15 +51,12 @@ def _counts(alerts: Sequence[Alert], firing: Sequence[Alert]) -> str:
     return f" ({len(firing)} firing{f', {resolved} resolved' if resolved else ''})"
 
 
-def _severity(body: Any, firing: Sequence[Alert]) -> str:
-    """Return the worst severity that a label of a firing alert names; else `error`."""
+def _severity(body: Any, firing: Sequence[Alert]) -> Severity:
+    """Return the worst severity that a label of a firing alert names; `ERROR` by default."""
     labels = [mapping(one, "labels") for one in firing] or [mapping(body, "commonLabels")]
     found = (named_severity(text(one, "severity")) for one in labels)
-    return max((one for one in found if one not in (None, "success")), key=_rank, default="error")
-
-
-def _rank(severity: str | None) -> int:
-    return SEVERITIES.index(severity) if severity in SEVERITIES else -1
+    named = [one for one in found if one is not None and one != Severity.SUCCESS]
+    return max(named, key=SEVERITIES.index, default=Severity.ERROR)
 
 
 def _words(body: Any, alerts: Sequence[Alert]) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Bodies of webhooks as notifications: recognition, mapping, and the check of the result.
 
-A body that Slack would accept is read as before, a sender's own format by its mapping, and anything
-else by the fallback. Only a body with nothing in it is refused.
+A body in Slack's format is read as such, a known sender's by its mapping, and any other by the
+fallback. Only an empty body is rejected.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bolt_app.notifications.content.webhook_format import (
     read_json,
     read_webhook,
 )
-from bolt_app.senders.building import short_key
+from bolt_app.senders.builder import short_key
 from bolt_app.senders.fallback import readable
 from bolt_app.senders.known import Headers, KnownSender, Notification
 from bolt_app.senders.registry import known_senders
@@ -42,7 +42,7 @@ class Incoming:
     Attributes:
         sender: a known sender's name, or `AUTO`.
         headers: by their names in lower case.
-        key: from the address; it goes before any other.
+        key: from the URL; it takes precedence over all others.
         key_field: as `WebhookRecord.key_field`.
     """
 
@@ -64,7 +64,7 @@ class Understood:
 
 
 def body_of(raw: bytes, charset: str | None) -> Any:
-    """Return a body as JSON, as the members of a form, or else as the text that it is.
+    """Return a body as JSON, as the members of a form, or otherwise as text.
 
     Raises:
         PayloadError: it is in a charset that is not accepted.
@@ -88,8 +88,8 @@ def read(incoming: Incoming) -> Understood:
     """Return the notifications of a request.
 
     Raises:
-        PayloadError: there is nothing in it. A webhook that takes only Slack's format also refuses
-            what Slack refuses.
+        PayloadError: it is empty, or Slack would reject it and the webhook accepts only Slack's
+            format.
     """
     if incoming.sender == SLACK:
         return Understood([_slack(incoming)])
@@ -107,18 +107,18 @@ def read(incoming: Incoming) -> Understood:
 
 
 def recognize(headers: Headers, body: Any) -> str | None:
-    """Return the name of the sender that a body is from; None for none, and for Slack's format."""
+    """Return the name of a body's sender; None if it is unknown, or the format is Slack's."""
     names = (name for name, one in known_senders().items() if one.recognizes(headers, body))
     return next(names, None)
 
 
 def _sender_of(incoming: Incoming) -> KnownSender | None:
-    """Return the sender that the webhook is for, if the body is its, or else the recognized one."""
+    """Return the webhook's sender if the body is in its format, otherwise the recognized one."""
     known = known_senders()
     named = known.get(incoming.sender)
     if named is not None and named.recognizes(incoming.headers, incoming.body):
         return named
-    # A body that Slack would take is another sender's only where headers say so.
+    # A body in Slack's format is another sender's only if its headers say so.
     body = {} if is_slack(incoming.body) else incoming.body
     name = recognize(incoming.headers, body)
     return None if name is None else known[name]
@@ -135,7 +135,7 @@ def _slack(incoming: Incoming) -> NotificationRequest:
 
 
 def _mapped(sender: KnownSender, incoming: Incoming) -> list[NotificationRequest]:
-    """Return the notifications of a sender's body; none where its mapping fails."""
+    """Return the notifications of a sender's body; none if its mapping fails."""
     try:
         found = sender.read(incoming.headers, incoming.body)[:BATCH]
         return [_request(one, incoming, has_key=len(found) == 1) for one in found]
@@ -156,10 +156,10 @@ def _fallback(incoming: Incoming) -> NotificationRequest:
 
 
 def _request(found: Notification, incoming: Incoming, *, has_key: bool) -> NotificationRequest:
-    """Return a notification checked as those of the HTTP API are.
+    """Return a notification, validated like those of the HTTP API.
 
     Args:
-        has_key: whether the webhook's key is this notification's: several would share it.
+        has_key: whether it gets the webhook's key, which no two notifications of a body may share.
     """
     key = found.get("key")
     if has_key:
@@ -182,7 +182,7 @@ def _key_of_field(found: Notification, incoming: Incoming) -> str | None:
 
 
 def _form(written: str, encoding: str) -> Mapping[str, str]:
-    """Return the members of a form; none where a text is not one."""
+    """Return the members of a form; none if the text is not a form."""
     if "=" not in written or any(sign in written for sign in "\n {<"):
         return {}
     try:

@@ -1,4 +1,4 @@
-"""Fallback: a body that no mapping understands, shown by its most telling values."""
+"""Fallback for bodies that no mapping understands: shows their most important values."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 from bolt_app.blockkit.text import cut
 from bolt_app.notifications.content.meaning import named_severity
-from bolt_app.senders.building import is_url, notification, plain
+from bolt_app.senders.builder import is_url, notification, plain
 from bolt_app.senders.known import Notification
-from bolt_app.senders.reading import text
 from bolt_app.senders.slack.mapping import MEMBERS as SLACK_MEMBERS
+from bolt_app.senders.values import text
 from bolt_app.text_forms import visible
 
 _TITLES = (
@@ -27,7 +27,7 @@ _TITLES = (
 _TEXTS = ("message", "text", "description", "body", "content", "msg", "detail", "details", "reason")
 _LINKS = ("url", "link", "html_url", "web_url", "href", "permalink", "target_url")
 _SEVERITIES = ("severity", "level", "priority", "urgency", "status", "state", "result")
-# Names of values that may open something.
+# Parts of names that suggest a secret.
 _PRIVATE = ("token", "secret", "password", "passwd", "authorization", "api_key", "apikey", "cookie")
 _FIELDS = 12
 _DEPTH = 4
@@ -37,9 +37,9 @@ UNKNOWN_TITLE = "Message in an unknown format"
 
 
 def readable(body: Any) -> Notification | None:
-    """Return a notification of any body; None where there is nothing in it to show.
+    """Return a notification of any body; None if it is empty.
 
-    Values whose names say that they are secrets are left out.
+    Values whose names suggest a secret are omitted.
     """
     if isinstance(body, str):
         return _raw(body)
@@ -66,7 +66,7 @@ def _raw(body: str) -> Notification | None:
 
 
 def _without_values(body: Any) -> Notification | None:
-    """Return a notification of the names in a body; None where it has none besides Slack's."""
+    """Return a notification of the names in a body; None if it has only those of Slack's format."""
     if isinstance(body, list) and body:
         return notification(UNKNOWN_TITLE, "A list without values")
     if not isinstance(body, dict) or body.keys() <= set(SLACK_MEMBERS):

@@ -16,13 +16,13 @@ Verify = Callable[[str, Headers, bytes], bool]
 
 @dataclass(frozen=True)
 class Signature:
-    """How a sender proves that a body is its own.
+    """The signature of a sender's requests.
 
     Attributes:
-        name: the header or member that has it, for people.
-        verify: whether a body is signed with a secret; None where no secret is shared.
-        is_chosen_here: whether people paste a secret of ours into the sender; otherwise the sender
-            shows its own.
+        name: the header or member that contains it.
+        verify: whether a body is signed with a secret; None if there is no shared secret.
+        is_chosen_here: whether Bellhop generates the secret, for people to paste into the sender;
+            otherwise the sender shows its own.
     """
 
     name: str
@@ -35,10 +35,10 @@ class KnownSender:
     """A tool whose bodies are understood.
 
     Attributes:
-        title: the tool's name, for people.
-        recognizes: whether headers and a body (JSON, or text) are this sender's.
-        read: the notifications of a body that is recognized, at least one; never raises.
-        signature: None where the sender signs nothing.
+        title: the tool's name.
+        recognizes: whether headers and a body (JSON or text) are from this sender.
+        read: returns the notifications of a recognized body, at least one; never raises.
+        signature: None if the sender does not sign requests.
     """
 
     title: str = field(repr=False)

@@ -14,7 +14,7 @@ from bolt_app.senders.known import KnownSender
 
 @cache
 def known_senders() -> Mapping[str, KnownSender]:
-    """Return the senders by their names: those of their folders, with `-` for `_`."""
+    """Return the senders by name: the name of their folder, with `-` for `_`."""
     found = {}
     for module in pkgutil.iter_modules(folders.__path__):
         if module.ispkg:
@@ -34,7 +34,7 @@ def senders_with_secrets() -> list[str]:
 
 
 def secret_for(name: str) -> str | None:
-    """Return a new signing secret to paste into a sender; None if it has none or shows its own."""
+    """Return a new secret to paste into a sender; None if it does not sign or shows its own."""
     sender = known_senders().get(name)
     signature = None if sender is None else sender.signature
     if signature is None or signature.verify is None or not signature.is_chosen_here:

@@ -24,7 +24,7 @@ def hmac_of_body(
 def versioned_hmac(header: str, *, is_chosen_here: bool = True) -> Signature:
     """Return the signature of senders with `v1=…,v1=…` in a header.
 
-    One of them must match: while the sender replaces its secret, there are two.
+    One of them must match: there are two while the sender replaces its secret.
     """
 
     def verify(secret: str, headers: Headers, body: bytes) -> bool:

@@ -53,7 +53,13 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_error_replies(app, services, rejected)
     register_organization_workspaces(app, services)
     register_signature_checks(app, services, rejected)
-    # Bolt tries listeners in order, so the most frequent come first.
+    register_listeners(app, services)
+    services.signals.connect(HomeRefresher(services).on_change)
+    return app
+
+
+def register_listeners(app: App, services: Services) -> None:
+    """Register all listeners; Bolt tries them in order, so the most frequent come first."""
     register_profile_command(app, services)
     register_notify_command(app, services)
     register_home_events(app, services)
@@ -68,5 +74,3 @@ def create_bolt_app(services: Services, flow: InstallFlow, authorize: Installati
     register_link_events(app, services)
     register_preference_actions(app, services)
     register_lifecycle_events(app, services)
-    services.signals.connect(HomeRefresher(services).on_change)
-    return app

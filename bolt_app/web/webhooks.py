@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.credentials.limits import LimitError, RevokedError
-from bolt_app.credentials.webhooks import HOOKS_PATH, WebhookRecord
+from bolt_app.credentials.webhooks import WEBHOOKS_PATH, WebhookRecord
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.db.audit import AuditAction
 from bolt_app.guesses import TooManyGuessesError
@@ -34,7 +34,7 @@ def create_blueprint(services: Services) -> Blueprint:
     """Return the blueprint of webhooks."""
     blueprint = Blueprint("webhooks", __name__)
 
-    @blueprint.post(f"{HOOKS_PATH}<secret>")
+    @blueprint.post(f"{WEBHOOKS_PATH}<secret>")
     def take(secret: str) -> Response:
         try:
             webhook = find(secret)
@@ -74,7 +74,7 @@ def create_blueprint(services: Services) -> Blueprint:
         )
 
     def find(secret: str) -> WebhookRecord | None:
-        """Return the webhook; after too many guesses, an address may use only known ones.
+        """Return the webhook; after too many guesses, a client address can use only known ones.
 
         A revoked webhook counts as a guess.
         """
@@ -98,7 +98,7 @@ def create_blueprint(services: Services) -> Blueprint:
         try:
             check(webhook)
             understood = read(webhook)
-            # Before: after an accepted body, a failure would make the sender post it again.
+            # Not afterwards: a failure would make the sender post an accepted body again.
             if not understood.is_recognized:
                 services.webhooks.count_unrecognized(webhook.id)
             services.intake.submit(Sender.of(webhook), understood.requests)
@@ -136,7 +136,7 @@ def create_blueprint(services: Services) -> Blueprint:
             raise
 
     def check_sns(body: object) -> None:
-        """Check the signature of Amazon SNS, and confirm the subscription that it asks for.
+        """Check the signature of Amazon SNS, and confirm a requested subscription.
 
         Raises:
             SignatureError: SNS did not sign it.

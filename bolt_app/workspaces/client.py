@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from bolt_app.batching import AsyncBatcher
 from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.installations.records import Grant, StoredInstallation
 from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.installations.tokens.invalid_tokens import InvalidTokens
 from bolt_app.logs import LoggableError
-from bolt_app.shared_lookup import SharedLookup
 from bolt_app.slack_api import BeforeRequest, SlackApi, SlackCallError
 from bolt_app.workspaces.rate_limits import PACED_BY_LANES, RateLimits
 
@@ -76,7 +76,7 @@ class WorkspaceClient:
         self._api = api
         self._rate_limits = rate_limits
         self._workspaces: dict[str, tuple[float, BotWorkspace]] = {}
-        self._unchanged = SharedLookup(grants.find_unchanged)
+        self._unchanged = AsyncBatcher(self._find_unchanged)
 
     def find_workspace(self, team_id: str) -> BotWorkspace:
         """Return the workspace `team_id` and its installation, at most a second old.
@@ -224,9 +224,14 @@ class WorkspaceClient:
         """Return a token like `_ready_token`; concurrent calls share one lookup of grants."""
         if method in PACED_BY_LANES:
             request = TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
-            if (grant := await self._unchanged.find(request)) is not None:
+            if (grant := await self._unchanged.call(request)) is not None:
                 return _token_in(grant, workspace, method)
         return await asyncio.to_thread(self._ready_token, workspace, method)
+
+    async def _find_unchanged(
+        self, requests: Collection[TokenRequest]
+    ) -> Mapping[TokenRequest, Grant]:
+        return await asyncio.to_thread(self._grants.find_unchanged, requests)
 
     def _ready_token(self, workspace: BotWorkspace, method: str) -> str:
         self._rate_limits.check(workspace.team_id, method)

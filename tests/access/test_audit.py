@@ -51,7 +51,7 @@ def count(database: Database) -> int:
 def unlink(bellhop: Bellhop) -> None:
     stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
-    bellhop.services.lifecycle.unlink(stored)
+    bellhop.services.lifecycle.profiles.unlink(stored)
 
 
 def reject_key(bellhop: Bellhop) -> None:

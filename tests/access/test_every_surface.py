@@ -31,6 +31,7 @@ from bolt_app.slack.subscriptions.blocks import undo_fields
 from tests.notifications.hand import accept
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import SIGNING_SECRET, Bellhop
+from tests.slack.registered import registered_listeners
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -226,8 +227,8 @@ def bolt_of(bellhop: Bellhop) -> App:
 
 def listener_names(bellhop: Bellhop) -> set[str]:
     found = set()
-    for listener in bolt_of(bellhop)._listeners:
-        function = listener.ack_function
+    for listener in registered_listeners(bellhop.services):
+        function = listener.function
         module = function.__module__.removeprefix("bolt_app.slack.listeners.")
         found.add(f"{module}.{function.__name__}")
     return found

@@ -9,6 +9,7 @@ import pytest
 
 from bolt_app.access.authorization import STALE_AFTER
 from bolt_app.notifications.digests.preferences import NotificationPreferences
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.workspaces.users import LOOKUPS_PER_MINUTE
@@ -267,7 +268,7 @@ def test_a_message_that_was_deleted_is_not_posted_again_to_who_may_not_receive_i
     become(installed, BEN, **facts)
     installed.clock.advance(HOUR)
 
-    assert installed.services.incidents.answer(ACME, id_, ANN, "acknowledge")
+    assert installed.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.ACKNOWLEDGE)
     deliver(installed)
 
     assert installed.slack.messages(conversation) == []

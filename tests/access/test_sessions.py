@@ -219,7 +219,7 @@ def test_unlinking_in_one_workspace_of_an_organization_leaves_the_others(
     north, south = sign_in(bellhop, NORTH), sign_in(bellhop, SOUTH)
     stored = bellhop.services.installations.find(enterprise_id=GRID, team_id=NORTH, user_id=WES)
     assert stored is not None
-    bellhop.services.lifecycle.unlink(stored)
+    bellhop.services.lifecycle.profiles.unlink(stored)
     bellhop.services.revocations.revoke_pending()
     bellhop.slack.deliver_due()
 

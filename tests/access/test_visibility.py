@@ -19,6 +19,7 @@ from bolt_app.access.authorization import (
     role_of,
 )
 from bolt_app.notifications.content.schema import read_one
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from bolt_app.recent_answers import RecentAnswers
@@ -386,7 +387,7 @@ def test_an_escalation_makes_nothing_public_before_it_goes_out(
     private = escalating(installed, "topic:hr", "We buy Globex")
     if is_answered:
         for id_, user_id in ((personal, BEN), (private, ANN)):
-            installed.services.incidents.answer(ACME, id_, user_id, "acknowledge")
+            installed.services.incidents.answer(ACME, id_, user_id, IncidentAnswer.ACKNOWLEDGE)
         Hand(installed).deliver()
     pat, ben = sign_in(installed, PAT), sign_in(installed, BEN)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+T = TypeVar("T")
 
 # Generous, because the machine may be busy.
 PATIENCE_MS = 20_000
@@ -32,23 +36,30 @@ Shoot = Callable[[Page, str], None]
 
 @dataclass(frozen=True)
 class Chromium:
-    """A browser, and the event loop that its driver uses in this thread.
+    """A browser, and the thread in which its tests run.
 
-    Playwright leaves its loop marked as running between calls, and `asyncio.run` refuses to work
-    meanwhile: tests of other kinds in the same process need the mark removed.
+    Playwright leaves an event loop running in the thread that drives a browser, where `asyncio.run`
+    refuses to work: tests of other kinds in the same process need a thread without it.
     """
 
     browser: Browser
-    loop: asyncio.AbstractEventLoop
+    thread: ThreadPoolExecutor
 
-    @contextmanager
-    def driven(self) -> Iterator[Browser]:
-        """Mark the loop as running while a test drives the browser."""
-        asyncio._set_running_loop(self.loop)
-        try:
-            yield self.browser
-        finally:
-            asyncio._set_running_loop(None)
+    def run(self, function: Callable[[], T]) -> T:
+        """Run a function in the thread of the browser; return what it returns."""
+        return self.thread.submit(function).result()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that uses the browser in the browser's thread."""
+    chromium = pyfuncitem.funcargs.get("chromium")
+    if not isinstance(chromium, Chromium):
+        return None
+    names = inspect.signature(pyfuncitem.obj).parameters
+    given = {name: pyfuncitem.funcargs[name] for name in names}
+    chromium.run(partial(pyfuncitem.obj, **given))
+    return True
 
 
 @pytest.fixture(scope="session")
@@ -59,29 +70,23 @@ def chromium() -> Iterator[Chromium]:
         if os.environ.get("REQUIRE_BROWSER") == "1":
             raise FileNotFoundError("no Chromium, and REQUIRE_BROWSER=1")
         pytest.skip("no Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(_ARGUMENTS))
-        running = Chromium(browser, asyncio.get_running_loop())
-        asyncio._set_running_loop(None)
+    with ThreadPoolExecutor(1, thread_name_prefix="chromium") as thread:
+        playwright = thread.submit(lambda: sync_playwright().start()).result()
+        launch = partial(playwright.chromium.launch, executable_path=found, args=list(_ARGUMENTS))
+        running = Chromium(thread.submit(launch).result(), thread)
         yield running
-        asyncio._set_running_loop(running.loop)
-        browser.close()
-    asyncio._set_running_loop(None)
+        running.run(running.browser.close)
+        running.run(playwright.stop)
 
 
 @pytest.fixture
 def open_page(chromium: Chromium) -> Iterator[OpenPage]:
     """Open a page in a browser of its own; fails the test on any error in the page's scripts."""
-    with chromium.driven() as browser:
-        yield from _pages(browser)
-
-
-def _pages(browser: Browser) -> Iterator[OpenPage]:
     problems: list[str] = []
-    contexts = []
+    contexts: list[BrowserContext] = []
 
     def opened(*, scheme: str = "light", width: int = 1280, height: int = 800) -> Page:
-        context = browser.new_context(
+        context = chromium.browser.new_context(
             color_scheme="dark" if scheme == "dark" else "light",
             viewport={"width": width, "height": height},
         )
@@ -94,7 +99,7 @@ def _pages(browser: Browser) -> Iterator[OpenPage]:
 
     yield opened
     for context in contexts:
-        context.close()
+        chromium.run(context.close)
     assert problems == []
 
 

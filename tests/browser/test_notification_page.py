@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from tests.browser.chromium import OpenPage, Shoot
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -34,7 +35,7 @@ def test_a_person_signs_in_to_see_a_notification(
     for _ in range(3):
         Hand(bellhop).deliver()
         bellhop.clock.advance(5)
-    bellhop.services.incidents.answer(ACME, id_, ANN, "acknowledge")
+    bellhop.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.ACKNOWLEDGE)
     page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
 
     page.goto(f"{bellhop.url}/notifications/{id_}")
@@ -89,7 +90,7 @@ def test_a_link_to_a_notification_shows_it(
         actions=["acknowledge"],
     )
     Hand(bellhop).deliver()
-    bellhop.services.incidents.answer(ACME, id_, ANN, "acknowledge")
+    bellhop.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.ACKNOWLEDGE)
     page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
     page.goto(f"{bellhop.slack_url}/client/{ACME}/C0ACME0002?as={BEN}")
     composer = page.get_by_label("Message #random")

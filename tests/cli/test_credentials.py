@@ -90,21 +90,36 @@ class TestApiKeys:
         assert ci.send({"to": "#general", "text": "x"}).status == 401
         assert shown.stdout == "1  ci: send, read; revoked\n2  ops: send, to #ops; active\n"
         assert run(installed, "api-key", "list", "--team", BETA).stdout == ""
-        assert_failed(
-            run(installed, "api-key", "revoke", "1"), "Key 1 does not exist or is already revok"
-        )
 
-    def test_errors_are_reported(self, installed: Bellhop) -> None:
-        create = ["api-key", "create", "--name", "x"]
 
-        nowhere = run(installed, *create, "--team", BETA)
-        malformed = run(installed, *create, *TEAM, "--channel", "ops")
+@pytest.mark.parametrize(
+    ("group", "options", "to", "noun"),
+    [("api-key", ["--name", "x"], "--channel", "Key"), ("webhook", [], "--to", "Webhook")],
+)
+class TestBothKinds:
+    def test_a_revoked_one_cannot_be_revoked_again(
+        self, installed: Bellhop, group: str, options: list[str], to: str, noun: str
+    ) -> None:
+        run(installed, group, "create", *TEAM, *options, to, "#ops")
 
-        assert_failed(nowhere, f"not installed in the workspace {BETA}")
+        assert run(installed, group, "revoke", "1").stdout == f"{noun} 1 is revoked.\n"
+
+        again = run(installed, group, "revoke", "1")
+        assert_failed(again, f"{noun} 1 does not exist or is already revoked")
+
+    def test_errors_are_reported(
+        self, installed: Bellhop, group: str, options: list[str], to: str, noun: str
+    ) -> None:
+        nowhere = run(installed, group, "create", *options, "--team", BETA, to, "#ops")
+        malformed = run(installed, group, "create", *options, *TEAM, to, "ops")
+        listed = run(installed, group, "list", "--team", BETA)
+
+        for unknown in (nowhere, listed):
+            assert_failed(unknown, f"not installed in the workspace {BETA}")
         assert_failed(malformed, "'ops' is not a recipient", status=2)
 
 
-class TestHooks:
+class TestWebhooks:
     def test_the_last_line_is_the_address(self, installed: Bellhop) -> None:
         to = ["--to", "#ops", "--to", "topic:alerts"]
         done = run(installed, "webhook", "create", *TEAM, *to, "--name", "alertmanager")
@@ -117,25 +132,14 @@ class TestHooks:
         assert run(installed, "webhook", "revoke", "1").stdout == "Webhook 1 is revoked.\n"
         assert request("POST", url, b'{"text": "x"}').text == "no_service"
         assert run(installed, "webhook", "list", *TEAM).stdout.endswith("; revoked\n")
-        assert_failed(
-            run(installed, "webhook", "revoke", "1"),
-            "Webhook 1 does not exist or is already revoked",
-        )
-
-    def test_errors_are_reported(self, installed: Bellhop) -> None:
-        nowhere = run(installed, "webhook", "create", "--team", BETA, "--to", "#ops")
-        malformed = run(installed, "webhook", "create", *TEAM, "--to", "ops")
-
-        assert_failed(nowhere, f"not installed in the workspace {BETA}")
-        assert_failed(malformed, "'ops' is not a recipient", status=2)
 
     def test_a_sender_that_signs_gets_a_secret(self, installed: Bellhop) -> None:
         done = run(installed, "webhook", "create", *TEAM, "--to", "#ops", "--from", "github")
 
         secret, _, url = done.stdout.splitlines()[-3:]
-        hook = installed.services.webhooks.find(url.rpartition("/")[2])
-        assert hook is not None
-        assert (hook.sender, hook.signing_secret) == ("github", secret)
+        webhook = installed.services.webhooks.find(url.rpartition("/")[2])
+        assert webhook is not None
+        assert (webhook.sender, webhook.signing_secret) == ("github", secret)
         assert "paste into GitHub" in done.stdout
         shown = run(installed, "webhook", "list", *TEAM).stdout
         assert shown == "1  to #ops; active; from github, signed\n"
@@ -152,11 +156,11 @@ class TestHooks:
         assert "of Sentry" not in done.output
         assert request("POST", url, b'{"text": "x"}').text == "invalid_signature"
 
-    def test_a_hook_without_a_sender_takes_no_secret(self, installed: Bellhop) -> None:
+    def test_a_webhook_without_a_sender_takes_no_secret(self, installed: Bellhop) -> None:
         run(installed, "webhook", "create", *TEAM, "--to", "#ops")
 
-        for hook_id in ("1", "2"):
-            done = run(installed, "webhook", "secret", hook_id, input="x\n")
+        for webhook_id in ("1", "2"):
+            done = run(installed, "webhook", "secret", webhook_id, input="x\n")
             assert done.exit_code == 1
             assert "its sender does not sign" in done.stderr
 

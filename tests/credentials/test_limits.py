@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from bolt_app.credentials.api_keys import ApiKeys
+from bolt_app.credentials.api_keys import ApiKeys, Scope
 from bolt_app.credentials.limits import Charge, LimitError, Limits, RevokedError, SenderLimits
-from bolt_app.credentials.sources import Credential
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.commands import assert_failed, run
 from tests.conftest import FakeClock
@@ -78,7 +79,7 @@ class TestRequests:
         assert ci.send({"to": "#a", "text": "x"}).status == 202
 
     def test_every_method_counts_as_a_request(self, limited: Bellhop) -> None:
-        ci = caller(limited, "admin")
+        ci = caller(limited, Scope.ADMIN)
         id_ = ci.send({"to": "#a", "text": "x"}).json()["id"]
         assert ci.get(NOTIFICATIONS).status == 200
 
@@ -98,7 +99,7 @@ class TestRequests:
         assert stored(limited) == (1, 1)
 
     def test_a_rejected_notification_counts_as_a_request(self, limited: Bellhop) -> None:
-        ci = caller(limited, "send", channels=["#a"])
+        ci = caller(limited, Scope.SEND, channels=["#a"])
         url = limited.services.webhooks.create(ACME, "alerts", ["#a"], sender="slack")
         bad: list[Any] = [b"{", {"to": "#b", "text": "x"}, {"to": "#a"}]
 
@@ -108,7 +109,7 @@ class TestRequests:
         assert stored(limited) == (0, 0)
 
     def test_any_error_counts_as_a_request(self, limited: Bellhop) -> None:
-        reader, ci, other = caller(limited, "read"), caller(limited), caller(limited)
+        reader, ci, other = caller(limited, Scope.READ), caller(limited), caller(limited)
         url = limited.services.webhooks.create(ACME, "alerts", ["#a"])
         body, large = {"to": "#a", "text": "x"}, b" " * (1024 * 1024 + 1)
 
@@ -291,7 +292,7 @@ def test_rejections_are_shown_to_admins(limited: Bellhop) -> None:
 class TestAcrossProcesses:
     """Two processes that share only the database."""
 
-    KEY = Credential("api_key", 1)
+    KEY = Credential(SourceKind.API_KEY, 1)
 
     def make(self, database: Database, clock: FakeClock) -> list[SenderLimits]:
         ApiKeys(database, clock=clock).create(ACME, "ci")
@@ -457,7 +458,7 @@ class TestEndingIncidents:
         ci = self.opened(limited, 3)
         assert self.again(ci).status == 202
         id_ = ci.get(f"{NOTIFICATIONS}?key=K").json()["notifications"][-1]["id"]
-        assert limited.services.incidents.answer(ACME, id_, ANN, "mute")
+        assert limited.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.MUTE)
 
         assert self.refreshes(limited, Delivery.rank >= 0) == 0
         assert self.refreshes(limited) == 3

@@ -19,7 +19,7 @@ from tests.web.calling import NOTIFICATIONS, Caller, caller, request
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 RANDOM = "C0ACME0002"
-READER: tuple[Scope, ...] = ("send", "read")
+READER: tuple[Scope, ...] = (Scope.SEND, Scope.READ)
 
 
 @pytest.fixture
@@ -198,7 +198,10 @@ class TestKeys:
 
     def test_its_source_and_admins_end_an_incident(self, installed: Bellhop) -> None:
         one = caller(installed)
-        for ending, source in ((one, {}), (caller(installed, "admin"), {"source": "api_key:1"})):
+        for ending, source in (
+            (one, {}),
+            (caller(installed, Scope.ADMIN), {"source": "api_key:1"}),
+        ):
             id_ = sent(one, GENERAL, key="disk", actions=["resolve"])
             deliver(installed)
             assert state(installed, id_) == "open"

@@ -18,8 +18,10 @@ from sqlalchemy import text
 from bolt_app.db.content import UNREADABLE
 from bolt_app.db.models import Base
 from bolt_app.db.types import JsonObject, TimeOfDay, UTCDateTime
+from bolt_app.notifications.content.modes import Mode
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.history.search import HistoryQuery
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from bolt_app.slack import ids
@@ -68,7 +70,7 @@ TEXTS: dict[tuple[str, str], list[str]] = {
     ("incidents", "state"): [SECRET],
     ("api_keys", "scopes"): [GARBAGE],
     ("api_keys", "channels"): [GARBAGE],
-    ("hooks", "target"): [GARBAGE, ""],
+    ("webhooks", "target"): [GARBAGE, ""],
     ("callbacks", "body"): [GARBAGE, "{}"],
     ("callback_endpoints", "url"): [GARBAGE],
     ("callback_endpoints", "secret"): [GARBAGE],
@@ -85,7 +87,7 @@ ROWS = {
     "deliveries": "target = 'C0ACME0003'",
     "incidents": "key LIKE '%|damaged'",
     "api_keys": "name = 'damaged'",
-    "hooks": "name = 'damaged'",
+    "webhooks": "name = 'damaged'",
     "callbacks": "id = 1",
     "callback_endpoints": "api_key_id = 1",
     "token_revocations": "id = 1",
@@ -116,7 +118,7 @@ def world(bellhop: Bellhop) -> Bellhop:
     for key_id in (1, 2):
         services.callback_endpoints.set(key_id, "http://127.0.0.1:9/callback")
     wish = SubscriptionSpec(
-        "deploys", "severity>=info", "thread", digest=Schedule(time(9), "Europe/Helsinki")
+        "deploys", "severity>=info", Mode.THREAD, digest=Schedule(time(9), "Europe/Helsinki")
     )
     services.subscriptions.subscribe(ACME, ANN, wish)
     services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
@@ -196,7 +198,7 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
     services.history.search(ACME, HistoryQuery())
     assert [browser.get(f"/notifications/{item}").status for item in [sent, *ids]] == [200] * 3
     assert browser.get("/profile").status == 200
-    services.incidents.answer(ACME, ids[0], BEN, "acknowledge")
+    services.incidents.answer(ACME, ids[0], BEN, IncidentAnswer.ACKNOWLEDGE)
     services.callback_sender.send_due()
     services.revocations.revoke_pending()
 
@@ -293,7 +295,7 @@ def test_a_webhook_with_an_unreadable_destination_rejects(world: Bellhop, target
     url = world.services.webhooks.create(ACME, "mine", [GENERAL])
     with world.services.database.writing_connection() as connection:
         connection.execute(
-            text("UPDATE hooks SET target = :target WHERE name = 'mine'"), {"target": target}
+            text("UPDATE webhooks SET target = :target WHERE name = 'mine'"), {"target": target}
         )
 
     page = world.browser().post(url, {"payload": '{"text": "x"}'})

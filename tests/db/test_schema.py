@@ -107,15 +107,36 @@ def test_keys_and_webhooks_of_an_earlier_version_continue(
     schema.upgrade(empty_database)
 
     [key] = ApiKeys(empty_database).of_team("T1")
-    [hook] = Webhooks(empty_database, "").of_team("T1")
+    webhooks = Webhooks(empty_database, "")
+    [webhook] = webhooks.of_team("T1")
     assert (key.name, key.created_by, key.created_at) == ("ci", None, clock())
-    assert (hook.name, hook.created_by, hook.created_at) == ("ci", None, clock())
+    assert (webhook.name, webhook.created_by, webhook.created_at) == ("ci", None, clock())
     # Its messages in Slack's format have no key from `callback_id`, which they did not have before.
-    assert (hook.sender, hook.is_signed, hook.key_field) == ("auto", False, "")
+    assert (webhook.sender, webhook.is_signed, webhook.key_field) == ("auto", False, "")
+    webhooks.create("T1", "next", ["#ops"])
+    assert [one.id for one in webhooks.of_team("T1")] == [webhook.id, webhook.id + 1]
     schema.downgrade(empty_database, "0007")
     with empty_database.reading_connection() as connection:
         assert connection.execute(text("SELECT name FROM api_keys")).scalar() == "ci"
         assert connection.execute(text("SELECT url FROM callback_endpoints")).scalar() == "sealed"
+
+
+def test_no_part_of_the_table_of_webhooks_has_its_former_name(empty_database: Database) -> None:
+    schema.upgrade(empty_database)
+
+    inspector = inspect(empty_database.engine)
+    parts = [
+        inspector.get_pk_constraint("webhooks"),
+        *inspector.get_unique_constraints("webhooks"),
+        *inspector.get_indexes("webhooks"),
+    ]
+    assert sorted(str(part["name"]) for part in parts)[0] == "ix_webhooks_team_id"
+    assert all("webhooks" in str(part["name"]) for part in parts)
+    assert not any(
+        "_hooks" in name or name.startswith("hooks")
+        for name in inspector.get_sequence_names()
+        if name
+    )
 
 
 def test_accounts_joined_without_consent_are_separated(

@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
@@ -23,6 +23,7 @@ from bolt_app.application import create_app
 from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.installations.records import Grant
+from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.notifications.delivery import transitions
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
@@ -116,8 +117,7 @@ def _work(settings: Settings, fate: Fate | None) -> None:
 def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
     """Call `arrive` each time the worker reaches a step."""
     send, commit, check = MessageSender.send, Store.commit, Dispatcher._check
-    grants, release = services.client._unchanged, releasing.release
-    look_up = grants._look_up
+    find_unchanged, release = GrantCache.find_unchanged, releasing.release
     writing = threading.local()
 
     async def watched_send(self: MessageSender, *given: Any) -> Any:
@@ -135,9 +135,11 @@ def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
 
         return confirm_and_arrive
 
-    def watched_look_up(askers: Collection[TokenRequest]) -> Mapping[TokenRequest, Grant]:
+    def watched_find(
+        self: GrantCache, requests: Collection[TokenRequest]
+    ) -> dict[TokenRequest, Grant]:
         arrive("granted")
-        return look_up(askers)
+        return find_unchanged(self, requests)
 
     def watched_commit(self: Store, finishes: Any, begins: Any, **room: int) -> Any:
         if not finishes:
@@ -160,7 +162,7 @@ def _watch_steps(services: Services, arrive: Callable[[Step], None]) -> None:
     steps: tuple[tuple[object, str, object], ...] = (
         (MessageSender, "send", watched_send),
         (Dispatcher, "_check", watched_check),
-        (grants, "_look_up", watched_look_up),
+        (GrantCache, "find_unchanged", watched_find),
         (Store, "commit", watched_commit),
         (transitions, "release", watched_release),
     )

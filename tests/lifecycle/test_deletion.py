@@ -36,7 +36,12 @@ from tests.running import Bellhop
 
 EMAIL, NAME = "ann@acme.example", "Ann Archer"
 DEPLOYS, RANDOM = "C0ACME0003", "C0ACME0002"
-ANSWERS: tuple[IncidentAnswer, ...] = ("acknowledge", "assign", "snooze", "mute")
+ANSWERS: tuple[IncidentAnswer, ...] = (
+    IncidentAnswer.ACKNOWLEDGE,
+    IncidentAnswer.ASSIGN,
+    IncidentAnswer.SNOOZE,
+    IncidentAnswer.MUTE,
+)
 KEEP = timedelta(days=30)
 # It keeps user ids for AUDIT_DAYS, but neither names nor e-mail addresses.
 AUDIT_LOG = "audit_events"
@@ -149,7 +154,7 @@ def test_the_person_left_traces_everywhere(known: Bellhop) -> None:
         "callbacks": {"body"},
         "deliveries": {"target", "channel_id"},
         "home_tabs": {"user_id"},
-        "hooks": {"created_by", "revoked_by"},
+        "webhooks": {"created_by", "revoked_by"},
         "idempotency_keys": {"owner", "key"},
         "incidents": {"state_by", "assigned_to", "snoozed_by", "muted_by"},
         "installations": {"user_id"},
@@ -300,17 +305,17 @@ class TestPromisedDeliveries:
 
 class TestPostedMessages:
     def test_records_of_deleted_people_name_nobody(self, known: Bellhop) -> None:
-        assert NAME in said(known)
+        assert NAME in shown_messages(known)
 
         unlink(known)
         delivered(known)
         for _ in ANSWERS:
             delivered(known)
 
-        assert NAME not in said(known)
-        assert ANN not in said(known)
-        assert "Acknowledged by someone (profile deleted)" in said(known)
-        assert "Assigned to someone (profile deleted)" in said(known)
+        assert NAME not in shown_messages(known)
+        assert ANN not in shown_messages(known)
+        assert "Acknowledged by someone (profile deleted)" in shown_messages(known)
+        assert "Assigned to someone (profile deleted)" in shown_messages(known)
 
     def test_accepted_deliveries_are_sent_first(self, known: Bellhop) -> None:
         unlink(known)
@@ -343,10 +348,10 @@ class TestPostedMessages:
         assert report is not None
         assert report.incident is not None
         assert report.incident.assigned_to == "deleted"
-        assert known.services.incidents.answer(ACME, notification_id, BEN, "resolve")
+        assert known.services.incidents.answer(ACME, notification_id, BEN, IncidentAnswer.RESOLVE)
 
 
-def said(bellhop: Bellhop) -> str:
+def shown_messages(bellhop: Bellhop) -> str:
     shown: list[Any] = [[item.text, item.blocks, item.attachments] for item in posted(bellhop)]
     return json.dumps(shown)
 
@@ -456,7 +461,7 @@ def test_a_home_that_is_opened_meanwhile_shows_nothing_of_the_person(
     def render_and_lose(*given: Any, **options: Any) -> dict[str, Any]:
         monkeypatch.setattr(home, "home_view", render)
         view = render(*given, **options)
-        known.services.lifecycle.unlink(installation)
+        known.services.lifecycle.profiles.unlink(installation)
         return view
 
     monkeypatch.setattr(home, "home_view", render_and_lose)

@@ -24,7 +24,7 @@ SUBJECTS = {
     "home_tabs": "home_tabs",
     "subscriptions": "subscriptions",
     "api_keys": "api_keys",
-    "hooks": "webhooks",
+    "webhooks": "webhooks",
     "incidents": "incidents",
     "lanes": "received",
     "deliveries": "received",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.content.message import COLOURS
+from bolt_app.severity import COLOURS
 from tests.delivering import delivering, install_without_limits, quick_bellhop
 from tests.people import ACME, GENERAL
 from tests.property import examples

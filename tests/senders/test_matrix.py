@@ -1,4 +1,4 @@
-"""The matrix of senders in docs: each cell follows from the recorded bodies."""
+"""The table of senders in the documentation: each cell follows from the example bodies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from bolt_app.db.content import SEVERITIES
 from bolt_app.notifications.content.meaning import (
     fields_of,
     link_of,
@@ -18,19 +17,20 @@ from bolt_app.notifications.content.meaning import (
     with_meaning,
 )
 from bolt_app.senders.registry import known_senders
+from bolt_app.severity import SEVERITIES
 from tests.senders.fixtures import fixtures
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "senders"
 PAGE = DOCS / "README.md"
 BEGIN, END = "<!-- matrix: begin -->\n", "<!-- matrix: end -->\n"
 HEAD = (
-    "| `--from` | recorded bodies | looks | severity | key | answers | ends itself | signature |\n"
+    "| `--from` | examples | parts | severity | key | buttons | resolves | signature |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
 )
 
 
 def contents(sender: str) -> list[dict[str, Any]]:
-    """Return what the recorded bodies of a sender say, with what is derived from their layout."""
+    """Return the contents of a sender's example bodies, with their derived meaning."""
     return [with_meaning(one) for each in fixtures(sender) for one in each.notifications]
 
 
@@ -50,7 +50,7 @@ def severities(found: list[dict[str, Any]]) -> str:
 
 
 def ends(found: list[dict[str, Any]]) -> str:
-    """Return whether a later body of the sender turns an earlier red one green."""
+    """Return whether an example body of the sender turns an earlier red message green."""
     bad = {one["key"] for one in found if "key" in one and severity_of(one) in SEVERITIES[2:]}
     good = {one["key"] for one in found if "key" in one and severity_of(one) == "success"}
     return "yes" if bad & good else "no"
@@ -75,7 +75,7 @@ def matrix() -> str:
     return HEAD + "".join(row(name) for name in known_senders())
 
 
-def test_the_matrix_is_what_the_recorded_bodies_show() -> None:
+def test_the_table_follows_from_the_example_bodies() -> None:
     page = PAGE.read_text(encoding="utf-8")
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)

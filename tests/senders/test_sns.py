@@ -26,7 +26,7 @@ from bolt_app.senders.aws_sns.messages import is_certificate_address, is_sns_add
 from tests.people import ACME
 from tests.running import Bellhop, Page
 from tests.senders.fixtures import fixture
-from tests.senders.test_hooks import accepted, create_webhook
+from tests.senders.test_webhooks import accepted, create_webhook
 from tests.web.calling import request
 
 CERTIFICATE = (

@@ -11,7 +11,7 @@ import json
 import pytest
 
 from bolt_app.access.authorization import Role
-from bolt_app.lifecycle.service import EventOrigin
+from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from bolt_app.workspaces.client import NotInstalledError
@@ -218,7 +218,9 @@ def test_a_change_of_an_external_user_changes_nothing(
     bellhop.clock.advance(3600)
     origin = EventOrigin("Ev0BEA", GRID, named, True, bellhop.clock())
 
-    bellhop.services.lifecycle.user_changed(origin, {"id": BEA, "team_id": BETA, "deleted": True})
+    bellhop.services.lifecycle.profiles.user_changed(
+        origin, {"id": BEA, "team_id": BETA, "deleted": True}
+    )
 
     [found] = bellhop.services.subscriptions.of_address(BETA, BEA)
     assert found.paused is None

@@ -183,26 +183,26 @@ def test_a_subscription_is_switched_by_its_menu(installed: Bellhop) -> None:
     home(installed)
     subscribe(installed, "deploys/*")
 
-    def wish() -> SubscriptionSpec:
+    def spec() -> SubscriptionSpec:
         [one] = installed.services.subscriptions.of_address(ACME, ANN)
         return one.spec
 
     for what, hours in (("mute-hour", 1), ("mute-day", 24)):
         choose(installed, what, "deploys/*")
-        assert wish().muted_until == installed.clock() + timedelta(hours=hours)
+        assert spec().muted_until == installed.clock() + timedelta(hours=hours)
         assert f"<@{ANN}> muted `deploys/*` for themselves until" in text_of(shown(installed))
         assert "Unmute" in offered(shown(installed))
         choose(installed, "unmute", "deploys/*")
-        assert wish().muted_until is None
+        assert spec().muted_until is None
 
     for what, words in (("digest-hourly", "hourly"), ("digest-daily", "daily 09:00")):
         choose(installed, what, "deploys/*")
-        assert str(wish().digest) == words
+        assert str(spec().digest) == words
         assert "End the digest" in offered(shown(installed))
         choose(installed, "digest-off", "deploys/*")
-        assert wish().digest is None
+        assert spec().digest is None
     installed.slack.click(ANN, shown(installed), ids.UNDO_SUBSCRIPTIONS)
-    assert str(wish().digest) == "daily 09:00"
+    assert str(spec().digest) == "daily 09:00"
 
 
 def test_possible_follow_ups_do_not_count_as_waiting(installed: Bellhop) -> None:

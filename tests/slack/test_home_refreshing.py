@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bolt_app.notifications.history.failure_watch import FailureWatch
+from bolt_app.notifications.history.failure_watch import FAILURES, FailureWatch
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.signals import ChangeSignal
 from bolt_app.slack import ids
@@ -195,6 +195,16 @@ class TestFailedDeliveries:
 
         assert len(found) == MOST_OF_WORKSPACE
         assert found[:2] == ["U0MANY0000", f"U0MANY{MOST_OF_WORKSPACE + 4:04}"]
+
+    def test_the_watch_reads_an_index_of_failures(self, installed: Bellhop) -> None:
+        engine = installed.services.database.engine
+        statement = FAILURES.compile(engine, compile_kwargs={"literal_binds": True})
+        with engine.connect() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}").all()
+
+        steps = [row[-1] for row in plan if " deliveries" in row[-1]]
+        assert steps
+        assert all("COVERING INDEX ix_deliveries_failed (team_id=?)" in step for step in steps)
 
     def test_the_worker_watches(self, installed: Bellhop) -> None:
         tasks = create_worker(installed.services)._timetable._tasks

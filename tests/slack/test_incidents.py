@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.content.message import COLOURS, SIGNS
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.intake.sender import Sender
+from bolt_app.severity import COLOURS, SIGNS
 from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -433,7 +433,7 @@ def test_people_who_change_their_minds_leave_the_channels_their_turns(installed:
         accept(installed, RANDOM, title=f"wanted {number}")
     for number in range(12):
         installed.clock.advance(1)
-        answer: IncidentAnswer = "unmute" if number % 2 else "mute"
+        answer: IncidentAnswer = IncidentAnswer.UNMUTE if number % 2 else IncidentAnswer.MUTE
         # A click that the client may send before the message is refreshed.
         id_ = installed.services.history.find_by_message(
             ACME, GENERAL, installed.slack.messages(GENERAL)[0].ts
@@ -459,7 +459,9 @@ def test_people_who_answer_many_incidents_leave_their_channel_its_turns(
         installed.clock.advance(1)
         for place in range(4):
             id_ = incidents[(number * 4 + place) % 20]
-            answer: IncidentAnswer = "unmute" if number % 10 >= 5 else "mute"
+            answer: IncidentAnswer = (
+                IncidentAnswer.UNMUTE if number % 10 >= 5 else IncidentAnswer.MUTE
+            )
             installed.services.incidents.answer(ACME, id_, BEN, answer)
         Hand(installed).deliver()
 
@@ -470,7 +472,7 @@ def test_people_who_answer_many_incidents_leave_their_channel_its_turns(
 
 def test_the_last_of_quick_answers_is_shown(installed: Bellhop) -> None:
     raised(installed)
-    for answer in ("acknowledge", "assign", "resolve"):
+    for answer in (IncidentAnswer.ACKNOWLEDGE, IncidentAnswer.ASSIGN, IncidentAnswer.RESOLVE):
         press_at_once(installed, answer)
     delivered(installed)
 
@@ -479,7 +481,7 @@ def test_the_last_of_quick_answers_is_shown(installed: Bellhop) -> None:
 
 
 def press_at_once(bellhop: Bellhop, answer: IncidentAnswer) -> None:
-    """IncidentAnswer the only incident as Ann; refresh its message if that is due."""
+    """Answer the only incident as Ann; refresh its message if that is due."""
     id_ = bellhop.services.history.find_by_message(ACME, GENERAL, message(bellhop).ts)
     assert id_ is not None
     bellhop.services.incidents.answer(ACME, id_, ANN, answer)

@@ -213,7 +213,7 @@ class TestRemovals:
         bellhop.install(ANN)
         stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
         assert stored is not None
-        bellhop.services.lifecycle.unlink(stored)
+        bellhop.services.lifecycle.profiles.unlink(stored)
         bellhop.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
 
         # The event with which Slack reports the revocation.

@@ -16,7 +16,7 @@ from bolt_app.db.models import (
     User,
     UserInstallation,
 )
-from bolt_app.lifecycle.service import EventOrigin
+from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.profiles import slack_changes
@@ -152,7 +152,7 @@ def test_an_event_takes_effect_once(bellhop: Bellhop) -> None:
 
     lifecycle, event_id = bellhop.services.lifecycle, delivery.payload["event_id"]
 
-    lifecycle.team_changed(EventOrigin(event_id, None, ACME, False), "name", "First")
+    lifecycle.profiles.team_changed(EventOrigin(event_id, None, ACME, False), "name", "First")
 
     profile = bellhop.services.profiles.find(ACME, ANN)
     assert profile is not None
@@ -162,9 +162,9 @@ def test_an_event_takes_effect_once(bellhop: Bellhop) -> None:
 def test_receipts_are_swept_after_a_day(bellhop: Bellhop, clock: FakeClock) -> None:
 
     lifecycle = bellhop.services.lifecycle
-    lifecycle.app_uninstalled(EventOrigin("Ev1", None, ACME, False))
+    lifecycle.installations.app_uninstalled(EventOrigin("Ev1", None, ACME, False))
     clock.advance(24 * 3600 + 1)
-    lifecycle.app_uninstalled(EventOrigin("Ev2", None, ACME, False))
+    lifecycle.installations.app_uninstalled(EventOrigin("Ev2", None, ACME, False))
 
     with bellhop.services.database.reading() as session:
         assert session.scalars(select(EventReceipt.event_id)).all() == ["Ev2"]
@@ -279,7 +279,7 @@ class TestLateEvents:
         bellhop.slack.update_user(BEN, is_restricted=True)
         bellhop.slack.deliver_due()
 
-        bellhop.services.lifecycle.user_changed(earlier, undated)
+        bellhop.services.lifecycle.profiles.user_changed(earlier, undated)
         [found] = bellhop.services.subscriptions.of_address(ACME, BEN)
         assert found.paused == "guest"
 

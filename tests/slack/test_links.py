@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.content.message import COLOURS, SIGNS
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.severity import COLOURS, SIGNS
 from slack_sandbox import Fault
 from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept
@@ -76,7 +77,7 @@ def test_a_link_shows_the_notification(installed: Bellhop) -> None:
 
 def test_it_shows_who_answered_and_no_buttons(installed: Bellhop) -> None:
     id_ = delivered(installed, actions=["acknowledge", "resolve"])
-    installed.services.incidents.answer(ACME, id_, ANN, "acknowledge")
+    installed.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.ACKNOWLEDGE)
     text = shown(post(installed, link(installed, id_)))
 
     assert "Acknowledged by *Ann Archer*" in text
@@ -88,9 +89,9 @@ def test_a_resolved_incident_is_green_until_it_is_reopened(installed: Bellhop) -
     answer = installed.services.incidents.answer
 
     colours = [post(installed, link(installed, id_)).attachments[0]["color"]]
-    answer(ACME, id_, ANN, "resolve")
+    answer(ACME, id_, ANN, IncidentAnswer.RESOLVE)
     resolved = post(installed, link(installed, id_))
-    answer(ACME, id_, ANN, "reopen")
+    answer(ACME, id_, ANN, IncidentAnswer.REOPEN)
     colours.append(post(installed, link(installed, id_)).attachments[0]["color"])
 
     assert colours == [COLOURS["critical"]] * 2

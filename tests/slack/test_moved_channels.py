@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import MetaData, select, update
 
 from bolt_app.db.models import Channel, UserInstallation
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.notifications.hand import Hand, accept, deliveries, states
@@ -61,7 +62,7 @@ def fill(bellhop: Bellhop, channel_id: str) -> str:
     report = services.history.find(ACME, incident)
     assert report is not None
     services.permalinks.add(ACME, report)
-    assert services.incidents.answer(ACME, incident, BEN, "snooze")
+    assert services.incidents.answer(ACME, incident, BEN, IncidentAnswer.SNOOZE)
     accept(bellhop, "topic:deploys", "held")
     accept(bellhop, channel_id, "scheduled", delay=600)
     deliver(bellhop)
@@ -126,7 +127,7 @@ def test_everything_follows_over_two_moves(bellhop: Bellhop, private: str, name:
         ("channels", "channel_id"),
         ("deliveries", "channel_id"),
         ("deliveries", "permalink"),
-        ("hooks", "target"),
+        ("webhooks", "target"),
         ("lanes", "address"),
         ("subscriptions", "address"),
         ("installations", "incoming_webhook_channel_id"),

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.slack import ids
 from slack_sandbox import SandboxError
 from slack_sandbox.world import Message
@@ -57,7 +58,7 @@ def test_a_message_that_changed_is_what_it_shows_now(installed: Bellhop) -> None
     message = posted(installed)
     second = accept(installed, GENERAL, "redder", key="build", actions=["acknowledge"])
     assert posted(installed).ts == message.ts
-    installed.services.incidents.answer(ACME, second, ANN, "acknowledge")
+    installed.services.incidents.answer(ACME, second, ANN, IncidentAnswer.ACKNOWLEDGE)
 
     text = shown(installed, posted(installed))
 

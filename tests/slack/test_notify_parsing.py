@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bolt_app.notifications.content.modes import Mode
 from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
 from bolt_app.slack.subscriptions.parsing import (
     COMMANDS,
@@ -44,9 +45,9 @@ NIGHT = QuietHours(time(22), time(7))
             "subscribe deploys severity&gt;=warning Service=API -label:bot",
             Subscribe("deploys", "severity>=warning service=api label!=bot", None),
         ),
-        ("subscribe deploys mode=thread a=b", Subscribe("deploys", "a=b", "thread")),
-        ("subscribe deploys a=b mode:channel", Subscribe("deploys", "a=b", "new")),
-        ("subscribe deploys MODE=Update", Subscribe("deploys", "", "update")),
+        ("subscribe deploys mode=thread a=b", Subscribe("deploys", "a=b", Mode.THREAD)),
+        ("subscribe deploys a=b mode:channel", Subscribe("deploys", "a=b", Mode.NEW)),
+        ("subscribe deploys MODE=Update", Subscribe("deploys", "", Mode.UPDATE)),
         ('subscribe a "b c"="d &amp; e"', Subscribe("a", '"b c"="d & e"', None)),
         ("unsubscribe deploys/*", Unsubscribe("deploys/*")),
         ("mute 2h", Mute(2 * HOURS)),
@@ -65,7 +66,7 @@ NIGHT = QuietHours(time(22), time(7))
         ("subscribe deploys digest hourly", Subscribe("deploys", "", None, HOURLY)),
         (
             "subscribe deploys a=b digest daily 09:00 mode=thread c=d",
-            Subscribe("deploys", "a=b c=d", "thread", NINE),
+            Subscribe("deploys", "a=b c=d", Mode.THREAD, NINE),
         ),
         ("subscribe deploys digest=daily", Subscribe("deploys", "digest=daily", None)),
         ("quiet 22:00-07:00", Quiet(NIGHT)),

@@ -195,7 +195,7 @@ def test_a_workspace_that_slack_does_not_list_is_no_longer_the_organizations(
         register_team(session, MOVED, before, installed.clock())
     assert installed.services.client.find_workspace(MOVED).is_enterprise_install
 
-    installed.services.lifecycle.organization_installed(GRID)
+    installed.services.lifecycle.installations.organization_installed(GRID)
     installed.settle()
 
     moved = team_of(installed, MOVED)

@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 from slack_sdk.oauth.installation_store import Bot
 
-from bolt_app.credentials.api_keys import Scope
+from bolt_app.credentials.api_keys import DEFAULT_SCOPES, Scope
 from tests.people import ACME
 from tests.running import Bellhop, Page
 
@@ -68,7 +68,7 @@ def caller(
     """Create a key with `scopes` (default: send and read) and return its client."""
     put_bot(bellhop, team_id)
     key = bellhop.services.api_keys.create(
-        team_id, "tests", scopes=scopes or ("send", "read"), channels=channels, **more
+        team_id, "tests", scopes=scopes or DEFAULT_SCOPES, channels=channels, **more
     )
     return Caller(bellhop.url, key)
 

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 RANDOM, LEADS = "C0ACME0002", "C0ACME0006"
 OPEN = {f"{API_PATH}/docs", f"{API_PATH}/openapi.json"}
-ALL: tuple[Scope, ...] = ("send", "read", "admin")
+ALL: tuple[Scope, ...] = (Scope.SEND, Scope.READ, Scope.ADMIN)
 BODY = {"to": GENERAL, "text": "x", "key": "disk"}
 
 
@@ -76,7 +76,7 @@ def of_another_workspace(bellhop: Bellhop) -> Caller:
 
 
 def of_another_source(bellhop: Bellhop) -> Caller:
-    return caller(bellhop, "send", "read", source="other")
+    return caller(bellhop, Scope.SEND, Scope.READ, source="other")
 
 
 def uninstalled(bellhop: Bellhop) -> Caller:
@@ -182,7 +182,7 @@ def test_a_name_stands_for_one_channel(installed: Bellhop, is_archived: bool) ->
         session.merge(Channel(channel_id=GENERAL, is_archived=False, is_private=False, **shared))
         other = {"is_archived": is_archived, "is_private": not is_archived}
         session.merge(Channel(channel_id=LEADS, **other, **shared))
-    who = caller(installed, "read", channels=["#general"])
+    who = caller(installed, Scope.READ, channels=["#general"])
 
     found = {one["id"] for one in who.get(NOTIFICATIONS).json()["notifications"]}
 
@@ -218,7 +218,7 @@ class TestAKeyThatAPersonMade:
         channels: tuple[str, ...],
         seen: set[str],
     ) -> None:
-        who = caller(installed, scope, "send", channels=channels, created_by=ANN)
+        who = caller(installed, scope, Scope.SEND, channels=channels, created_by=ANN)
 
         found = {one["id"] for one in who.get(NOTIFICATIONS).json()["notifications"]}
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
+from bolt_app.credentials.api_keys import Scope
 from bolt_app.web.api.openapi import build_document
 from tests.browser.chromium import OpenPage, Shoot
 from tests.conftest import FakeClock
@@ -133,7 +134,7 @@ class TestTruth:
     def test_refusals_are_as_described(
         self, bellhop: Bellhop, body: Any, headers: dict[str, str], status: int
     ) -> None:
-        answer = caller(bellhop, "send", channels=["#a"]).send(body, **headers)
+        answer = caller(bellhop, Scope.SEND, channels=["#a"]).send(body, **headers)
 
         assert answer.status == status
         assert_as_described(answer.json(), NOTIFICATIONS, "post", status)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import select, update
 
+from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Delivery
 from bolt_app.notifications.history import search as searching
 from slack_sandbox import Fault
@@ -108,14 +109,14 @@ class TestFind:
     ) -> None:
         path = f"{NOTIFICATIONS}/{id_}" + ("/retry" if method == "POST" else "")
 
-        answer = caller(bellhop, "admin").call(method, path)
+        answer = caller(bellhop, Scope.ADMIN).call(method, path)
 
         assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
     def test_another_workspace_sees_nothing(self, bellhop: Bellhop) -> None:
         path = send(caller(bellhop))
         finish(bellhop, path, "dead")
-        stranger = caller(bellhop, "admin", team_id=BETA)
+        stranger = caller(bellhop, Scope.ADMIN, team_id=BETA)
 
         answers = [
             stranger.get(path),
@@ -281,14 +282,14 @@ class TestCancelling:
         assert (again["cancelled"], len(again["kept"])) == ([], 3)
 
     def test_a_key_cancels_only_its_own_notifications(self, bellhop: Bellhop) -> None:
-        path = send(caller(bellhop, "send"))
+        path = send(caller(bellhop, Scope.SEND))
 
-        answer = caller(bellhop, "send", "read").call("DELETE", path)
+        answer = caller(bellhop, Scope.SEND, Scope.READ).call("DELETE", path)
 
         assert answer.status == 403
         assert "scope admin" in answer.json()["detail"]
-        assert caller(bellhop, "read").call("DELETE", path).status == 403
-        assert caller(bellhop, "admin").call("DELETE", path).json()["cancelled"] != []
+        assert caller(bellhop, Scope.READ).call("DELETE", path).status == 403
+        assert caller(bellhop, Scope.ADMIN).call("DELETE", path).json()["cancelled"] != []
 
 
 class TestRetrying:
@@ -350,14 +351,14 @@ class TestRetrying:
         finish(bellhop, path, "dead")
 
         assert caller(bellhop).call("POST", f"{path}/retry").status == 403
-        assert caller(bellhop, "admin").call("POST", f"{path}/retry").status == 202
+        assert caller(bellhop, Scope.ADMIN).call("POST", f"{path}/retry").status == 202
 
 
 @pytest.mark.parametrize(("method", "suffix"), [("DELETE", ""), ("POST", "/retry")])
 def test_a_key_that_may_only_send_is_told_no_more_than_when_it_sent(
     bellhop: Bellhop, method: str, suffix: str
 ) -> None:
-    ci = caller(bellhop, "send")
+    ci = caller(bellhop, Scope.SEND)
     path = send(ci, text="SECRET words")
     if suffix:
         finish(bellhop, path, "dead", error="is_archived", channel_id="C0ACME0001")

@@ -11,11 +11,13 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import func, select
 
+from bolt_app.credentials.api_keys import Scope
 from bolt_app.credentials.limits import LimitError, LimitReason
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.errors import MOST_PROBLEMS
 from bolt_app.notifications.content.schema import read_batch
 from bolt_app.notifications.digests.preferences import NotificationPreferences
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.schedules import QuietHours
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.people import ACME, ANN, BETA
@@ -73,7 +75,7 @@ class TestAccepting:
         bellhop.services.preferences.choose(ACME, ANN, NotificationPreferences(quiet, tz="UTC"))
         incident = {"to": "#general", "text": "x", "key": "disk", "actions": ["mute"]}
         id_ = ci.send(incident).json()["id"]
-        bellhop.services.incidents.answer(ACME, id_, ANN, "mute")
+        bellhop.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.MUTE)
 
         sent = [{"to": [ANN, "#general"], "text": "x"}, {**incident, "mode": "new"}]
         if is_batch:
@@ -446,7 +448,7 @@ class TestKeys:
         assert ci.send(HELLO).status == 202
 
     def test_a_key_does_what_its_scopes_say(self, bellhop: Bellhop) -> None:
-        reader, sender = caller(bellhop, "read"), caller(bellhop, "send")
+        reader, sender = caller(bellhop, Scope.READ), caller(bellhop, Scope.SEND)
 
         refused = [reader.send(HELLO), sender.get(NOTIFICATIONS)]
 
@@ -454,7 +456,7 @@ class TestKeys:
         assert 'scope="send"' in refused[0].headers["WWW-Authenticate"]
         assert sender.send(HELLO).status == 202
         assert reader.get(NOTIFICATIONS).status == 200
-        boss = caller(bellhop, "admin")
+        boss = caller(bellhop, Scope.ADMIN)
         assert (boss.send(HELLO).status, boss.get(NOTIFICATIONS).status) == (202, 200)
 
     def test_a_limited_key_sends_nowhere_else(self, bellhop: Bellhop) -> None:

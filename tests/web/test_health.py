@@ -49,7 +49,7 @@ def test_a_schema_of_a_newer_version_is_not_ready(bellhop: Bellhop) -> None:
     assert "of a newer Bellhop" in answer.json()["reason"]
 
 
-def test_a_database_that_is_down_is_said_without_its_address(encryption_key: str) -> None:
+def test_an_unavailable_database_is_reported_without_its_address(encryption_key: str) -> None:
     url = "postgresql+psycopg://bell:sesame@127.0.0.1:9/bellhop"
     with running_bellhop(url, encryption_key, FakeClock()) as running:
         browser = running.browser()

@@ -7,6 +7,7 @@ from secrets import token_hex
 
 import pytest
 
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
@@ -124,7 +125,7 @@ def test_a_resolved_incident_is_green(bellhop: Bellhop, ann: Browser) -> None:
     id_ = accept(bellhop, GENERAL, "x", severity="critical", actions=["resolve"])
     Hand(bellhop).deliver()
     before = look(ann, id_).text
-    bellhop.services.incidents.answer(ACME, id_, ANN, "resolve")
+    bellhop.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.RESOLVE)
     after = look(ann, id_).text
 
     assert '"card notification critical"' in before

@@ -248,7 +248,7 @@ def test_a_dead_token_is_reported_and_a_new_install_fixes_it(bellhop: Bellhop) -
     assert "Bellhop said hello" in page.text
 
 
-def test_a_hello_is_said_seldom_enough(bellhop: Bellhop) -> None:
+def test_greetings_are_rate_limited(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     ben, _ = bellhop.install(BEN, query="?only=profile")
 

@@ -22,7 +22,7 @@ import yaml
 from slack_sdk.webhook import WebhookClient
 
 from bolt_app.clock import utc_now
-from bolt_app.notifications.content.message import COLOURS
+from bolt_app.severity import COLOURS
 from slack_sandbox.world import Message
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.people import ACME, GENERAL

@@ -90,7 +90,7 @@ def too_old(bellhop: Bellhop, browser: Browser) -> None:
 def unlinked(bellhop: Bellhop, _browser: Browser) -> None:
     stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
-    bellhop.services.lifecycle.unlink(stored)
+    bellhop.services.lifecycle.profiles.unlink(stored)
 
 
 def linked_again(bellhop: Bellhop, browser: Browser) -> None:

@@ -219,7 +219,7 @@ def test_the_session_of_a_deleted_person_is_invalid(bellhop: Bellhop) -> None:
     browser, _ = bellhop.install(ANN)
     stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
     assert stored is not None
-    bellhop.services.lifecycle.unlink(stored)
+    bellhop.services.lifecycle.profiles.unlink(stored)
 
     assert browser.get("/profile").status == 303
 

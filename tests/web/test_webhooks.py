@@ -309,6 +309,6 @@ class TestSecrecy:
         secret = url.rpartition("/")[2]
 
         with bellhop.services.database.reading_connection() as connection:
-            rows = connection.exec_driver_sql("SELECT * FROM hooks").all()
+            rows = connection.exec_driver_sql("SELECT * FROM webhooks").all()
 
         assert secret not in str(rows)

@@ -36,12 +36,12 @@ from bolt_app.db.models.notifications import (
     ChannelListing,
     ChannelMove,
     Delivery,
-    Hook,
     IdempotencyKey,
     Lane,
     Notification,
     RateLimit,
     Subscription,
+    Webhook,
     WorkspaceQueue,
 )
 from bolt_app.db.models.people import (
@@ -79,7 +79,6 @@ __all__ = [
     "EventReceipt",
     "EventTime",
     "HomeTab",
-    "Hook",
     "IdempotencyKey",
     "Incident",
     "InstallationCheck",
@@ -97,5 +96,6 @@ __all__ = [
     "User",
     "UserInstallation",
     "WebSession",
+    "Webhook",
     "WorkspaceQueue",
 ]

@@ -125,7 +125,7 @@ class InstallationCheck(Base):
     """A report about an installation, to be verified with Slack before it takes effect.
 
     Slack retries events for minutes, and Bellhop may be installed again by then. `kind` is a
-    `bolt_app.lifecycle.service.CheckKind`; `user_id` is empty unless it concerns one
+    `bolt_app.lifecycle.installations.CheckKind`; `user_id` is empty unless it concerns one
     person's token.
     """
 

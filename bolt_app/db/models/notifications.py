@@ -130,10 +130,10 @@ class ApiKey(SenderColumns, Base):
     revoked_by: Mapped[str | None] = mapped_column(SlackId)
 
 
-class Hook(SenderColumns, Base):
+class Webhook(SenderColumns, Base):
     """An incoming webhook; its secret is stored as a hash."""
 
-    __tablename__ = "hooks"
+    __tablename__ = "webhooks"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     team_id: Mapped[str] = mapped_column(SlackId, index=True)
@@ -278,6 +278,14 @@ class Delivery(Base):
             "ix_deliveries_troubled",
             "lane_id",
             "id",
+            sqlite_where=_TROUBLED,
+            postgresql_where=_TROUBLED,
+        ),
+        # The latest failures of a workspace.
+        Index(
+            "ix_deliveries_failed",
+            "team_id",
+            "finished_at",
             sqlite_where=_TROUBLED,
             postgresql_where=_TROUBLED,
         ),

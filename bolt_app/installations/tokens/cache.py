@@ -10,13 +10,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
+from bolt_app.batching import Batcher
 from bolt_app.installations.records import Grant
 from bolt_app.installations.tokens.grants import Grants, TokenRequest
-from bolt_app.single_flight import SingleFlight
 
 CACHE_LIFETIME_SECONDS = 60.0
 CACHE_SIZE = 10_000
@@ -37,7 +37,7 @@ class GrantCache:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._remembered: OrderedDict[TokenRequest, tuple[float, Grant]] = OrderedDict()
-        self._revisions: dict[TokenRequest, SingleFlight[int]] = {}
+        self._revisions: dict[TokenRequest, Batcher[None, int]] = {}
 
     def find(self, request: TokenRequest) -> Grant | None:
         """Return the grant of a token request, like `Grants.find`.
@@ -99,11 +99,14 @@ class GrantCache:
 
     def _revision(self, request: TokenRequest) -> int:
         installation = replace(request, user_id=None)
-        flight = self._revisions.get(installation)
-        if flight is None:
-            new = SingleFlight(partial(self._grants.revision, installation))
-            flight = self._revisions.setdefault(installation, new)
-        return flight.get()
+        batcher = self._revisions.get(installation)
+        if batcher is None:
+            new = Batcher(partial(self._read_revision, installation), splits=_is_ordinary)
+            batcher = self._revisions.setdefault(installation, new)
+        return batcher.call(None)
+
+    def _read_revision(self, installation: TokenRequest, calls: Sequence[None]) -> Sequence[int]:
+        return [self._grants.revision(installation)] * len(calls)
 
     def _remember(self, request: TokenRequest, grant: Grant) -> None:
         with self._lock:
@@ -111,3 +114,8 @@ class GrantCache:
             self._remembered.move_to_end(request)
             while len(self._remembered) > CACHE_SIZE:
                 self._remembered.popitem(last=False)
+
+
+def _is_ordinary(error: BaseException) -> bool:
+    """Whether each waiting request reads again by itself after an error."""
+    return isinstance(error, Exception)

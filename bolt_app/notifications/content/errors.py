@@ -36,6 +36,7 @@ _WORDS: Mapping[str, _Words] = {
         f"has {ctx['actual_length'] or 'too many'} items; the limit is {ctx['max_length']}"
     ),
     "too_short": lambda _: "is empty: give at least one item",
+    "enum": lambda ctx: f"must be {ctx['expected']}",
     "literal_error": lambda ctx: f"must be {ctx['expected']}",
     "string_type": lambda _: "must be text",
     "dict_type": lambda _: "must be an object",

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from bolt_app.db.content import SEVERITIES
 from bolt_app.notifications.content.schema import FIELDS, Url
 from bolt_app.notifications.content.summaries import plain
+from bolt_app.severity import SEVERITIES, Severity, known_severity
 from bolt_app.text_forms import comparable
 
 DERIVED = "derived"
@@ -28,10 +28,17 @@ DERIVED = "derived"
 _LAYOUT = frozenset(("attachments", "blocks", "fields"))
 TITLE_LENGTH, NAME_LENGTH, VALUE_LENGTH = 250, 200, 1500
 _URL: TypeAdapter[Any] = TypeAdapter(Url)
-_COLOURS = {"good": "success", "warning": "warning", "danger": "error"}
+_COLOURS = {"good": Severity.SUCCESS, "warning": Severity.WARNING, "danger": Severity.ERROR}
 _HEX = re.compile("#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
 # Upper limits of hue in degrees, and the severities below them; cyan and violet have none.
-_HUES = ((20, "error"), (68, "warning"), (170, "success"), (195, None), (260, "info"), (330, None))
+_HUES = (
+    (20, Severity.ERROR),
+    (68, Severity.WARNING),
+    (170, Severity.SUCCESS),
+    (195, None),
+    (260, Severity.INFO),
+    (330, None),
+)
 _LEAST_SATURATION = 0.2
 _SEVERITY_FIELDS = frozenset(
     ("severity", "level", "loglevel", "priority", "urgency", "criticality", "alertseverity")
@@ -42,12 +49,13 @@ _ENDED = frozenset(
 )
 # Other tools' names of severities: syslog, log libraries, PagerDuty, Zabbix, incident levels.
 _NAMES = {
-    "critical": "critical crit fatal emergency emerg alert disaster panic blocker highest "
+    Severity.CRITICAL: "critical crit fatal emergency emerg alert disaster panic blocker highest "
     "p0 p1 sev0 sev1",
-    "error": "error err high major severe failure failed p2 sev2",
-    "warning": "warning warn medium minor average moderate p3 sev3",
-    "info": "info information informational notice debug trace low lowest none p4 p5 sev4 sev5",
-    "success": " ".join(("success", "good", "passed", "normal", *sorted(_ENDED))),
+    Severity.ERROR: "error err high major severe failure failed p2 sev2",
+    Severity.WARNING: "warning warn medium minor average moderate p3 sev3",
+    Severity.INFO: "info information informational notice debug trace low lowest none p4 p5 sev4 "
+    "sev5",
+    Severity.SUCCESS: " ".join(("success", "good", "passed", "normal", *sorted(_ENDED))),
 }
 _SEVERITY_OF = {name: severity for severity, names in _NAMES.items() for name in names.split()}
 _PLAIN_WORD = re.compile("[^a-z0-9]+")
@@ -77,10 +85,9 @@ def with_meaning(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, DERIVED: derived} if derived else dict(content)
 
 
-def severity_of(content: Mapping[str, Any]) -> str | None:
+def severity_of(content: Mapping[str, Any]) -> Severity | None:
     """Return the severity of a stored content, given or derived, or None."""
-    severity: str | None = content.get("severity") or derived(content).get("severity")
-    return severity
+    return known_severity(content.get("severity") or derived(content).get("severity"))
 
 
 def link_of(content: Mapping[str, Any]) -> str:
@@ -104,7 +111,7 @@ def derived(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return found
 
 
-def _severity(content: Mapping[str, Any]) -> str | None:
+def _severity(content: Mapping[str, Any]) -> Severity | None:
     """Return the worst severity of the parts that have one."""
     given = [WrittenField(one["name"], one["value"]) for one in content.get("fields", ())]
     parts = [_severity_of_part([*given, *_block_fields(content)], None)]
@@ -115,7 +122,7 @@ def _severity(content: Mapping[str, Any]) -> str | None:
     return max(filter(None, parts), key=SEVERITIES.index, default=None)
 
 
-def _severity_of_part(fields: Sequence[WrittenField], colour: object) -> str | None:
+def _severity_of_part(fields: Sequence[WrittenField], colour: object) -> Severity | None:
     """Return the severity of one part: an end beats a severity field, which beats a colour.
 
     Of the colours only the word "good" means an end: a green number is in many copied examples.
@@ -124,14 +131,14 @@ def _severity_of_part(fields: Sequence[WrittenField], colour: object) -> str | N
     if colour == "good" or any(
         name in _STATE_FIELDS and _word(value) in _ENDED for name, value in texts
     ):
-        return "success"
+        return Severity.SUCCESS
     for name, value in texts:
         if name in _SEVERITY_FIELDS and (severity := named_severity(value)) is not None:
             return severity
     return _severity_of_colour(colour)
 
 
-def named_severity(value: str) -> str | None:
+def named_severity(value: str) -> Severity | None:
     """Return the severity that another tool calls so; None where the word has no such meaning."""
     first = value.split(maxsplit=1)[0] if value.split() else ""
     return _SEVERITY_OF.get(_word(value)) or _SEVERITY_OF.get(_word(first))
@@ -141,7 +148,7 @@ def _word(text: str) -> str:
     return _PLAIN_WORD.sub("", comparable(text))
 
 
-def _severity_of_colour(colour: object) -> str | None:
+def _severity_of_colour(colour: object) -> Severity | None:
     if not isinstance(colour, str):
         return None
     number = _HEX.fullmatch(colour.strip())
@@ -152,7 +159,7 @@ def _severity_of_colour(colour: object) -> str | None:
     hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
     if saturation < _LEAST_SATURATION:
         return None
-    return next((severity for end, severity in _HUES if hue * 360 < end), "error")
+    return next((severity for end, severity in _HUES if hue * 360 < end), Severity.ERROR)
 
 
 def _title(attachments: Sequence[Mapping[str, Any]]) -> str:

@@ -25,22 +25,7 @@ from bolt_app.blockkit.mrkdwn import (
     shorten,
     split,
 )
-
-# Each stands out from Slack's light and dark backgrounds.
-COLOURS = {
-    "info": "#3a7bc2",
-    "success": "#2e9e5b",
-    "warning": "#bf7d0b",
-    "error": "#cf3a3a",
-    "critical": "#cc2a7f",
-}
-SIGNS = {
-    "info": "\N{INFORMATION SOURCE}\ufe0f",
-    "success": "\N{WHITE HEAVY CHECK MARK}",
-    "warning": "\N{WARNING SIGN}\ufe0f",
-    "error": "\N{CROSS MARK}",
-    "critical": "\N{POLICE CARS REVOLVING LIGHT}",
-}
+from bolt_app.severity import COLOURS, SIGNS
 
 TEXT_LENGTH = 40_000
 # Slack splits a longer text into several messages (slackapi/java-slack-sdk#704), and rejects it in

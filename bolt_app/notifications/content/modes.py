@@ -1,8 +1,32 @@
-"""Modes of deliveries."""
+"""Modes of notifications and deliveries."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+
+
+class Mode(StrEnum):
+    """Effect of a notification with the key of an earlier one.
+
+    UPDATE: changes the earlier message.
+    THREAD: replies in the thread of the earlier message.
+    NEW: posts a message.
+    """
+
+    UPDATE = "update"
+    THREAD = "thread"
+    NEW = "new"
+
+
+class OnUnknown(StrEnum):
+    """Handling of a delivery that Slack may have posted or not.
+
+    RESEND: posts it again.
+    HOLD: leaves it unconfirmed.
+    """
+
+    RESEND = "resend"
+    HOLD = "hold"
 
 
 class DeliveryMode(StrEnum):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from enum import StrEnum
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -27,7 +28,9 @@ from pydantic_core import PydanticCustomError
 
 from bolt_app.clock import utc_now
 from bolt_app.credentials.sources import SOURCE_PATTERN
+from bolt_app.notifications.content.modes import Mode, OnUnknown
 from bolt_app.recipients import normal_address, normal_person
+from bolt_app.severity import Severity
 from bolt_app.text_forms import comparable, visible
 
 # Slack's limits (https://docs.slack.dev/reference/methods/chat.postMessage,
@@ -54,10 +57,15 @@ URL_LENGTH = 1500
 TS_PATTERN = r"^[0-9]{1,20}\.[0-9]{1,10}$"
 KEY_LENGTH = 255
 
-Severity = Literal["info", "success", "warning", "error", "critical"]
-Mode = Literal["update", "thread", "new"]
-OnUnknown = Literal["resend", "hold"]
-ActionName = Literal["acknowledge", "assign", "resolve", "snooze", "mute"]
+
+class IncidentAction(StrEnum):
+    """A kind of answer that a notification asks people for."""
+
+    ACKNOWLEDGE = "acknowledge"
+    ASSIGN = "assign"
+    RESOLVE = "resolve"
+    SNOOZE = "snooze"
+    MUTE = "mute"
 
 
 def _storable(value: Any, depth: int = 0) -> Any:
@@ -97,7 +105,7 @@ def _visible(value: object) -> object:
     return visible(value) if isinstance(value, str) else value
 
 
-def _each_once(values: list[ActionName]) -> list[ActionName]:
+def _each_once(values: list[IncidentAction]) -> list[IncidentAction]:
     return list(dict.fromkeys(values))
 
 
@@ -183,7 +191,7 @@ class Content(_Object):
         "out.",
     )
     actions: Annotated[
-        list[Annotated[ActionName, BeforeValidator(_word)]],
+        list[Annotated[IncidentAction, BeforeValidator(_word)]],
         Field(max_length=ACTIONS),
         AfterValidator(_each_once),
     ] = Field(
@@ -223,7 +231,7 @@ class NotificationRequest(Content):
         "scope `admin`.",
     )
     mode: Annotated[Mode, BeforeValidator(_word)] = Field(
-        "update",
+        Mode.UPDATE,
         description="With a key: update the earlier message, reply in its thread, or post a new "
         "message.",
     )
@@ -246,7 +254,7 @@ class NotificationRequest(Content):
     )
     expires_at: AwareDatetime | None = Field(None, description="Not delivered after this moment.")
     on_unknown: OnUnknown = Field(
-        "hold",
+        OnUnknown.HOLD,
         description="If Slack's answer is lost: post again, or hold it as `unknown`.",
     )
     escalate: Escalation | None = Field(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Literal, get_args
 
 
 class DeliveryState(StrEnum):
@@ -37,39 +36,57 @@ class IncidentState(StrEnum):
     RESOLVED = "resolved"
 
 
-State = Literal[
-    "waiting",
-    "held",
-    "sending",
-    "sent",
-    "dead",
-    "unknown",
-    "cancelled",
-    "expired",
-    "muted",
-    "digested",
-]
-STATES: tuple[State, ...] = get_args(State)
-UNROUTED = "unrouted"
+class ShownState(StrEnum):
+    """State of a delivery as people and the HTTP API see it; SCHEDULED is shown as WAITING."""
+
+    WAITING = "waiting"
+    HELD = "held"
+    SENDING = "sending"
+    SENT = "sent"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    MUTED = "muted"
+    DIGESTED = "digested"
+
+
+class StateFilter(StrEnum):
+    """A state to search for: that of a delivery, or UNROUTED for notifications without any."""
+
+    WAITING = ShownState.WAITING
+    HELD = ShownState.HELD
+    SENDING = ShownState.SENDING
+    SENT = ShownState.SENT
+    DEAD = ShownState.DEAD
+    UNKNOWN = ShownState.UNKNOWN
+    CANCELLED = ShownState.CANCELLED
+    EXPIRED = ShownState.EXPIRED
+    MUTED = ShownState.MUTED
+    DIGESTED = ShownState.DIGESTED
+    UNROUTED = "unrouted"
+
+
 STATE_WORDS: Mapping[str, str] = {
-    "waiting": "waiting",
-    "held": "held until",
-    "sending": "on its way",
-    "sent": "sent",
-    "dead": "failed",
-    "unknown": "delivery not confirmed",
-    "expired": "expired",
-    "cancelled": "cancelled",
-    "muted": "muted",
-    "digested": "in a digest",
+    ShownState.WAITING: "waiting",
+    ShownState.HELD: "held until",
+    ShownState.SENDING: "on its way",
+    ShownState.SENT: "sent",
+    ShownState.DEAD: "failed",
+    ShownState.UNKNOWN: "delivery not confirmed",
+    ShownState.EXPIRED: "expired",
+    ShownState.CANCELLED: "cancelled",
+    ShownState.MUTED: "muted",
+    ShownState.DIGESTED: "in a digest",
 }
 # Ended without a confirmed post; these can be retried.
-FAILED_STATES: tuple[State, ...] = ("dead", "unknown")
-OPEN_STATES = frozenset({"waiting", "held", "sending"})
+FAILED_STATES = (ShownState.DEAD, ShownState.UNKNOWN)
+OPEN_STATES = frozenset({ShownState.WAITING, ShownState.HELD, ShownState.SENDING})
+_SHOWN = {state.value: state for state in ShownState} | {
+    DeliveryState.SCHEDULED.value: ShownState.WAITING
+}
 
 
-def shown_state(stored: str) -> State:
+def shown_state(stored: str) -> ShownState:
     """Return the state under which people know a delivery, given the stored one."""
-    if stored == "scheduled":
-        return "waiting"
-    return stored if stored in STATES else "unknown"
+    return _SHOWN.get(stored, ShownState.UNKNOWN)

@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Collection
 from contextlib import closing, suppress
 from typing import Any, LiteralString, Self
 
 import psycopg
 
+from bolt_app.batching import AsyncBatcher
 from bolt_app.delays import Delays
 from bolt_app.notifications.delivery.errors import OwnershipError, SessionLostError
 
@@ -37,7 +39,7 @@ class LockSession:
         self._connection = connection
         self._answer_seconds = delays.owner_answer
         self._turn = asyncio.Lock()
-        self._next_check: asyncio.Task[bool] | None = None
+        self._checks = AsyncBatcher(self._check, turn=self._turn)
         self.is_lost = False
 
     @classmethod
@@ -74,24 +76,19 @@ class LockSession:
 
         Callers that arrive while another query is running share the next one.
         """
-        if self._next_check is None:
-            self._next_check = asyncio.create_task(self._check())
-        # A cancelled caller must not cancel the query of the others.
-        return await asyncio.shield(self._next_check)
+        return bool(await self._checks.call(None))
 
     async def close(self) -> None:
         """End the session, and so release its locks."""
         self.is_lost = True
         await self._connection.close()
 
-    async def _check(self) -> bool:
-        async with self._turn:
-            self._next_check = None
-            with suppress(SessionLostError):
-                [[pid]] = await self._query(_PID, ())
-                # Behind a pooler, another session may answer.
-                self.is_lost = self.is_lost or pid != self.pid
-            return not self.is_lost
+    async def _check(self, calls: Collection[None]) -> dict[None, bool]:
+        with suppress(SessionLostError):
+            [[pid]] = await self._query(_PID, ())
+            # Behind a pooler, another session may answer.
+            self.is_lost = self.is_lost or pid != self.pid
+        return dict.fromkeys(calls, not self.is_lost)
 
     async def _query(self, statement: LiteralString, values: tuple[Any, ...]) -> list[Any]:
         if self.is_lost:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
 from bolt_app.delays import Delays
 from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.delivery.retry_schedule import MOST_INTERNAL_ERRORS, backoff
 from bolt_app.slack_api import SlackCallError
 
 INTERNAL_ERROR = "internal_error"
 RECIPIENT_DENIED = "recipient_denied"
-# Consecutive internal errors that end a delivery, so that others in its lane continue.
-MOST_INTERNAL_ERRORS = 5
 
 
 @dataclass(frozen=True)
@@ -118,11 +116,3 @@ def not_made(*, is_repeat: bool) -> Outcome:
     """Return the outcome of an attempt that was begun but not made."""
     state = DeliveryState.SENDING if is_repeat else DeliveryState.WAITING
     return Outcome(state, requested=False, is_undone=True)
-
-
-def backoff(attempts: int, delays: Delays) -> float:
-    """Return seconds to wait after a number of attempts: doubled each time, with 20 % jitter."""
-    doubled = delays.first_retry * 2.0 ** min(max(attempts, 1) - 1, 20)
-    wait = min(delays.longest_retry, doubled) * random.uniform(0.8, 1.2)  # noqa: S311
-    # The precision of stored timestamps.
-    return round(wait, 6)

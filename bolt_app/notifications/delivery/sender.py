@@ -17,11 +17,11 @@ from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
 from bolt_app.notifications.content.fallbacks import CONTENT_CODES, renderings
 from bolt_app.notifications.content.message import mention
+from bolt_app.notifications.content.modes import OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import (
     Outcome,
-    backoff,
     classify_error,
     dead_installation,
     internal_error,
@@ -29,6 +29,7 @@ from bolt_app.notifications.delivery.outcomes import (
     recipient_denied,
     sent,
 )
+from bolt_app.notifications.delivery.retry_schedule import backoff
 from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.notifications.queue.moved_channels import NOT_FOUND
@@ -153,7 +154,7 @@ class MessageSender:
                 return self._failed(error, attempt)
             logger.warning("cannot find out whether it was posted", extra={"error": error.code})
             # Updating a message twice does no harm.
-            if attempt.on_unknown == "hold" and attempt.update_ts is None:
+            if attempt.on_unknown == OnUnknown.HOLD and attempt.update_ts is None:
                 return Outcome(DeliveryState.UNKNOWN, error.code, requested=False)
             return None
         except Exception:

@@ -16,10 +16,9 @@ from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.mrkdwn import SECTION_LENGTH, escape, link, moment
 from bolt_app.blockkit.text import counted
 from bolt_app.notifications.content.meaning import link_of
-from bolt_app.notifications.content.message import SIGNS
 from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.summaries import headline
-from bolt_app.notifications.subscriptions.filters import SEVERITIES
+from bolt_app.severity import SEVERITIES, SIGNS, Severity
 
 # Limits of one message, in which Slack takes 50 blocks with some 12,000 characters in total.
 MOST_GROUPS = 10
@@ -39,7 +38,7 @@ class Entry:
 
     notification_id: str
     topic: str | None
-    severity: str
+    severity: Severity
     at: datetime
 
 

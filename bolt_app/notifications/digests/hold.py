@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from bolt_app.credentials.sources import person_source
 from bolt_app.db.content import stored_severity
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.modes import DeliveryMode
@@ -20,9 +21,9 @@ from bolt_app.notifications.digests.preferences import NotificationPreferences, 
 from bolt_app.notifications.queue.lanes import pending_in
 from bolt_app.notifications.subscriptions.routing import find_messages
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
+from bolt_app.severity import Severity
 from bolt_app.slack_ids import is_person
 
-CRITICAL = "critical"
 # A delivery's columns, with its lane by workspace and address.
 Row = Mapping[str, Any]
 _CHANGED = ("state", "send_at", "finished_at")
@@ -60,7 +61,7 @@ class PlannedDelivery:
     """
 
     row: Row
-    severity: str | None
+    severity: Severity | None
     source: str
     digest: Schedule | None = None
 
@@ -68,9 +69,9 @@ class PlannedDelivery:
     def passes_through(self) -> bool:
         """Whether it is never held: critical, an escalation, or sent by the recipient."""
         return (
-            self.severity == CRITICAL
+            self.severity == Severity.CRITICAL
             or self.row["mode"] == DeliveryMode.ESCALATE
-            or self.source == f"slack:{self.row['lane_address']}"
+            or self.source == person_source(self.row["lane_address"])
         )
 
     @property

@@ -15,20 +15,21 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
-from bolt_app.db.content import content_summary, known_severity, stored_severity
+from bolt_app.credentials.sources import SourceKind
+from bolt_app.db.content import content_summary, stored_severity
 from bolt_app.db.models import IS_HELD, IS_LATER, Delivery, Notification, Subscription
 from bolt_app.notifications.content.ids import new_id
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.digests.content import Entry, digest_content
 from bolt_app.notifications.queue.change_feed import stored_urgency
 from bolt_app.notifications.subscriptions.filters import DEFAULT_SEVERITY
 from bolt_app.notifications.subscriptions.routing import MESSAGE_STATES
+from bolt_app.severity import known_severity
 
 logger = logging.getLogger(__name__)
 
-SOURCE = "digest"
 # The most in one transaction and statement; more become another digest.
 MOST_AT_ONCE = 5000
 _DELIVERIES = Delivery.__table__
@@ -173,7 +174,7 @@ def _insert_digest(
     notification = {
         "id": digest_id,
         "team_id": lane.team_id,
-        "source": SOURCE,
+        "source": SourceKind.DIGEST,
         "content": digest_content(entries, find_contents, public_url),
         "created_at": now,
     }
@@ -187,11 +188,11 @@ def _insert_digest(
         # A digest with any delivery of a subscription follows the rules of subscriptions.
         "subscription_id": max(subscriptions, default=None),
         "state": DeliveryState.WAITING,
-        "source": SOURCE,
+        "source": SourceKind.DIGEST,
         "rank": 0,
         "urgency": stored_urgency(0, now),
         "mode": DeliveryMode.NEW,
-        "on_unknown": "hold",
+        "on_unknown": OnUnknown.HOLD,
         "send_at": now,
         "attempts": 0,
     }

@@ -9,7 +9,8 @@ from itertools import islice
 
 from sqlalchemy import Connection, select
 
-from bolt_app.db.models import ApiKey, Hook, Notification
+from bolt_app.credentials.sources import SourceKind, read_default_source
+from bolt_app.db.models import ApiKey, Notification, Webhook
 from bolt_app.notifications.history.reports import NotificationReport
 from bolt_app.notifications.incidents.view import IncidentView, find_incident_view, find_responders
 
@@ -21,19 +22,20 @@ CHANNEL_MENTION = re.compile(r"<#([CG][A-Z0-9]+)[|>]")
 
 def sender_label(connection: Connection, team_id: str, source: str) -> str:
     """Return the sender in words."""
-    kind, _, id_ = source.partition(":")
-    if kind == "slack":
+    kind, id_ = read_default_source(source)
+    if kind == SourceKind.PERSON:
         return find_names(connection, team_id, {id_}).get(id_, "someone in Slack")
-    if kind == "command":
+    if kind == SourceKind.COMMAND:
         return "the command line"
-    if kind == "workflow":
+    if kind == SourceKind.WORKFLOW:
         return "a workflow in Slack"
     if not id_.isdecimal():
         return "Bellhop itself"
-    if kind == "api_key":
+    if kind == SourceKind.API_KEY:
         return f"the API key {connection.scalar(select(ApiKey.name).where(ApiKey.id == int(id_)))}"
-    if kind == "hook":
-        return f"the webhook {connection.scalar(select(Hook.name).where(Hook.id == int(id_)))}"
+    if kind == SourceKind.WEBHOOK:
+        name = connection.scalar(select(Webhook.name).where(Webhook.id == int(id_)))
+        return f"the webhook {name}"
     return "Bellhop itself"
 
 

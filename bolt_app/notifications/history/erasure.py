@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
+from bolt_app.credentials.sources import SourceKind, person_source
 from bolt_app.db.models import (
     DELETED_ADDRESS,
     IS_BY_PERSON,
@@ -40,12 +41,12 @@ from bolt_app.db.models import (
     ApiKey,
     Delivery,
     HomeTab,
-    Hook,
     IdempotencyKey,
     Incident,
     Lane,
     Notification,
     Subscription,
+    Webhook,
 )
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.incidents.callbacks import erase_from_callbacks
@@ -65,8 +66,8 @@ _ANSWERERS = (Incident.state_by, Incident.assigned_to, Incident.snoozed_by, Inci
 _AUTHORS = (
     ApiKey.created_by,
     ApiKey.revoked_by,
-    Hook.created_by,
-    Hook.revoked_by,
+    Webhook.created_by,
+    Webhook.revoked_by,
     Subscription.created_by,
 )
 _HAS_OPEN = exists().where(Delivery.lane_id == Lane.id, IS_OPEN)
@@ -228,12 +229,12 @@ def _erase_names(connection: Connection, people: ErasedPeople, now: datetime) ->
         is_named = (Incident.team_id == people.team_id, people.are(column))
         values = {column.key: DELETED_PERSON, "changed_at": now}
         connection.execute(update(Incident).where(*is_named).values(**values))
-    sources = None if people.user_ids is None else [f"slack:{id_}" for id_ in people.user_ids]
+    sources = None if people.user_ids is None else [person_source(id_) for id_ in people.user_ids]
     sent = true() if sources is None else Notification.source.in_(sources)
     connection.execute(
         update(Notification)
         .where(Notification.team_id == people.team_id, IS_BY_PERSON, sent)
-        .values(source=f"slack:{DELETED_PERSON}")
+        .values(source=person_source(DELETED_PERSON))
     )
     _delete_idempotency_keys(connection, people)
 
@@ -249,7 +250,7 @@ def _erase_authors(connection: Connection, people: ErasedPeople) -> None:
 def _delete_idempotency_keys(connection: Connection, people: ErasedPeople) -> None:
     """Delete the keys of notifications from people in Slack, and to them about their channels."""
     owner, key = IdempotencyKey.owner, IdempotencyKey.key
-    by, about = f"{people.team_id}/slack:", f"{people.team_id}/lifecycle"
+    by, about = f"{people.team_id}/{person_source('')}", f"{people.team_id}/{SourceKind.LIFECYCLE}"
     if people.user_ids is None:
         is_theirs = owner.startswith(by, autoescape=True) | (owner == about)
     else:

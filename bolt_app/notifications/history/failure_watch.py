@@ -8,18 +8,21 @@ from typing import Any
 from sqlalchemy import func, select
 
 from bolt_app.db import Database
-from bolt_app.db.models import IS_TROUBLED, Delivery
+from bolt_app.db.models import IS_TROUBLED, Delivery, WorkspaceQueue
+from bolt_app.notifications.history.statistics import MOST_COUNTED
 from bolt_app.signals import Signals
 
-_FAILED = (
-    select(
-        Delivery.team_id,
-        func.count().label("number"),
-        func.max(Delivery.id).label("latest"),
-        func.max(Delivery.finished_at).label("at"),
-    )
-    .where(IS_TROUBLED)
-    .group_by(Delivery.team_id)
+_HAS_FAILED = (Delivery.team_id == WorkspaceQueue.team_id, IS_TROUBLED)
+_SOME = select(Delivery.finished_at).where(*_HAS_FAILED).limit(MOST_COUNTED)
+_LATEST = select(func.max(Delivery.finished_at)).where(*_HAS_FAILED)
+# Per workspace it reads up to `MOST_COUNTED` entries of an index, however many deliveries failed.
+FAILURES = select(
+    WorkspaceQueue.team_id,
+    select(func.count())
+    .select_from(_SOME.correlate(WorkspaceQueue).subquery())
+    .scalar_subquery()
+    .label("number"),
+    _LATEST.correlate(WorkspaceQueue).scalar_subquery().label("latest"),
 )
 
 
@@ -36,10 +39,13 @@ class FailureWatch:
         self._known: Mapping[str, tuple[Any, ...]] | None = None
 
     def run(self) -> None:
-        """Publish a signal for each workspace whose failed deliveries have changed."""
+        """Publish a signal for each workspace whose failed deliveries have changed.
+
+        App Homes show their number, up to `MOST_COUNTED`, and the latest.
+        """
         with self._database.reading_connection() as connection:
-            rows = connection.execute(_FAILED).all()
-        found = {row.team_id: tuple(row) for row in rows}
+            rows = connection.execute(FAILURES).all()
+        found = {row.team_id: (row.number, row.latest) for row in rows if row.number}
         known, self._known = self._known, found
         if known is None:
             return

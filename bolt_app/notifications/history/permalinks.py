@@ -9,6 +9,7 @@ from sqlalchemy import update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery
+from bolt_app.notifications.content.states import ShownState
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
@@ -40,7 +41,9 @@ class Permalinks:
         missing = [
             one
             for one in report.deliveries
-            if one.state == "sent" and one.permalink is None and not self._gone.find(one.id)
+            if one.state == ShownState.SENT
+            and one.permalink is None
+            and not self._gone.find(one.id)
         ]
         for delivery in missing[:MOST_ASKED]:
             try:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from bolt_app.notifications.content.moment import Moment
-from bolt_app.notifications.content.states import OPEN_STATES, State
+from bolt_app.notifications.content.states import OPEN_STATES, ShownState
 from bolt_app.notifications.incidents.reports import IncidentReport
 
 
@@ -26,7 +26,7 @@ class DeliveryReport(BaseModel):
 
     id: int = Field(description="Its number; deliveries are numbered in order of acceptance.")
     to: str = Field(description="The recipient.", examples=["#general"])
-    state: State = Field(
+    state: ShownState = Field(
         description="`waiting`, `held` and `sending` may still change; a `held` delivery goes out "
         "at `send_at`, in a digest with others. `sent`: the message is in Slack. `digested`: the "
         "notification `digest_id` covers it. `dead`: given up; `unknown`: may be in Slack or not; "

@@ -23,7 +23,7 @@ from bolt_app.db.models import (
     Notification,
 )
 from bolt_app.notifications.content.ids import id_of_moment
-from bolt_app.notifications.content.states import UNROUTED, DeliveryState
+from bolt_app.notifications.content.states import DeliveryState, StateFilter
 from bolt_app.workspaces.channels import IS_PUBLIC
 
 # The most notifications that are scanned for one page, however few of them match.
@@ -74,7 +74,7 @@ class HistoryQuery:
     """A query for notifications; all given attributes must match.
 
     Attributes:
-        state: of one of their deliveries, or `UNROUTED` for notifications without any.
+        state: of one of their deliveries, or UNROUTED for notifications without any.
         to: the recipient of one of their deliveries.
         source: the credential that sent them, or its source.
         since: accepted at this moment or later.
@@ -85,7 +85,7 @@ class HistoryQuery:
         sources: `source` and the credentials that share it.
     """
 
-    state: str | None = None
+    state: StateFilter | None = None
     key: str | None = None
     to: str | None = None
     source: str | None = None
@@ -106,7 +106,7 @@ def find_page(
     read together; otherwise a window of the newest notifications is scanned.
     """
     within = [Notification.team_id == team_id, *_within(Notification.id, query, cursor)]
-    if query.state == UNROUTED:
+    if query.state == StateFilter.UNROUTED:
         # It has an index.
         within.append(IS_UNROUTED)  # type: ignore[arg-type]
         query = replace(query, state=None)
@@ -165,7 +165,7 @@ def _matching(query: HistoryQuery, notification: Any) -> list[ColumnElement[bool
     if query.visible is not None:
         conditions.append(query.visible.condition(notification))
     deliveries: list[ColumnElement[bool]] = []
-    if query.state == DeliveryState.WAITING:
+    if query.state == StateFilter.WAITING:
         deliveries.append(IS_QUEUED)  # type: ignore[arg-type]
     elif query.state is not None:
         deliveries.append(Delivery.state == query.state)

@@ -31,7 +31,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.db.receipts import record_effect
 from bolt_app.notifications.content.modes import DeliveryMode
-from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState
+from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, StateFilter
 from bolt_app.notifications.history.errors import ErasedRecipientError, NothingToRetryError
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import HistoryQuery, Visible, find_page
@@ -42,7 +42,7 @@ from bolt_app.notifications.history.store import (
     first_fitting,
 )
 from bolt_app.notifications.queue.change_feed import begin_change
-from bolt_app.notifications.queue.retrying import waiting_again
+from bolt_app.notifications.queue.requeue import requeued
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.workspaces.channel_names import find_named
 
@@ -191,7 +191,9 @@ class History:
         found = {
             report.id: report
             for state in FAILED_STATES
-            for report in self.search(team_id, HistoryQuery(state=state), limit=most).notifications
+            for report in self.search(
+                team_id, HistoryQuery(state=StateFilter(state)), limit=most
+            ).notifications
         }
         return [found[id_] for id_ in sorted(found, reverse=True)[:most]]
 
@@ -259,7 +261,7 @@ class History:
             has_failed = and_(_deliveries_of(team_id, notification_id), IS_TROUBLED)
             if only is not None:
                 has_failed &= Delivery.id.in_(only)
-            values = {**waiting_again(now), "seq": seq}
+            values = {**requeued(now), "seq": seq}
             has_address = Delivery.target != DELETED_ADDRESS
             changed = session.execute(
                 update(Delivery).where(has_failed, has_address).values(values)

@@ -29,6 +29,7 @@ from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.publication import IS_PUBLISHED
+from bolt_app.severity import Severity
 from bolt_app.workspaces.channels import IS_PUBLIC
 
 # The most notifications that are scanned, however few of them went to public channels.
@@ -53,7 +54,7 @@ class SeenDelivery:
     notification_id: str
     channel_id: str
     headline: str = field(repr=False)
-    severity: str | None
+    severity: Severity | None
     state: str
     at: datetime
 

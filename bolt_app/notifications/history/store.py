@@ -19,7 +19,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.page_urls import page_url
-from bolt_app.notifications.content.states import shown_state
+from bolt_app.notifications.content.states import ShownState, shown_state
 from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport, NotificationReport
 from bolt_app.notifications.incidents.reports import IncidentReport, incident_report
 from bolt_app.slack_api import SlackCallError
@@ -126,7 +126,7 @@ def find_delivery_reports(
 def _delivery_report(row: Any) -> DeliveryReport:
     # A delivery that waits for a dead installation shows that error before its own first attempt.
     state = shown_state(row.state)
-    code = row.error or (row.pause_reason if state == "waiting" else None)
+    code = row.error or (row.pause_reason if state == ShownState.WAITING else None)
     return DeliveryReport(
         id=row.id,
         to=row.target,

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from bolt_app.access.authorization import Action, Authorization, Person
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.sources import person_source
 from bolt_app.db import Database
 from bolt_app.notifications.content.page_urls import is_notification_id
 from bolt_app.notifications.content.shown import shown_content
@@ -312,4 +313,4 @@ def _is_for(
 
 
 def _is_sender_or_admin(person: Person, report: NotificationReport) -> bool:
-    return report.source == f"slack:{person.user_id}" or person.may(Action.SEE_UNRESOLVED)
+    return report.source == person_source(person.user_id) or person.may(Action.SEE_UNRESOLVED)

@@ -6,37 +6,49 @@ https://docs.slack.dev/reference/block-kit/blocks/actions-block
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.mrkdwn import escape, is_misread_in_bold, moment, person_mention
+from bolt_app.notifications.content.schema import IncidentAction
 from bolt_app.notifications.content.states import IncidentState
 from bolt_app.notifications.incidents.view import IncidentView, Responder
 
-IncidentAnswer = Literal[
-    "acknowledge", "assign", "resolve", "reopen", "snooze", "wake", "mute", "unmute"
-]
+
+class IncidentAnswer(StrEnum):
+    """A person's answer to an incident."""
+
+    ACKNOWLEDGE = "acknowledge"
+    ASSIGN = "assign"
+    RESOLVE = "resolve"
+    REOPEN = "reopen"
+    SNOOZE = "snooze"
+    WAKE = "wake"
+    MUTE = "mute"
+    UNMUTE = "unmute"
+
 
 PREFIX = "incident."
-SNOOZE = f"{PREFIX}snooze"
+SNOOZE = f"{PREFIX}{IncidentAnswer.SNOOZE}"
 # The answers that each action of a notification allows, in the course of an incident.
 ANSWERS: Mapping[str, tuple[IncidentAnswer, ...]] = {
-    "acknowledge": ("acknowledge",),
-    "assign": ("assign",),
-    "resolve": ("resolve", "reopen"),
-    "snooze": ("snooze", "wake"),
-    "mute": ("mute", "unmute"),
+    IncidentAction.ACKNOWLEDGE: (IncidentAnswer.ACKNOWLEDGE,),
+    IncidentAction.ASSIGN: (IncidentAnswer.ASSIGN,),
+    IncidentAction.RESOLVE: (IncidentAnswer.RESOLVE, IncidentAnswer.REOPEN),
+    IncidentAction.SNOOZE: (IncidentAnswer.SNOOZE, IncidentAnswer.WAKE),
+    IncidentAction.MUTE: (IncidentAnswer.MUTE, IncidentAnswer.UNMUTE),
 }
 ACTION_IDS = frozenset(PREFIX + answer for answers in ANSWERS.values() for answer in answers)
 SNOOZES = {"30": "30 minutes", "60": "1 hour", "240": "4 hours", "1440": "1 day"}
 _LABELS = {
-    "acknowledge": "Acknowledge",
-    "assign": "Assign to me",
-    "resolve": "Resolve",
-    "mute": "Mute",
-    "unmute": "Unmute",
-    "wake": "End the snooze",
-    "reopen": "Reopen",
+    IncidentAnswer.ACKNOWLEDGE: "Acknowledge",
+    IncidentAnswer.ASSIGN: "Assign to me",
+    IncidentAnswer.RESOLVE: "Resolve",
+    IncidentAnswer.MUTE: "Mute",
+    IncidentAnswer.UNMUTE: "Unmute",
+    IncidentAnswer.WAKE: "End the snooze",
+    IncidentAnswer.REOPEN: "Reopen",
 }
 
 
@@ -58,25 +70,25 @@ def incident_blocks(
     return blocks
 
 
-def _offered(actions: Sequence[str], incident: IncidentView) -> Iterator[str]:
+def _offered(actions: Sequence[str], incident: IncidentView) -> Iterator[IncidentAnswer]:
     """Yield the answers that the incident's state allows."""
     if incident.state == IncidentState.RESOLVED:
-        if "resolve" in actions and incident.state_by is not None:
-            yield "reopen"
+        if IncidentAction.RESOLVE in actions and incident.state_by is not None:
+            yield IncidentAnswer.REOPEN
         return
     for action in actions:
-        if action == "acknowledge" and incident.state != IncidentState.OPEN:
+        if action == IncidentAction.ACKNOWLEDGE and incident.state != IncidentState.OPEN:
             continue
-        if action == "snooze" and incident.snoozed_until is not None:
-            yield "wake"
-        elif action == "mute" and incident.muted_by is not None:
-            yield "unmute"
+        if action == IncidentAction.SNOOZE and incident.snoozed_until is not None:
+            yield IncidentAnswer.WAKE
+        elif action == IncidentAction.MUTE and incident.muted_by is not None:
+            yield IncidentAnswer.UNMUTE
         else:
-            yield action
+            yield IncidentAnswer(action)
 
 
-def _element(action: str, fields: Mapping[str, Any]) -> Block:
-    if action == "snooze":
+def _element(answer: IncidentAnswer, fields: Mapping[str, Any]) -> Block:
+    if answer == IncidentAnswer.SNOOZE:
         return {
             "type": "static_select",
             "action_id": SNOOZE,
@@ -85,9 +97,9 @@ def _element(action: str, fields: Mapping[str, Any]) -> Block:
                 {"text": _plain(words), "value": minutes} for minutes, words in SNOOZES.items()
             ],
         }
-    element: Block = {"type": "button", "action_id": PREFIX + action, "value": fields}
-    element["text"] = _plain(_LABELS[action])
-    return element | {"style": "primary"} if action == "acknowledge" else element
+    element: Block = {"type": "button", "action_id": PREFIX + answer, "value": fields}
+    element["text"] = _plain(_LABELS[answer])
+    return element | {"style": "primary"} if answer == IncidentAnswer.ACKNOWLEDGE else element
 
 
 def _lines(incident: IncidentView) -> Iterator[tuple[Responder | None, str]]:

@@ -7,13 +7,12 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from functools import partial
 from ipaddress import ip_address
-from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from bolt_app.http_loop import HttpLoop
@@ -129,29 +128,48 @@ class CallbackClient:
         return socket.socket(family, kind, protocol)
 
 
-class _BoundedHandler(ResponseHandler):
-    """Reads up to `MOST_BYTES` from a connection, and aborts one that sends more."""
+class _BoundedConnector(aiohttp.TCPConnector):
+    """Opens connections from which up to `MOST_BYTES` are read."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> Connection:
+        connection = await super().connect(req, traces, timeout)
+        if connection.transport is not None and connection.protocol is not None:
+            bounded = _BoundedProtocol(connection.transport, connection.protocol)
+            connection.transport.set_protocol(bounded)
+        return connection
+
+
+class _BoundedProtocol(asyncio.Protocol):
+    """Passes what a connection receives to another protocol, and aborts one that sends more.
+
+    https://docs.python.org/3/library/asyncio-protocol.html#streaming-protocols
+    """
+
+    def __init__(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
+        self._transport = transport
+        self._protocol = protocol
         self._left = MOST_BYTES
 
     def data_received(self, data: bytes) -> None:
         taken = data[: self._left]
         self._left -= len(data)
-        super().data_received(taken)
-        if self._left < 0 and isinstance(self.transport, asyncio.Transport):
-            self.transport.abort()
+        self._protocol.data_received(taken)
+        if self._left < 0:
+            self._transport.abort()
 
+    def eof_received(self) -> bool | None:
+        return self._protocol.eof_received()
 
-class _BoundedConnector(aiohttp.TCPConnector):
-    """Opens connections with a `_BoundedHandler`."""
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        # aiohttp has no option for it; a test fails if the attribute disappears.
-        handler: type[ResponseHandler] = _BoundedHandler
-        self._factory = partial(handler, loop=self._loop)
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
 
 
 class _CheckedResolver(AbstractResolver):

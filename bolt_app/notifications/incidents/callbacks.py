@@ -19,7 +19,7 @@ from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.credentials.sources import plain_key, sources_of
+from bolt_app.credentials.sources import SourceKind, plain_key, sources_of
 from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 SECRET_PREFIX = "whsec_"  # noqa: S105
 _URL: TypeAdapter[HttpUrl] = TypeAdapter(Annotated[HttpUrl, UrlConstraints(max_length=2000)])
-_SOURCE = "api_key:"
+_SOURCE = f"{SourceKind.API_KEY}:"
 _UNREADABLE = "(cannot be read: set it again)"
 
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 
 from bolt_app.db.models import IS_QUEUED, Delivery, Incident, Lane, Notification
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.change_feed import state_until, stored_urgency
 from bolt_app.slack_ids import DELETED_PERSON
@@ -380,7 +380,7 @@ def _row(message: IncidentMessage, change: IncidentChange, at: datetime) -> dict
         "state": state_until(at, change.now),
         "rank": 0,
         "key": change.key,
-        "on_unknown": "resend",
+        "on_unknown": OnUnknown.RESEND,
         "send_at": at,
         "attempts": 0,
         "channel_id": message.channel_id,

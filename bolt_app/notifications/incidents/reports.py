@@ -13,7 +13,7 @@ from bolt_app.notifications.content.states import IncidentState
 class IncidentReport(BaseModel):
     """The incident of the notifications with one key."""
 
-    state: Literal["open", "acknowledged", "resolved"]
+    state: IncidentState
     state_by: str | None = Field(
         description="Slack user id of the person who set the state; null if a sender did, "
         "`deleted` after that person's data was deleted."
@@ -32,7 +32,7 @@ def incident_report(incident: Any) -> IncidentReport:
     """Return the report of a stored incident; an unknown state counts as open."""
     report = {name: getattr(incident, name) for name in IncidentReport.model_fields}
     if report["state"] not in set(IncidentState):
-        report["state"] = "open"
+        report["state"] = IncidentState.OPEN
     return IncidentReport.model_validate(report)
 
 

@@ -43,23 +43,23 @@ from bolt_app.notifications.queue.wakeup import Wakeup
 ChargeResolution = Callable[[tuple[str, str], int], None]
 # Callback events of answers.
 _EVENTS: Mapping[IncidentAnswer, str] = {
-    "acknowledge": "acknowledged",
-    "assign": "assigned",
-    "resolve": "resolved",
-    "reopen": "reopened",
-    "snooze": "snoozed",
-    "wake": "woken",
-    "mute": "muted",
-    "unmute": "unmuted",
+    IncidentAnswer.ACKNOWLEDGE: "acknowledged",
+    IncidentAnswer.ASSIGN: "assigned",
+    IncidentAnswer.RESOLVE: "resolved",
+    IncidentAnswer.REOPEN: "reopened",
+    IncidentAnswer.SNOOZE: "snoozed",
+    IncidentAnswer.WAKE: "woken",
+    IncidentAnswer.MUTE: "muted",
+    IncidentAnswer.UNMUTE: "unmuted",
 }
 # The modes of follow-up deliveries that an answer cancels.
 _CANCELLED_MODES: Mapping[IncidentAnswer, Collection[str]] = {
-    "acknowledge": (DeliveryMode.ESCALATE,),
-    "assign": (DeliveryMode.ESCALATE,),
-    "resolve": (DeliveryMode.ESCALATE, DeliveryMode.REMIND, DeliveryMode.REFRESH),
-    "snooze": (DeliveryMode.REMIND, DeliveryMode.REFRESH),
-    "wake": (DeliveryMode.REMIND, DeliveryMode.REFRESH),
-    "mute": (DeliveryMode.ESCALATE, DeliveryMode.REMIND),
+    IncidentAnswer.ACKNOWLEDGE: (DeliveryMode.ESCALATE,),
+    IncidentAnswer.ASSIGN: (DeliveryMode.ESCALATE,),
+    IncidentAnswer.RESOLVE: (DeliveryMode.ESCALATE, DeliveryMode.REMIND, DeliveryMode.REFRESH),
+    IncidentAnswer.SNOOZE: (DeliveryMode.REMIND, DeliveryMode.REFRESH),
+    IncidentAnswer.WAKE: (DeliveryMode.REMIND, DeliveryMode.REFRESH),
+    IncidentAnswer.MUTE: (DeliveryMode.ESCALATE, DeliveryMode.REMIND),
 }
 
 _INCIDENTS = Incident.__table__
@@ -158,7 +158,7 @@ class Incidents:
             if key is None:
                 return False
             is_incident = [Incident.team_id == team_id, Incident.key == key]
-            if answer == "reopen" and clicked is not None:
+            if answer == IncidentAnswer.REOPEN and clicked is not None:
                 # An incident that its sender resolved has no button.
                 is_incident.append(Incident.state_by.is_not(None))
             condition, values = _transition(answer, user_id, now, duration)
@@ -175,7 +175,7 @@ class Incidents:
             messages = find_messages(connection, team_id, key)
             cancel_followups(connection, change, _CANCELLED_MODES.get(answer, ()))
             refresh_messages(connection, change, messages)
-            if answer == "snooze":
+            if answer == IncidentAnswer.SNOOZE:
                 until = values["snoozed_until"]
                 postpone_escalations(connection, change, until)
                 schedule_snooze_end(connection, change, messages, until)
@@ -225,28 +225,28 @@ def _transition(
     unresolved = Incident.state != IncidentState.RESOLVED
     by_user: dict[str, Any] = {"state_by": user_id, "state_at": now}
     match answer:
-        case "acknowledge":
+        case IncidentAnswer.ACKNOWLEDGE:
             return Incident.state == IncidentState.OPEN, by_user | {
                 "state": IncidentState.ACKNOWLEDGED
             }
-        case "assign":
+        case IncidentAnswer.ASSIGN:
             others = or_(Incident.assigned_to.is_(None), Incident.assigned_to != user_id)
             taken = {"state": IncidentState.ACKNOWLEDGED, "assigned_to": user_id}
             return and_(unresolved, others), by_user | taken
-        case "resolve":
+        case IncidentAnswer.RESOLVE:
             quiet = {"snoozed_until": None, "snoozed_by": None, "muted_by": None}
             return unresolved, by_user | quiet | {"state": IncidentState.RESOLVED}
-        case "reopen":
+        case IncidentAnswer.REOPEN:
             return Incident.state == IncidentState.RESOLVED, {**_OPENED, "state_at": now}
-        case "snooze":
+        case IncidentAnswer.SNOOZE:
             until = now + (duration or timedelta(hours=1))
             return unresolved, {"snoozed_until": until, "snoozed_by": user_id}
-        case "wake":
+        case IncidentAnswer.WAKE:
             snoozed = Incident.snoozed_until.is_not(None)
             return snoozed, {"snoozed_until": None, "snoozed_by": None}
-        case "mute":
+        case IncidentAnswer.MUTE:
             return and_(unresolved, Incident.muted_by.is_(None)), {"muted_by": user_id}
-        case "unmute":
+        case IncidentAnswer.UNMUTE:
             return Incident.muted_by.is_not(None), {"muted_by": None}
 
 
@@ -320,7 +320,7 @@ def _resolve(
     )
     charge(incident_key, addressed)
     change = IncidentChange(team_id, key, seq, now)
-    cancel_followups(connection, change, _CANCELLED_MODES["resolve"])
+    cancel_followups(connection, change, _CANCELLED_MODES[IncidentAnswer.RESOLVE])
     refresh_messages(connection, change, messages, rank=RESOLUTION_RANK)
 
 

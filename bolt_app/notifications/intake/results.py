@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-InitialState = Literal["waiting", "held", "muted"]
+from bolt_app.notifications.content.states import ShownState
 
 
 @dataclass(frozen=True)
 class NewDelivery:
-    """A delivery, its recipient, and its state at acceptance."""
+    """A delivery, its recipient, and its state at acceptance: WAITING, HELD or MUTED."""
 
     id: int
     to: str
-    state: InitialState
+    state: ShownState
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bolt_app.credentials.api_keys import ApiKeyRecord
-from bolt_app.credentials.sources import Credential
+from bolt_app.credentials.sources import Credential, SourceKind, read_default_source
 from bolt_app.credentials.webhooks import WebhookRecord
 
 
@@ -29,8 +29,8 @@ class Sender:
     @property
     def turn(self) -> str:
         """The source whose turn its notifications take; people in Slack share one."""
-        is_person = self.name.startswith("slack:")
-        return "slack" if is_person else self.source or self.name
+        kind, _ = read_default_source(self.name)
+        return SourceKind.PERSON if kind == SourceKind.PERSON else self.source or self.name
 
     @classmethod
     def of(cls, record: ApiKeyRecord | WebhookRecord) -> Sender:

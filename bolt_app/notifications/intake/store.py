@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bolt_app.db.models import IS_WAITING, Delivery, Notification
+from bolt_app.notifications.content.states import DeliveryState, ShownState
 from bolt_app.notifications.digests.hold import Row
 from bolt_app.notifications.intake.results import (
-    InitialState,
     NewDelivery,
     NewNotification,
 )
@@ -42,10 +42,10 @@ _DELIVERIES = (
     .order_by(Delivery.id)
 )
 # A repeated request gets the states of the first response.
-_INITIAL_STATES: Mapping[str, InitialState] = {
-    "held": "held",
-    "digested": "held",
-    "muted": "muted",
+_INITIAL_STATES: Mapping[str, ShownState] = {
+    DeliveryState.HELD: ShownState.HELD,
+    DeliveryState.DIGESTED: ShownState.HELD,
+    DeliveryState.MUTED: ShownState.MUTED,
 }
 
 
@@ -91,7 +91,7 @@ def find_deliveries(
 
 
 def _delivery(id_: int, target: str, state: str) -> NewDelivery:
-    return NewDelivery(id_, target, _INITIAL_STATES.get(state, "waiting"))
+    return NewDelivery(id_, target, _INITIAL_STATES.get(state, ShownState.WAITING))
 
 
 def _raised_urgency(row: Row) -> dict[str, Any]:

@@ -30,16 +30,16 @@ from bolt_app.db.models import (
     Channel,
     ChannelMove,
     Delivery,
-    Hook,
     Incident,
     Lane,
     Subscription,
     UserInstallation,
+    Webhook,
 )
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, pending_in
-from bolt_app.notifications.queue.retrying import waiting_again
+from bolt_app.notifications.queue.requeue import requeued
 
 NOT_FOUND = "channel_not_found"
 # Longer than Slack retries an event.
@@ -124,7 +124,7 @@ def _move_deliveries(
         or_(Delivery.expires_at.is_(None), Delivery.expires_at > now),
         ~_is_answered(team_id),
     )
-    connection.execute(lost.values({**waiting_again(now), "seq": seq}))
+    connection.execute(lost.values({**requeued(now), "seq": seq}))
     channel_id = case((Delivery.channel_id == old_id, new_id), else_=Delivery.channel_id)
     pending = update(Delivery).where(pending_in(lane_id))
     connection.execute(pending.values(channel_id=channel_id, seq=seq, retry_at=None))
@@ -164,11 +164,13 @@ def _move_listed(connection: Connection, team_id: str, old_id: str, new_id: str)
 
 def _move_senders(connection: Connection, team_id: str, old_id: str, new_id: str) -> None:
     """Replace the id in webhooks; API keys limited to the old id get both."""
-    hooks = select(Hook.id, Hook.target).where(Hook.team_id == team_id)
-    for id_, target in connection.execute(hooks).all():
+    webhooks = select(Webhook.id, Webhook.target).where(Webhook.team_id == team_id)
+    for id_, target in connection.execute(webhooks).all():
         if old_id in target.split():
             moved = dict.fromkeys(new_id if id_ == old_id else id_ for id_ in target.split())
-            connection.execute(update(Hook).where(Hook.id == id_).values(target=" ".join(moved)))
+            connection.execute(
+                update(Webhook).where(Webhook.id == id_).values(target=" ".join(moved))
+            )
     keys = select(ApiKey.id, ApiKey.channels).where(ApiKey.team_id == team_id)
     for id_, channels in connection.execute(keys).all():
         if old_id in channels.split():

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bolt_app.severity import Severity
+
 STEP_SECONDS = 60.0
 # Rank of a severity; an explicit priority replaces it.
-RANKS: Mapping[str, int] = {"info": 0, "success": 0, "warning": -1, "error": -2, "critical": -5}
-URGENT_RANK = RANKS["critical"]
+RANKS: Mapping[Severity, int] = {
+    Severity.INFO: 0,
+    Severity.SUCCESS: 0,
+    Severity.WARNING: -1,
+    Severity.ERROR: -2,
+    Severity.CRITICAL: -5,
+}
+URGENT_RANK = RANKS[Severity.CRITICAL]
 # For a day, waiting makes no delivery as urgent as a critical one: otherwise the backlog of a long
 # flood would go first.
 URGENT_LEAD_SECONDS = 86_400.0
@@ -20,16 +28,16 @@ _URGENT_STEPS = URGENT_RANK - URGENT_LEAD_SECONDS / STEP_SECONDS
 _BEST_BY_AGE = URGENT_RANK + 1
 
 
-def rank_of(priority: int | None, severity: str | None) -> int:
+def rank_of(priority: int | None, severity: Severity | None) -> int:
     """Return the rank of a notification: the lowest goes first.
 
     Args:
         priority: the sender's, higher first; None or 0 if not given.
-        severity: one of `RANKS`; None counts as `info`.
+        severity: None counts as `INFO`.
     """
     if priority:
         return -priority
-    return RANKS.get(severity or "info", 0)
+    return RANKS[severity or Severity.INFO]
 
 
 def urgency_of(rank: int, eligible_at: float) -> float:

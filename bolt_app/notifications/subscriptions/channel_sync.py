@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import delete, exists, or_, select, true, update
 from sqlalchemy.orm import Session
@@ -13,7 +14,14 @@ from sqlalchemy.orm import Session
 from bolt_app.db.models import Channel, ChannelListing, Subscription
 from bolt_app.recipients import normal_channel_name
 
-PauseReason = Literal["archived", "removed", "deactivated", "guest"]
+
+class PauseReason(StrEnum):
+    """Reason for which the subscriptions of a channel or person are paused."""
+
+    ARCHIVED = "archived"
+    REMOVED = "removed"
+    DEACTIVATED = "deactivated"
+    GUEST = "guest"
 
 
 @dataclass(frozen=True)

@@ -14,19 +14,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any
 
 from bolt_app.blockkit.text import cut
 from bolt_app.notifications.content.meaning import fields_of, severity_of
-from bolt_app.notifications.content.schema import Severity
 from bolt_app.notifications.subscriptions.errors import FilterError
+from bolt_app.severity import SEVERITIES, Severity
 from bolt_app.text_forms import comparable, typed
 
 SEVERITY = "severity"
-SEVERITIES: Sequence[str] = get_args(Severity)
 FILTER_LENGTH = 500
 # The severity of a notification without one.
-DEFAULT_SEVERITY = "info"
+DEFAULT_SEVERITY = Severity.INFO
 _COMPARE: Mapping[str, Callable[[int, int], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,

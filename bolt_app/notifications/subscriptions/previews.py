@@ -19,6 +19,7 @@ from bolt_app.notifications.content.meaning import severity_of
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.subscriptions.filters import Filter, facts_of, parse_filter
+from bolt_app.severity import Severity
 
 LATELY = timedelta(days=7)
 # The most notifications, and characters of their contents, that are read.
@@ -34,7 +35,7 @@ class PreviewExample:
     """A notification that would have been delivered."""
 
     headline: str = field(repr=False)
-    severity: str | None
+    severity: Severity | None
     at: datetime
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from bolt_app.db.models import IS_LATER, IS_WAITING, Channel, Delivery, Lane, Subscription
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import DeliveryMode, Mode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.queue.moved_channels import current_ids
@@ -103,7 +103,7 @@ class Destination:
     address: str
     target: str
     subscription_id: int | None = None
-    mode: str | None = None
+    mode: Mode | None = None
     needs_message: bool = False
     digest: Schedule | None = None
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
-from typing import Any, get_args
+from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -19,7 +19,7 @@ from bolt_app.db.models import Delivery, EventReceipt, Subscription
 from bolt_app.db.receipts import RECEIPT_LIFETIME, record_effect
 from bolt_app.db.types import LONG_PAST
 from bolt_app.db.upsert import upsert
-from bolt_app.notifications.content.schema import Mode
+from bolt_app.notifications.content.modes import Mode
 from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.queue.change_feed import begin_change
@@ -109,7 +109,7 @@ class StoredSubscription:
     """A subscription, and its latest delivery.
 
     Attributes:
-        paused: the reason: "archived", "removed", "deactivated" or "guest"; None if it is active.
+        paused: the reason, a `PauseReason`; None if it is active.
         unreadable: the fields that cannot be read; a subscription with any delivers nothing.
     """
 
@@ -432,11 +432,14 @@ def _checked(spec: SubscriptionSpec) -> SubscriptionSpec:
     Raises:
         ValueError: they are invalid.
     """
-    if spec.mode is not None and spec.mode not in get_args(Mode):
-        raise ValueError("invalid mode")
     if spec.digest is not None and not is_zone(spec.digest.tz):
         raise ValueError("invalid time zone")
-    return replace(spec, topic=normal_pattern(spec.topic), filter=str(parse_filter(spec.filter)))
+    return replace(
+        spec,
+        topic=normal_pattern(spec.topic),
+        filter=str(parse_filter(spec.filter)),
+        mode=None if spec.mode is None else Mode(spec.mode),
+    )
 
 
 def _channel_or_person(address: str) -> str:

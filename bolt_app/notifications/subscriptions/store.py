@@ -6,9 +6,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast, get_args
+from typing import Any
 
-from bolt_app.notifications.content.schema import Mode
+from bolt_app.notifications.content.modes import Mode
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.subscriptions.filters import Filter, parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule
@@ -16,8 +16,6 @@ from bolt_app.recipients import normal_address, topic_of
 from bolt_app.slack_ids import is_id
 
 logger = logging.getLogger(__name__)
-
-_MODES = get_args(Mode)
 
 
 @dataclass(frozen=True)
@@ -70,12 +68,8 @@ def _read(
     attempt("address", lambda: _check_address(address))
     wanted = attempt("filter", lambda: parse_filter(filter_))
     schedule = attempt("digest", lambda: digest and Schedule.read(digest, digest_tz or ""))
-    if mode is not None and mode not in _MODES:
-        unreadable.append("mode")
-        mode = None
-    return ReadSubscription(
-        wanted or Filter(), cast(Mode | None, mode), schedule or None, tuple(unreadable)
-    )
+    read_mode = attempt("mode", lambda: None if mode is None else Mode(mode))
+    return ReadSubscription(wanted or Filter(), read_mode, schedule or None, tuple(unreadable))
 
 
 def _same(normal: str, stored: str) -> None:

@@ -1,8 +1,9 @@
 """Prometheus Alertmanager: `webhook_configs`, version 4 of its format.
 
 https://prometheus.io/docs/alerting/latest/configuration/#webhook_config describes the body,
-https://github.com/prometheus/alertmanager/blob/main/notify/webhook/webhook.go writes it. It is not
-signed. The key is `groupKey`: one message a group, green when all its alerts have ended.
+https://github.com/prometheus/alertmanager/blob/main/notify/webhook/webhook.go writes it. Requests
+are not signed. The key is `groupKey`: one message per group, green once all its alerts are
+resolved.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from bolt_app.senders.alerts import group
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, items, text
+from bolt_app.senders.values import first, items, text
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:

@@ -1,17 +1,18 @@
-"""Argo CD: the notifications controller's webhook service, with the template of our page.
+"""Argo CD: the notifications controller's webhook service, with the template in our documentation.
 
-https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/services/webhook/ has the
-body written by a template, so the shape is ours: `docs/senders/argo-cd.md`. It is not signed. The
-key is the application.
+https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/services/webhook/ describes
+templates; ours is in `docs/senders/argo-cd.md`. Requests are not signed. The key is the
+application.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import get, text
+from bolt_app.senders.values import get, text
+from bolt_app.severity import Severity
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -22,7 +23,8 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     app = get(body, "argocd")
     health, sync, phase = (text(app, name) for name in ("health", "sync", "phase"))
     severity = _severity(health, sync, phase)
-    state = {"error": health if health in _BAD else f"sync {phase.lower()}"}.get(severity, health)
+    has_failed_sync = severity == Severity.ERROR and health not in _BAD
+    state = f"sync {phase.lower()}" if has_failed_sync else health
     return [
         notification(
             f"{text(app, 'app')}: {state}",
@@ -37,7 +39,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
                 ("Revision", text(app, "revision")[:12]),
             ],
             key=key_of("app", text(app, "project") or "default", text(app, "app")),
-            asks=severity == "error",
+            asks=severity == Severity.ERROR,
         )
     ]
 
@@ -45,12 +47,12 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
 _BAD = ("Degraded", "Missing")
 
 
-def _severity(health: str, sync: str, phase: str) -> str:
+def _severity(health: str, sync: str, phase: str) -> Severity:
     if health in _BAD or phase in ("Failed", "Error"):
-        return "error"
+        return Severity.ERROR
     if health in ("Progressing", "Suspended", "Unknown") or phase == "Running":
-        return "info"
-    return "warning" if sync == "OutOfSync" else "success"
+        return Severity.INFO
+    return Severity.WARNING if sync == "OutOfSync" else Severity.SUCCESS
 
 
 SENDER = KnownSender("Argo CD", _recognizes, _read)

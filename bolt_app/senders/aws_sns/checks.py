@@ -1,7 +1,7 @@
 """Checks of Amazon SNS: the signature of a message, and the confirmation of a subscription.
 
-Both fetch an address that a body names: only one of SNS itself, over https, without redirects, and
-a confirmation only after the signature was verified.
+Both fetch a URL from the body: only URLs of SNS, over https and without redirects, and to confirm a
+subscription only after its signature is verified.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from bolt_app.senders.aws_sns.messages import (
     is_signed,
     is_sns_address,
 )
-from bolt_app.senders.reading import text
+from bolt_app.senders.values import text
 
 NAME = "aws-sns"
-# Returns the status and the body of the answer, of which it reads a bounded part.
+# Returns the status and the beginning of the body of the answer.
 Fetch = Callable[[str], tuple[int, bytes]]
 _MOST_CERTIFICATES = 50
 
 
 class SnsUnreachableError(Exception):
-    """SNS did not answer: the message can be sent again."""
+    """SNS did not answer; the request can be retried."""
 
 
 class SnsChecks:
@@ -48,10 +48,10 @@ class SnsChecks:
         return is_signed(body, self._certificate(address))
 
     def confirm(self, body: Any) -> None:
-        """Confirm the subscription that a verified message asks for; others ask for nothing.
+        """Confirm a subscription if a verified message requests it.
 
         Raises:
-            SnsUnreachableError: SNS did not take it.
+            SnsUnreachableError: SNS did not accept the confirmation.
         """
         address = text(body, "SubscribeURL")
         if text(body, "Type") == SUBSCRIPTION and is_sns_address(address):

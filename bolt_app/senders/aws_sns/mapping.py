@@ -2,7 +2,7 @@
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-message-and-json-formats.html describes the bodies,
 and https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Notify_Users_Alarm_Changes.html
-the alarms. Other messages are shown by their most telling members. The key is the alarm.
+the alarms. Other messages show their most important members. The key is the alarm.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import Any
 
 from bolt_app.notifications.content.webhook_format import PayloadError, read_json
 from bolt_app.senders.aws_sns.messages import SUBSCRIPTION, is_sns_address
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.fallback import UNKNOWN_TITLE, readable
 from bolt_app.senders.known import Headers, KnownSender, Notification, Signature
-from bolt_app.senders.reading import first, get, text
+from bolt_app.senders.values import first, get, text
+from bolt_app.severity import Severity
 
-_STATES = {"ALARM": "error", "OK": "success", "INSUFFICIENT_DATA": "warning"}
+_STATES = {"ALARM": Severity.ERROR, "OK": Severity.SUCCESS, "INSUFFICIENT_DATA": Severity.WARNING}
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -25,7 +26,7 @@ def _recognizes(_headers: Headers, body: Any) -> bool:
 
 def _read(_headers: Headers, body: Any) -> list[Notification]:
     if _is_alarm(body):
-        # Raw message delivery leaves the envelope out.
+        # Raw message delivery omits the envelope.
         return [_alarm(body)]
     topic = text(body, "TopicArn").rpartition(":")[2]
     kind = text(body, "Type")
@@ -40,7 +41,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
         notification(
             first(text(body, "Subject"), "" if title == UNKNOWN_TITLE else title, topic),
             found.get("text", ""),
-            severity=found.get("severity", "info"),
+            severity=found.get("severity", Severity.INFO),
             link=found.get("link", ""),
             fields=[
                 *((one["name"], one["value"]) for one in found.get("fields", [])),
@@ -70,7 +71,7 @@ def _subscription(body: Any, kind: str, topic: str) -> Notification:
         plain("Open the link to confirm, unless the webhook was made for Amazon SNS.")
         if is_new
         else "",
-        severity="info",
+        severity=Severity.INFO,
         link=address if is_new and is_sns_address(address) else "",
         fields=[("Topic", text(body, "TopicArn"))],
     )
@@ -78,7 +79,7 @@ def _subscription(body: Any, kind: str, topic: str) -> Notification:
 
 def _alarm(alarm: Any) -> Notification:
     state = text(alarm, "NewStateValue")
-    severity = _STATES.get(state, "warning")
+    severity = _STATES.get(state, Severity.WARNING)
     arn = text(alarm, "AlarmArn")
     trigger = get(alarm, "Trigger")
     account, name = text(alarm, "AWSAccountId"), text(alarm, "AlarmName")
@@ -100,9 +101,9 @@ def _alarm(alarm: Any) -> Notification:
             ("Account", account),
         ],
         key=key_of("alarm", first(arn, key_of(account, text(alarm, "Region"), name))),
-        asks=severity == "error",
+        asks=severity == Severity.ERROR,
     )
 
 
-# Its certificate is fetched: `checks.py` verifies it.
+# `checks.py` verifies it, because its certificate must be fetched.
 SENDER = KnownSender("Amazon SNS", _recognizes, _read, Signature("Signature", None))

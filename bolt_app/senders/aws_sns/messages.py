@@ -1,4 +1,4 @@
-"""Messages of Amazon SNS: addresses that belong to SNS, and the text that it signs.
+"""Messages of Amazon SNS: URLs that belong to SNS, and the text that SNS signs.
 
 https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message-verify-message-signature.html
 """
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.x509 import load_pem_x509_certificate
 
-from bolt_app.senders.reading import text
+from bolt_app.senders.values import text
 
 SUBSCRIPTION = "SubscriptionConfirmation"
 _CONFIRMATIONS = (SUBSCRIPTION, "UnsubscribeConfirmation")
@@ -25,23 +25,23 @@ _SIGNED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _SIGNED_CONFIRMATION = (
     *("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 )
-# Of the partitions aws and aws-cn. Nothing else may stand before the path: no port, no user.
+# Hosts in the partitions aws and aws-cn, without port and user.
 _ADDRESS = re.compile(
     r"https://sns\.[a-z0-9-]{2,30}\.amazonaws\.com(?:\.cn)?/[A-Za-z0-9._~:/?&=%+-]*"
 )
-# Nothing else below these hosts is a certificate of SNS.
+# The only path of certificates on these hosts.
 _CERTIFICATE = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]+\.pem")
 _LONGEST = 1500
 _HASHES = {"1": SHA1, "2": SHA256}
 
 
 def is_sns_address(address: str) -> bool:
-    """Whether an address is one of SNS itself."""
+    """Whether a URL is one of SNS itself."""
     return len(address) <= _LONGEST and _ADDRESS.fullmatch(address) is not None
 
 
 def is_certificate_address(address: str) -> bool:
-    """Whether an address is one of SNS's signing certificates."""
+    """Whether a URL is one of SNS's signing certificates."""
     return is_sns_address(address) and _CERTIFICATE.fullmatch(urlsplit(address).path) is not None
 
 
@@ -53,14 +53,14 @@ def signed_text(body: Any) -> bytes:
 
 
 def is_signed(body: Any, certificate: bytes) -> bool:
-    """Whether a message has the signature of a certificate."""
+    """Whether the key of a certificate signed a message."""
     algorithm = _HASHES.get(text(body, "SignatureVersion"))
     try:
         signature = base64.b64decode(text(body, "Signature"), validate=True)
         key = load_pem_x509_certificate(certificate).public_key()
         if algorithm is None or not isinstance(key, RSAPublicKey):
             return False
-        # SNS chooses SHA-1 unless the topic says otherwise.
+        # SNS uses SHA-1 unless the topic is configured otherwise.
         key.verify(signature, signed_text(body), PKCS1v15(), algorithm())
     except (binascii.Error, ValueError, InvalidSignature):
         return False

@@ -1,7 +1,8 @@
 """Azure Monitor: action groups with the common alert schema.
 
-https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-common-schema describes the body. It
-is not signed. The key is the alert, whose id is the same when it fires and when it is resolved.
+https://learn.microsoft.com/azure/azure-monitor/alerts/alerts-common-schema describes the body.
+Requests are not signed. The key is the alert, whose id is the same when it fires and when it is
+resolved.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, items, text, texts
+from bolt_app.senders.values import first, get, items, text, texts
+from bolt_app.severity import Severity
 
-_SEVERITIES = {"Sev0": "critical", "Sev1": "error", "Sev2": "warning"}
+_SEVERITIES = {"Sev0": Severity.CRITICAL, "Sev1": Severity.ERROR, "Sev2": Severity.WARNING}
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -29,7 +31,9 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
         notification(
             f"Resolved: {rule}" if is_resolved else rule,
             plain(text(alert, "description")),
-            severity="success" if is_resolved else _SEVERITIES.get(text(alert, "severity"), "info"),
+            severity=Severity.SUCCESS
+            if is_resolved
+            else _SEVERITIES.get(text(alert, "severity"), Severity.INFO),
             link=text(alert, "investigationLink"),
             fields=[
                 ("Severity", text(alert, "severity")),

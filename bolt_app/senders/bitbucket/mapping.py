@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.senders.building import key_of, lines, link_to, notification, plain
+from bolt_app.senders.builder import key_of, lines, link_to, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, items, text
 from bolt_app.senders.signatures import hmac_of_body
 from bolt_app.senders.states import in_words
+from bolt_app.senders.values import first, get, items, text
+from bolt_app.severity import Severity
 
-_STATUSES = {"SUCCESSFUL": "success", "FAILED": "error", "STOPPED": "warning"}
+_STATUSES = {"SUCCESSFUL": Severity.SUCCESS, "FAILED": Severity.ERROR, "STOPPED": Severity.WARNING}
 
 
 def _recognizes(headers: Headers, body: Any) -> bool:
@@ -36,7 +37,7 @@ def _read(headers: Headers, body: Any) -> list[Notification]:
             f"{first(_repository(body), 'Bitbucket')}: {in_words(event.replace(':', ' '))} by "
             f"{first(_actor(body), 'Bitbucket')}",
             plain(text(body, "comment", "content", "raw"), 600),
-            severity="info",
+            severity=Severity.INFO,
             link=first(_link(get(body, "comment")), _link(get(body, "repository"))),
         )
     ]
@@ -48,7 +49,7 @@ def _push(body: Any) -> Notification:
     return notification(
         f"{_repository(body)}: {_actor(body)} pushed to {', '.join(filter(None, names))}",
         lines(_commit(commit) for one in changes for commit in items(one, "commits")),
-        severity="info",
+        severity=Severity.INFO,
         link=first(*map(_link, changes), _link(get(body, "repository"))),
     )
 
@@ -61,7 +62,7 @@ def _commit(commit: Any) -> str:
 def _status(body: Any) -> Notification:
     status = get(body, "commit_status")
     state = text(status, "state")
-    severity = _STATUSES.get(state, "info")
+    severity = _STATUSES.get(state, Severity.INFO)
     name = first(text(status, "name"), text(status, "key"), "Build")
     return notification(
         f"{name}: {in_words(state)}",
@@ -74,7 +75,7 @@ def _status(body: Any) -> Notification:
             ("Commit", text(status, "commit", "hash")[:7]),
         ],
         key=key_of(_repository(body), text(status, "key"), text(status, "refname")),
-        asks=severity == "error",
+        asks=severity == Severity.ERROR,
     )
 
 
@@ -94,7 +95,7 @@ def _subject(body: Any, event: str, kind: str, title: str) -> Notification:
                 ),
             ]
         ),
-        severity="success" if state in ("merged", "resolved", "closed") else "info",
+        severity=Severity.SUCCESS if state in ("merged", "resolved", "closed") else Severity.INFO,
         link=_link(subject),
         fields=[
             ("Repository", _repository(body)),

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, text
 from bolt_app.senders.signatures import versioned_hmac
 from bolt_app.senders.states import in_words, severity_of_state
+from bolt_app.senders.values import first, get, text
+from bolt_app.severity import Severity
 
 
 def _recognizes(headers: Headers, body: Any) -> bool:
@@ -40,7 +41,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
                 ("Pipeline", text(body, "pipeline", "number")),
             ],
             key=key_of(project, name, branch),
-            asks=severity == "error",
+            asks=severity == Severity.ERROR,
         )
     ]
 

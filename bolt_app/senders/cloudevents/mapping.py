@@ -13,16 +13,22 @@ from urllib.parse import unquote
 
 from bolt_app.notifications.content.meaning import named_severity
 from bolt_app.notifications.content.schema import BATCH
-from bolt_app.senders.building import more, notification
+from bolt_app.senders.builder import more, notification
 from bolt_app.senders.fallback import UNKNOWN_TITLE, readable
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, text
+from bolt_app.senders.values import first, get, text
+from bolt_app.severity import Severity
 
 _REQUIRED = ("specversion", "id", "source", "type")
 _ATTRIBUTES = (*_REQUIRED, "subject", "time", "dataref", "severitytext", "severitynumber")
 _DATA_FIELDS = 8
-# The first number of each of our severities, from the worst.
-_NUMBERS = ((21, "critical"), (17, "error"), (13, "warning"), (0, "info"))
+# The lowest number of each severity, the worst first.
+_NUMBERS = (
+    (21, Severity.CRITICAL),
+    (17, Severity.ERROR),
+    (13, Severity.WARNING),
+    (0, Severity.INFO),
+)
 
 
 def _recognizes(headers: Headers, body: Any) -> bool:
@@ -37,7 +43,7 @@ def _read(headers: Headers, body: Any) -> list[Notification]:
         return [_event(body)]
     found = [_event(one) for one in body[:BATCH]]
     if len(body) > BATCH:
-        found[-1] = notification(more(BATCH - 1, len(body), "events"), severity="warning")
+        found[-1] = notification(more(BATCH - 1, len(body), "events"), severity=Severity.WARNING)
     return found
 
 
@@ -66,7 +72,7 @@ def _event(event: Any) -> Notification:
     return notification(
         f"{kind}: {data['title']}" if has_title else kind,
         data.get("text", ""),
-        severity=first(_severity(event), data.get("severity", ""), "info"),
+        severity=_severity(event) or data.get("severity", Severity.INFO),
         link=first(text(event, "dataref"), data.get("link", "")),
         fields=[
             ("Source", text(event, "source")),
@@ -77,11 +83,11 @@ def _event(event: Any) -> Notification:
     )
 
 
-def _severity(event: Any) -> str:
+def _severity(event: Any) -> Severity | None:
     number = text(event, "severitynumber")
     if number.isdecimal() and len(number) < 4:
         return next(severity for least, severity in _NUMBERS if int(number) >= least)
-    return named_severity(text(event, "severitytext")) or ""
+    return named_severity(text(event, "severitytext"))
 
 
 SENDER = KnownSender("CloudEvents", _recognizes, _read)

@@ -1,7 +1,7 @@
-"""Datadog: the Webhooks integration, with its default payload or the payload of our page.
+"""Datadog: the Webhooks integration, with its default payload or the one in our documentation.
 
-https://docs.datadoghq.com/integrations/webhooks/ describes the variables. It is not signed. The key
-is `$AGGREG_KEY`; in the default payload, which lacks it, the title without its state.
+https://docs.datadoghq.com/integrations/webhooks/ describes the variables. Requests are not signed.
+The key is `$AGGREG_KEY`; in the default payload, which lacks it, the title without the state.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from bolt_app.notifications.content.meaning import named_severity
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, text
+from bolt_app.senders.states import severity_of_problem
+from bolt_app.senders.values import first, text
+from bolt_app.severity import Severity
 
 # As in "[Triggered on {host:db1}] Disk is full" and "[P1] [Recovered] …".
 _TAG = re.compile(r"\[([^\[\]]{1,200})\]\s*")
 _PRIORITY = re.compile("P[1-5]")
-_SEVERITIES = {"recovered": "success", "warn": "warning", "no data": "warning"}
+_SEVERITIES = {"recovered": Severity.SUCCESS, "warn": Severity.WARNING, "no data": Severity.WARNING}
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -31,7 +32,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     priority = first(text(body, "priority"), *(one for one in tags if _PRIORITY.fullmatch(one)))
     state = first(text(body, "alert_transition"), *(one for one in tags if one != priority))
     severity = _severity(state, priority)
-    is_over = severity == "success"
+    is_over = severity == Severity.SUCCESS
     words = text(body, "body").replace("%%%", "").strip()
     return [
         notification(
@@ -52,15 +53,15 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     ]
 
 
-def _severity(state: str, priority: str) -> str:
+def _severity(state: str, priority: str) -> Severity:
     word = state.lower().removeprefix("re-")
     for name, severity in _SEVERITIES.items():
         if word.startswith(name):
             return severity
     if not word:
-        return "info"
-    found = named_severity(priority)
-    return "error" if found in (None, "success", "info") else str(found)
+        return Severity.INFO
+    found = severity_of_problem(priority)
+    return Severity.ERROR if found == Severity.INFO else found
 
 
 SENDER = KnownSender("Datadog", _recognizes, _read)

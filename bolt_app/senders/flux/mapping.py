@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import get, pairs, text
 from bolt_app.senders.signatures import hmac_of_body
+from bolt_app.senders.values import get, pairs, text
+from bolt_app.severity import Severity
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -23,12 +24,12 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     kind, namespace, name = (text(subject, one) for one in ("kind", "namespace", "name"))
     reason = text(body, "reason")
     is_bad = text(body, "severity") == "error"
-    good = "success" if reason.endswith("Succeeded") else "info"
+    good = Severity.SUCCESS if reason.endswith("Succeeded") else Severity.INFO
     return [
         notification(
             f"{kind}/{name}: {reason}",
             plain(text(body, "message")),
-            severity="error" if is_bad else good,
+            severity=Severity.ERROR if is_bad else good,
             fields=[
                 ("Namespace", namespace),
                 *((name.rpartition("/")[2], value) for name, value in pairs(body, "metadata")),

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bolt_app.blockkit.text import cut
-from bolt_app.senders.building import key_of, lines, link_to, more, notification, plain
+from bolt_app.senders.builder import key_of, lines, link_to, more, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import every_item, first, items, text
 from bolt_app.senders.signatures import hmac_of_body
 from bolt_app.senders.states import in_words, severity_of_state
+from bolt_app.senders.values import every_item, first, items, text
+from bolt_app.severity import Severity
 
 EVENT_HEADER = "x-github-event"
 _SHOWN_COMMITS = 8
@@ -49,7 +50,7 @@ def _push(body: Any) -> Notification:
     return notification(
         f"{_repository(body)}: {first(text(body, 'pusher', 'name'), _actor(body))} {what}",
         lines([*map(_commit, shown), more(len(shown), count, "commits")]),
-        severity="info",
+        severity=Severity.INFO,
         link=first(text(body, "compare"), text(body, "repository", "html_url")),
     )
 
@@ -70,7 +71,7 @@ def _pull_request(body: Any) -> Notification:
     return notification(
         f"Pull request #{_number(body, pull)}: {text(pull, 'title')}",
         _by(body, pull),
-        severity="success" if is_merged else "info",
+        severity=Severity.SUCCESS if is_merged else Severity.INFO,
         link=text(pull, "html_url"),
         fields=[
             ("Repository", _repository(body)),
@@ -91,7 +92,7 @@ def _issue(body: Any) -> Notification:
     return notification(
         f"Issue #{_number(body, issue)}: {text(issue, 'title')}",
         _by(body, issue),
-        severity="success" if is_closed and reason != "not planned" else "info",
+        severity=Severity.SUCCESS if is_closed and reason != "not planned" else Severity.INFO,
         link=text(issue, "html_url"),
         fields=[
             ("Repository", _repository(body)),
@@ -123,7 +124,7 @@ def _workflow_run(body: Any) -> Notification:
             ("Attempt", "" if attempt == "1" else attempt),
         ],
         key=key_of("workflow_run", text(run, "id")),
-        asks=severity == "error",
+        asks=severity == Severity.ERROR,
     )
 
 
@@ -149,7 +150,7 @@ def _deployment_status(body: Any) -> Notification:
             ("Creator", text(deployment, "creator", "login")),
         ],
         key=key_of("deployment", text(deployment, "id")),
-        asks=severity == "error",
+        asks=severity == Severity.ERROR,
     )
 
 
@@ -161,7 +162,7 @@ def _release(body: Any) -> Notification:
         f"{_repository(body)}: {'pre-release' if is_early else 'release'} "
         f"{first(text(release, 'name'), tag)} {in_words(text(body, 'action'))}",
         plain(text(release, "body"), _BODY_LENGTH),
-        severity="info",
+        severity=Severity.INFO,
         link=text(release, "html_url"),
         fields=[("Tag", tag), ("Author", text(release, "author", "login"))],
         key=key_of("release", _repository(body), tag),
@@ -170,7 +171,9 @@ def _release(body: Any) -> Notification:
 
 def _ping(body: Any) -> Notification:
     where = first(_repository(body), text(body, "organization", "login"), "GitHub")
-    return notification(f"GitHub is connected: {where}", plain(text(body, "zen")), severity="info")
+    return notification(
+        f"GitHub is connected: {where}", plain(text(body, "zen")), severity=Severity.INFO
+    )
 
 
 def _other(event: str) -> Callable[[Any], Notification]:
@@ -178,7 +181,7 @@ def _other(event: str) -> Callable[[Any], Notification]:
         what = " ".join(filter(None, (in_words(event), in_words(text(body, "action")))))
         return notification(
             f"{first(_repository(body), 'GitHub')}: {what} by {first(_actor(body), 'GitHub')}",
-            severity="info",
+            severity=Severity.INFO,
             link=first(
                 text(body, event, "html_url"),
                 text(body, "comment", "html_url"),

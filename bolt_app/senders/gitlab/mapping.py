@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bolt_app.senders.building import key_of, lines, link_to, more, notification, plain
+from bolt_app.senders.builder import key_of, lines, link_to, more, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, items, text
 from bolt_app.senders.signatures import secret_in_header
 from bolt_app.senders.states import in_words, severity_of_state
+from bolt_app.senders.values import first, items, text
+from bolt_app.severity import Severity
 
 _SHOWN_COMMITS = 8
 _BODY_LENGTH = 600
@@ -46,7 +47,7 @@ def _push(body: Any) -> Notification:
     return notification(
         f"{_project(body)}: {text(body, 'user_name')} {what}",
         lines([*map(_commit, commits), more(len(commits), count, "commits")]),
-        severity="info",
+        severity=Severity.INFO,
         link=text(body, "project", "web_url"),
     )
 
@@ -64,7 +65,7 @@ def _merge_request(body: Any) -> Notification:
     return notification(
         f"Merge request !{iid}: {text(merge, 'title')}",
         _by(body, merge),
-        severity="success" if state == "merged" else "info",
+        severity=Severity.SUCCESS if state == "merged" else Severity.INFO,
         link=text(merge, "url"),
         fields=[
             ("Project", _project(body)),
@@ -83,7 +84,7 @@ def _issue(body: Any) -> Notification:
     return notification(
         f"Issue #{iid}: {text(issue, 'title')}",
         _by(body, issue),
-        severity="success" if text(issue, "state") == "closed" else "info",
+        severity=Severity.SUCCESS if text(issue, "state") == "closed" else Severity.INFO,
         link=text(issue, "url"),
         fields=[
             ("Project", _project(body)),
@@ -127,7 +128,7 @@ def _pipeline(body: Any) -> Notification:
             ("Duration", f"{duration} s" if duration else ""),
         ],
         key=key_of("pipeline", _project(body), text(pipeline, "id")),
-        asks=severity == "error",
+        asks=severity == Severity.ERROR,
     )
 
 
@@ -137,7 +138,7 @@ def _other(body: Any) -> Notification:
     who = first(text(body, "user", "name"), text(body, "user_name"), "GitLab")
     return notification(
         f"{first(_project(body), 'GitLab')}: {' '.join(filter(None, (kind, action)))} by {who}",
-        severity="info",
+        severity=Severity.INFO,
         link=first(
             text(body, "object_attributes", "url"),
             text(body, "url"),

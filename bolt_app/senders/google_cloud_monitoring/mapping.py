@@ -1,17 +1,18 @@
 """Google Cloud Monitoring: webhook notification channels.
 
 https://cloud.google.com/monitoring/support/notification-options#webhooks describes the body,
-version 1.2. It is not signed. The key is the incident.
+version 1.2. Requests are not signed. The key is the incident.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.notifications.content.meaning import named_severity
-from bolt_app.senders.building import key_of, lines, notification, plain
+from bolt_app.senders.builder import key_of, lines, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, text
+from bolt_app.senders.states import severity_of_problem
+from bolt_app.senders.values import first, get, text
+from bolt_app.severity import Severity
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -23,14 +24,13 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     incident = get(body, "incident")
     is_closed = text(incident, "state") == "closed"
     name = first(text(incident, "policy_name"), text(incident, "condition_name"))
-    found = named_severity(text(incident, "severity"))
-    severity = "error" if found in (None, "success") else found
+    severity = severity_of_problem(text(incident, "severity"))
     documentation = text(incident, "documentation", "content")
     return [
         notification(
             f"Closed: {name}" if is_closed else name,
             lines([plain(text(incident, "summary")), plain(documentation, 600)]),
-            severity="success" if is_closed else severity,
+            severity=Severity.SUCCESS if is_closed else severity,
             link=text(incident, "url"),
             fields=[
                 ("Condition", text(incident, "condition_name")),

@@ -1,7 +1,7 @@
 """Grafana unified alerting: the webhook contact point.
 
 https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/
-describes the body and the signature: an HMAC-SHA-256 of the body, or, where a timestamp header is
+describes the body and the signature: an HMAC-SHA-256 of the body, or, if a timestamp header is
 configured, of the timestamp, a colon and the body. The key is `groupKey`.
 """
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from bolt_app.senders.alerts import group
 from bolt_app.senders.known import Headers, KnownSender, Notification, Signature
-from bolt_app.senders.reading import first, items, text
 from bolt_app.senders.signatures import is_hmac
+from bolt_app.senders.values import first, items, text
 
 SIGNATURE_HEADER = "X-Grafana-Alerting-Signature"
 TIMESTAMP_HEADER = "X-Grafana-Alerting-Timestamp"

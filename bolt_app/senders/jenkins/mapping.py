@@ -1,17 +1,18 @@
 """Jenkins: the Notification plugin, format JSON, protocol HTTP.
 
-https://plugins.jenkins.io/notification/ describes the body. It is not signed. A job has one
-message, which turns green when a later build passes; a build that begins is a fact of its own.
+https://plugins.jenkins.io/notification/ describes the body. Requests are not signed. A job has one
+message, which turns green when a later build passes; a started build is a separate message.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification
+from bolt_app.senders.builder import key_of, notification
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, text
 from bolt_app.senders.states import in_words, severity_of_state
+from bolt_app.senders.values import first, get, text
+from bolt_app.severity import Severity
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -22,7 +23,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     build = get(body, "build")
     phase, status = text(build, "phase"), text(build, "status")
     is_over = phase in ("COMPLETED", "FINALIZED")
-    severity = severity_of_state(status) if is_over else "info"
+    severity = severity_of_state(status) if is_over else Severity.INFO
     name = first(text(body, "display_name"), text(body, "name"))
     state = first(status, phase) if is_over else phase
     return [
@@ -36,7 +37,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
                 ("Commit", text(build, "scm", "commit")[:8]),
             ],
             key=key_of("job", text(body, "name")) if is_over else "",
-            asks=severity == "error",
+            asks=severity == Severity.ERROR,
         )
     ]
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.notifications.content.meaning import named_severity
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, items, text
 from bolt_app.senders.signatures import versioned_hmac
-from bolt_app.senders.states import in_words
+from bolt_app.senders.states import in_words, severity_of_problem
+from bolt_app.senders.values import first, get, items, text
+from bolt_app.severity import Severity
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -32,7 +32,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
         notification(
             f"{about}: {what}" if about else f"PagerDuty: {what}",
             plain(first(text(event, "data", "content"), text(event, "data", "message")), 600),
-            severity="info",
+            severity=Severity.INFO,
             link=text(event, "data", "incident", "html_url"),
             fields=[("By", text(event, "agent", "summary"))],
         )
@@ -47,7 +47,7 @@ def _incident(event: Any) -> Notification:
     assignees = (text(one, "summary") for one in items(incident, "assignees"))
     return notification(
         f"Resolved: {title}" if is_resolved else title,
-        severity="success" if is_resolved else _severity(urgency, priority),
+        severity=Severity.SUCCESS if is_resolved else _severity(urgency, priority),
         link=text(incident, "html_url"),
         fields=[
             ("Service", text(incident, "service", "summary")),
@@ -62,11 +62,9 @@ def _incident(event: Any) -> Notification:
     )
 
 
-def _severity(urgency: str, priority: str) -> str:
-    found = named_severity(priority)
-    if found not in (None, "success"):
-        return str(found)
-    return "warning" if urgency == "low" else "error"
+def _severity(urgency: str, priority: str) -> Severity:
+    by_urgency = Severity.WARNING if urgency == "low" else Severity.ERROR
+    return severity_of_problem(priority, by_urgency)
 
 
 SENDER = KnownSender(

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bolt_app.notifications.content.meaning import named_severity
-from bolt_app.senders.building import key_of, lines, notification, plain
+from bolt_app.senders.builder import key_of, lines, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import every_item, first, text
 from bolt_app.senders.signatures import hmac_of_body
-from bolt_app.senders.states import in_words
+from bolt_app.senders.states import in_words, severity_of_problem
+from bolt_app.senders.values import every_item, first, text
+from bolt_app.severity import Severity
 
 RESOURCE_HEADER = "sentry-hook-resource"
 _SHOWN_TAGS = ("server_name", "release", "url", "user", "transaction")
+_METRIC_SEVERITIES = {"critical": Severity.CRITICAL, "warning": Severity.WARNING}
 
 
 def _recognizes(headers: Headers, body: Any) -> bool:
@@ -61,7 +62,11 @@ def _issue(body: Any) -> Notification:
     return notification(
         f"Resolved: {title}" if is_resolved else title,
         lines([plain(text(issue, "culprit")), plain(_actor(body, action))]),
-        severity="success" if is_resolved else _severity(issue) if is_open else "info",
+        severity=Severity.SUCCESS
+        if is_resolved
+        else _severity(issue)
+        if is_open
+        else Severity.INFO,
         link=first(text(issue, "web_url"), text(issue, "permalink")),
         fields=[
             ("Issue", text(issue, "shortId")),
@@ -82,12 +87,12 @@ def _metric_alert(body: Any) -> Notification:
     alert = data.get("metric_alert") if isinstance(data, dict) else None
     action = text(body, "action")
     is_resolved = action == "resolved"
-    severity = {"critical": "critical", "warning": "warning"}.get(action, "error")
+    severity = _METRIC_SEVERITIES.get(action, Severity.ERROR)
     projects = (text(one) for one in every_item(alert, "projects")[:10])
     return notification(
         first(text(data, "description_title"), text(alert, "title"), "Sentry metric alert"),
         plain(text(data, "description_text")),
-        severity="success" if is_resolved else severity,
+        severity=Severity.SUCCESS if is_resolved else severity,
         link=text(data, "web_url"),
         fields=[
             ("Rule", text(alert, "alert_rule", "name")),
@@ -108,7 +113,7 @@ def _other(resource: str) -> Callable[[Any], Notification]:
         return notification(
             f"Sentry: {what}",
             plain(said, 600),
-            severity="info",
+            severity=Severity.INFO,
             link=first(text(body, "data", "error", "web_url"), text(body, "data", "web_url")),
             fields=[("Actor", text(body, "actor", "name"))],
         )
@@ -116,9 +121,8 @@ def _other(resource: str) -> Callable[[Any], Notification]:
     return read
 
 
-def _severity(subject: Any) -> str:
-    found = named_severity(text(subject, "level"))
-    return "error" if found in (None, "success") else str(found)
+def _severity(subject: Any) -> Severity:
+    return severity_of_problem(text(subject, "level"))
 
 
 def _actor(body: Any, action: str) -> str:

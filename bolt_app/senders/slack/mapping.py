@@ -1,10 +1,10 @@
-"""Slack's incoming-webhook format, which many tools speak.
+"""Slack's incoming-webhook format, which many tools support.
 
 https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks and, for attachments,
 https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments
 
 The message keeps the sender's layout. Its severity, title, link and fields are derived from that
-layout; the key is `?key=` of the address, the webhook's key field, or a `callback_id`.
+layout; the key is `?key=` in the URL, the webhook's key field, or a `callback_id`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MEMBERS = ("text", "blocks", "attachments")
 
 
 def is_slack(body: Any) -> bool:
-    """Whether a body has a member by which a payload says something in Slack's format."""
+    """Whether a body has content in Slack's format."""
     return isinstance(body, dict) and any(name in body for name in MEMBERS)
 
 

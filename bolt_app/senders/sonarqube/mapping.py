@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification
+from bolt_app.senders.builder import key_of, notification
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, items, text
 from bolt_app.senders.signatures import hmac_of_body
 from bolt_app.senders.states import in_words
+from bolt_app.senders.values import first, get, items, text
+from bolt_app.severity import Severity
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -29,7 +30,11 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     return [
         notification(
             f"{name}: quality gate {state}",
-            severity="error" if is_bad else "success" if state == "passed" else "info",
+            severity=Severity.ERROR
+            if is_bad
+            else Severity.SUCCESS
+            if state == "passed"
+            else Severity.INFO,
             link=first(text(branch, "url"), text(project, "url")),
             fields=[
                 ("Branch", text(branch, "name")),

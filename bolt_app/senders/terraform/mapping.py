@@ -1,7 +1,7 @@
 """HCP Terraform and Terraform Enterprise: notification configurations of workspaces.
 
 https://developer.hashicorp.com/terraform/cloud-docs/api-docs/notification-configurations describes
-the bodies and the signature, an HMAC-SHA-512. The key is the workspace: its message follows the
+the bodies and the signature, an HMAC-SHA-512. The key is the workspace, whose message shows the
 latest run.
 """
 
@@ -9,19 +9,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, items, text
 from bolt_app.senders.signatures import hmac_of_body
 from bolt_app.senders.states import in_words
+from bolt_app.senders.values import first, items, text
+from bolt_app.severity import Severity
 
 _SEVERITIES = {
-    "run:errored": "error",
-    "run:needs_attention": "warning",
-    "run:completed": "success",
-    "assessment:drifted": "warning",
-    "assessment:check_failure": "error",
-    "assessment:failed": "error",
+    "run:errored": Severity.ERROR,
+    "run:needs_attention": Severity.WARNING,
+    "run:completed": Severity.SUCCESS,
+    "assessment:drifted": Severity.WARNING,
+    "assessment:check_failure": Severity.ERROR,
+    "assessment:failed": Severity.ERROR,
 }
 
 
@@ -33,7 +34,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     notices = items(body, "notifications")
     latest = notices[0] if notices else {}
     trigger = first(text(latest, "trigger"), text(body, "trigger"))
-    severity = _SEVERITIES.get(trigger, "info")
+    severity = _SEVERITIES.get(trigger, Severity.INFO)
     workspace = text(body, "workspace_name")
     run_status = "" if trigger == "run:needs_attention" else text(latest, "run_status")
     state = first(run_status, trigger.partition(":")[2], trigger)
@@ -49,7 +50,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
                 ("By", first(text(latest, "run_updated_by"), text(body, "run_created_by"))),
             ],
             key=key_of("workspace", text(body, "workspace_id")),
-            asks=severity == "error",
+            asks=severity == Severity.ERROR,
         )
     ]
 

@@ -1,23 +1,24 @@
 """Uptime Kuma: the notification type Webhook, as JSON or as form data.
 
 https://github.com/louislam/uptime-kuma/blob/master/server/notification-providers/webhook.js writes
-the body, https://github.com/louislam/uptime-kuma/blob/master/src/util.ts has the states. It is not
-signed. The key is the monitor.
+the body, https://github.com/louislam/uptime-kuma/blob/master/src/util.ts has the states. Requests
+are not signed. The key is the monitor.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.senders.building import key_of, notification, plain
+from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.reading import first, get, text
+from bolt_app.senders.values import first, get, text
+from bolt_app.severity import Severity
 
 _STATES = {
-    "0": ("down", "error"),
-    "1": ("up", "success"),
-    "2": ("pending", "warning"),
-    "3": ("maintenance", "info"),
+    "0": ("down", Severity.ERROR),
+    "1": ("up", Severity.SUCCESS),
+    "2": ("pending", Severity.WARNING),
+    "3": ("maintenance", Severity.INFO),
 }
 
 
@@ -27,7 +28,7 @@ def _recognizes(_headers: Headers, body: Any) -> bool:
 
 def _read(_headers: Headers, body: Any) -> list[Notification]:
     heartbeat, monitor = get(body, "heartbeat"), get(body, "monitor")
-    state, severity = _STATES.get(text(heartbeat, "status"), ("", "info"))
+    state, severity = _STATES.get(text(heartbeat, "status"), ("", Severity.INFO))
     name = first(text(monitor, "name"), "Uptime Kuma")
     said = first(text(heartbeat, "msg"), text(body, "msg"))
     address = first(text(monitor, "url"), text(monitor, "hostname"))
@@ -43,7 +44,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
                 ("Since", text(heartbeat, "localDateTime")),
             ],
             key=key_of("monitor", text(monitor, "id")),
-            asks=severity == "error",
+            asks=severity == Severity.ERROR,
         )
     ]
 

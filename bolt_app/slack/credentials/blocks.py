@@ -25,7 +25,7 @@ from bolt_app.blockkit.elements import (
 )
 from bolt_app.blockkit.mrkdwn import escape, person_mention
 from bolt_app.blockkit.text import cut
-from bolt_app.credentials.api_keys import LIMITED_SCOPES, SCOPES, ApiKeyRecord, Scope
+from bolt_app.credentials.api_keys import LIMITED_SCOPES, ApiKeyRecord, ApiKeyState, Scope
 from bolt_app.credentials.webhooks import AUTO, WebhookRecord
 from bolt_app.senders.registry import known_senders
 from bolt_app.slack import ids
@@ -40,9 +40,9 @@ _RECOGNIZED = "Recognized by each message"
 NEVER = "never"
 LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "1 year"}
 _SCOPES: dict[Scope, str] = {
-    "send": "Send notifications; cancel and retry its own",
-    "read": "Read its own notifications and those sent to public channels",
-    "admin": "All of the above, also for notifications of other keys",
+    Scope.SEND: "Send notifications; cancel and retry its own",
+    Scope.READ: "Read its own notifications and those sent to public channels",
+    Scope.ADMIN: "All of the above, also for notifications of other keys",
 }
 
 
@@ -87,7 +87,7 @@ def key_modal() -> Block:
                 "Permissions",
                 {
                     "type": "checkboxes",
-                    "options": [_scope_option(scope) for scope in SCOPES],
+                    "options": [_scope_option(scope) for scope in Scope],
                     "initial_options": [_scope_option(scope) for scope in LIMITED_SCOPES],
                 },
             ),
@@ -216,15 +216,15 @@ def _in_order(records: Sequence[Record]) -> list[Record]:
 
 def _key(key: ApiKeyRecord, now: datetime) -> Block:
     state = key.state(now)
-    scopes = ", ".join(scope for scope in SCOPES if scope in key.scopes)
+    scopes = ", ".join(scope for scope in Scope if scope in key.scopes)
     channels = f"only to {_addresses(key.channels)}" if key.channels else "to anywhere"
     facts = [
         _created(key),
-        _revoked(key) if state == "revoked" else _validity(key, state),
+        _revoked(key) if state == ApiKeyState.REVOKED else _validity(key, state),
         *_use(key),
     ]
     text = f"API key {_name(key.name)}: {scopes}, {channels}\n{'  •  '.join(facts)}"
-    if state != "active":
+    if state != ApiKeyState.ACTIVE:
         return section(text)
     question = f"Requests that use {_name(key.name)} will be rejected."
     return section(
@@ -255,7 +255,7 @@ def _webhook(webhook: WebhookRecord) -> Block:
 def _validity(key: ApiKeyRecord, state: str) -> str:
     if key.expires_at is None:
         return state
-    return f"{state} {'since' if state == 'expired' else 'until'} {date(key.expires_at)}"
+    return f"{state} {'since' if state == ApiKeyState.EXPIRED else 'until'} {date(key.expires_at)}"
 
 
 def _created(record: ApiKeyRecord | WebhookRecord) -> str:
@@ -280,15 +280,14 @@ def _use(record: ApiKeyRecord | WebhookRecord) -> Iterator[str]:
         yield f"{use.rejected:,} requests rejected{last} (too many {use.reason})"
 
 
-def _from(hook: WebhookRecord) -> Iterator[str]:
-    if hook.sender != AUTO:
-        title = (
-            known_senders()[hook.sender].title if hook.sender in known_senders() else hook.sender
-        )
-        yield f"from {title}{', signed' if hook.is_signed else ''}"
-    if hook.unrecognized:
-        last = f", last {date(hook.unrecognized_at)}" if hook.unrecognized_at else ""
-        yield f":warning: {hook.unrecognized:,} in an unknown format{last}"
+def _from(webhook: WebhookRecord) -> Iterator[str]:
+    if webhook.sender != AUTO:
+        known = known_senders().get(webhook.sender)
+        title = known.title if known else webhook.sender
+        yield f"from {title}{', signed' if webhook.is_signed else ''}"
+    if webhook.unrecognized:
+        last = f", last {date(webhook.unrecognized_at)}" if webhook.unrecognized_at else ""
+        yield f":warning: {webhook.unrecognized:,} in an unknown format{last}"
 
 
 def _addresses(addresses: Sequence[str]) -> str:

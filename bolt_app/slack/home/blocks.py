@@ -22,9 +22,8 @@ from bolt_app.blockkit.elements import (
     text_input,
 )
 from bolt_app.blockkit.mrkdwn import escape, link
-from bolt_app.notifications.content.message import SIGNS
 from bolt_app.notifications.content.page_urls import page_url
-from bolt_app.notifications.content.states import STATE_WORDS
+from bolt_app.notifications.content.states import STATE_WORDS, ShownState
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.history.statistics import (
     MOST_COUNTED,
@@ -33,6 +32,7 @@ from bolt_app.notifications.history.statistics import (
     SeenDelivery,
 )
 from bolt_app.notifications.subscriptions.service import StoredSubscription
+from bolt_app.severity import SIGNS, Severity
 from bolt_app.slack import ids
 from bolt_app.slack.preferences.blocks import preferences_section
 from bolt_app.slack.subscriptions.blocks import subscription_blocks
@@ -131,7 +131,7 @@ def _stand_in_warning(stand_in: str) -> list[Block]:
     if not stand_in:
         return []
     warning = f"*Not connected to Slack.* This Bellhop uses a local Slack at {escape(stand_in)}."
-    return [section(f"{SIGNS['warning']} {warning}")]
+    return [section(f"{SIGNS[Severity.WARNING]} {warning}")]
 
 
 def _subscriptions(
@@ -162,7 +162,9 @@ def _health(health: Health | None, public_url: str) -> Iterator[Block]:
 
 def _state(health: Health) -> str:
     if not (health.waiting or health.held or health.troubled or health.unrouted):
-        return f"{SIGNS['success']} Everything is delivered: nothing waiting, nothing failed."
+        return (
+            f"{SIGNS[Severity.SUCCESS]} Everything is delivered: nothing waiting, nothing failed."
+        )
     facts = []
     if health.waiting:
         facts.append(f"{_number(health.waiting)} waiting")
@@ -178,7 +180,8 @@ def _state(health: Health) -> str:
             "(no subscription matched)"
         )
     is_bad = health.troubled or health.unrouted
-    return f"{SIGNS['warning' if is_bad else 'info']} {', '.join(facts)}."
+    sign = SIGNS[Severity.WARNING if is_bad else Severity.INFO]
+    return f"{sign} {', '.join(facts)}."
 
 
 def _recent(recent: Sequence[SeenDelivery], public_url: str) -> Iterator[Block]:
@@ -191,7 +194,7 @@ def _recent(recent: Sequence[SeenDelivery], public_url: str) -> Iterator[Block]:
 def _seen(delivery: SeenDelivery, public_url: str) -> str:
     page = link(page_url(public_url, delivery.notification_id), delivery.headline)
     sign = SIGNS.get(delivery.severity or "", "•")
-    state = STATE_WORDS.get(delivery.state, STATE_WORDS["unknown"])
+    state = STATE_WORDS.get(delivery.state, STATE_WORDS[ShownState.UNKNOWN])
     return f"{sign} {page}  →  <#{delivery.channel_id}>, {state} {moment(delivery.at)}"
 
 

@@ -8,11 +8,12 @@ from typing import Any
 from bolt_app.blockkit.elements import Block, context, info_modal, moment, plain, section
 from bolt_app.blockkit.mrkdwn import shorten
 from bolt_app.notifications.content.meaning import severity_of, title_of
-from bolt_app.notifications.content.message import COLOURS, render
+from bolt_app.notifications.content.message import render
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.views import SharedNotification
 from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.resolved_content import content_in_state
+from bolt_app.severity import COLOURS
 
 # In bytes. The link leads to the rest.
 EXCERPT = 600

@@ -14,10 +14,10 @@ from bolt_app.blockkit.elements import (
 )
 from bolt_app.blockkit.mrkdwn import escape, link
 from bolt_app.blockkit.text import cut
-from bolt_app.notifications.content.message import SIGNS
 from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.states import STATE_WORDS
 from bolt_app.notifications.history.views import FailedNotification, ViewedDelivery
+from bolt_app.severity import SIGNS, Severity
 from bolt_app.slack import ids
 
 # A view has at most a hundred blocks.
@@ -57,7 +57,7 @@ def _text(notification: FailedNotification, public_url: str) -> str:
     more = len(notification.deliveries) - MOST_DELIVERIES
     if more > 0:
         lines.append(f"… and {more} more")
-    return "\n".join([f"{SIGNS['warning']} {page}", *lines])
+    return "\n".join([f"{SIGNS[Severity.WARNING]} {page}", *lines])
 
 
 def _delivery(delivery: ViewedDelivery) -> str:

@@ -89,7 +89,7 @@ class ProfileActions:
         """Delete the person's data; `installations.tokens.revocations` then revokes their token."""
         installation = self._installation()
         if installation is not None:
-            self.services.lifecycle.unlink(installation)
+            self.services.lifecycle.profiles.unlink(installation)
         return unlinked_reply()
 
     def viewer(self) -> Viewer:

@@ -12,13 +12,16 @@ from slack_bolt import BoltContext
 
 from bolt_app.access.authorization import AccessDeniedError, Action, Person
 from bolt_app.blockkit.elements import Reply, plain_reply
+from bolt_app.credentials.sources import person_source
 from bolt_app.db.receipts import signed_request_id
-from bolt_app.notifications.content.schema import Mode, read_one
+from bolt_app.notifications.content.modes import Mode
+from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from bolt_app.services import Services
+from bolt_app.severity import Severity
 from bolt_app.slack.ensure_can_post import ensure_can_post
 from bolt_app.slack.errors import NotInvitedError
 from bolt_app.slack.preferences.time_zones import time_zone_of
@@ -256,12 +259,12 @@ class SubscriptionActions:
                 "title": "A test notification",
                 # It names nobody, because a notification remains after people unlink.
                 "text": "Someone in Slack requested this test.",
-                "severity": "info",
+                "severity": Severity.INFO,
                 "fields": [{"name": "Sent by", "value": "Bellhop"}],
             },
             self.services.clock(),
         )
-        sender = Sender(self.team_id, f"slack:{self.user_id}")
+        sender = Sender(self.team_id, person_source(self.user_id))
         self.services.intake.submit(sender, [request], idempotency_key=signed_request_id())
         return SubscriptionResult(tested_reply(self.destination_for_person))
 

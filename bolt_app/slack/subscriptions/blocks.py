@@ -23,10 +23,10 @@ from bolt_app.blockkit.elements import (
 from bolt_app.blockkit.mrkdwn import escape, person_mention
 from bolt_app.blockkit.signed_values import OutdatedError, fits
 from bolt_app.blockkit.text import counted, first_of
-from bolt_app.notifications.content.message import SIGNS
-from bolt_app.notifications.content.schema import Mode
-from bolt_app.notifications.content.states import STATE_WORDS
+from bolt_app.notifications.content.modes import Mode
+from bolt_app.notifications.content.states import STATE_WORDS, ShownState
 from bolt_app.notifications.content.topics import normal_pattern
+from bolt_app.notifications.subscriptions.channel_sync import PauseReason
 from bolt_app.notifications.subscriptions.filters import parse_filter
 from bolt_app.notifications.subscriptions.previews import LATELY, Preview, PreviewExample
 from bolt_app.notifications.subscriptions.schedules import Schedule
@@ -35,15 +35,20 @@ from bolt_app.notifications.subscriptions.service import (
     SubscriptionChange,
     SubscriptionSpec,
 )
+from bolt_app.severity import SIGNS
 from bolt_app.slack import ids
 
 MOST_LISTED = 45
-_MODES = {"new": "as new messages", "thread": "in threads", "update": "updated in place"}
-_PAUSES = {
-    "archived": "the channel is archived",
-    "removed": "Bellhop was removed from the channel; `/invite @Bellhop` resumes it",
-    "deactivated": "the person is deactivated",
-    "guest": "guests cannot subscribe to topics",
+_MODES = {
+    Mode.NEW: "as new messages",
+    Mode.THREAD: "in threads",
+    Mode.UPDATE: "updated in place",
+}
+_PAUSES: Mapping[str, str] = {
+    PauseReason.ARCHIVED: "the channel is archived",
+    PauseReason.REMOVED: "Bellhop was removed from the channel; `/invite @Bellhop` resumes it",
+    PauseReason.DEACTIVATED: "the person is deactivated",
+    PauseReason.GUEST: "guests cannot subscribe to topics",
 }
 _DAYS = LATELY.days
 
@@ -369,7 +374,7 @@ def _listed(subscription: StoredSubscription, now: datetime) -> Block:
     if last is None:
         facts.append("no notifications yet")
     else:
-        state = STATE_WORDS.get(last.state, STATE_WORDS["unknown"])
+        state = STATE_WORDS.get(last.state, STATE_WORDS[ShownState.UNKNOWN])
         facts.append(f"last {state} {moment(last.at)}")
     if damaged:
         facts.append(f":warning: not used: its {', '.join(damaged)} is damaged; subscribe again")

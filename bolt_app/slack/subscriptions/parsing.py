@@ -9,7 +9,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 
 from bolt_app.blockkit.text import cut
-from bolt_app.notifications.content.schema import Mode
+from bolt_app.notifications.content.modes import Mode
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.subscriptions.filters import parse_typed_filter
 from bolt_app.notifications.subscriptions.schedules import (
@@ -27,7 +27,7 @@ COMMANDS = ("subscribe", "unsubscribe", "list", "mute", "unmute", "digest", "qui
 LONGEST = 1000
 LONGEST_MUTE = timedelta(days=30)
 # `/notify` says "channel" where the API says "new".
-MODE_WORDS: dict[str, Mode] = {"channel": "new", "thread": "thread", "update": "update"}
+MODE_WORDS = {"channel": Mode.NEW, "thread": Mode.THREAD, "update": Mode.UPDATE}
 _MODE = re.compile(r"(?:^|(?<=\s))mode\s*[=:]\s*(\S*)", re.IGNORECASE)
 _MUTE = re.compile(
     r"(?:(?P<before>.*\S)\s+)??(?P<number>\d{1,5})\s*"

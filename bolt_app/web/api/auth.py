@@ -6,7 +6,7 @@ from typing import Final
 
 from flask import request
 
-from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
+from bolt_app.credentials.api_keys import ApiKeyRecord, ApiKeyState, Scope
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.db.audit import AuditAction
 from bolt_app.guesses import TooManyGuessesError
@@ -39,7 +39,7 @@ def require_sender(services: Services) -> ApiKeyRecord:
     Raises:
         ApiError: see `require_caller`.
     """
-    key = _check(services, _find(services, is_fresh=False), "send")
+    key = _check(services, _find(services, is_fresh=False), Scope.SEND)
     try:
         services.sender_limits.check(key.credential)
     except LimitError as error:
@@ -106,12 +106,12 @@ def _find(services: Services, *, is_fresh: bool) -> ApiKeyRecord | None:
 
 
 def _is_active(services: Services, key: ApiKeyRecord | None) -> bool:
-    return key is not None and key.state(services.clock()) == "active"
+    return key is not None and key.state(services.clock()) == ApiKeyState.ACTIVE
 
 
 def _check(services: Services, key: ApiKeyRecord | None, scope: Scope) -> ApiKeyRecord:
     state = "unknown" if key is None else key.state(services.clock())
-    if key is None or state != "active":
+    if key is None or state != ApiKeyState.ACTIVE:
         _count_rejected(services, key)
         raise _invalid_key(state)
     try:

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.charsets import CharsetError, UnknownCharsetError, decode
-from bolt_app.credentials.api_keys import ApiKeyRecord
+from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.notifications.content.errors import (
     MOST_PROBLEMS,
@@ -79,7 +79,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.get("/notifications")
     def search() -> Response:
-        caller = require_caller(services, "read")
+        caller = require_caller(services, Scope.READ)
         try:
             query = ListQuery.model_validate(query_of(request.args))
         except ValidationError as error:
@@ -102,7 +102,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.get("/notifications/<notification_id>")
     def find(notification_id: str) -> Response:
-        caller = require_caller(services, "read")
+        caller = require_caller(services, Scope.READ)
         report = _find(services, caller, notification_id)
         return _json(services.permalinks.add(caller.team_id, report))
 
@@ -128,7 +128,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         except NothingToRetryError as error:
             raise ApiError(409, str(error)) from None
         report = _find(services, caller, notification_id)
-        if caller.may("read"):
+        if caller.may(Scope.READ):
             return _json(report, status=202)
         brief = AcceptedNotification(
             id=report.id,
@@ -228,12 +228,12 @@ def _find(services: Services, caller: ApiKeyRecord, notification_id: str) -> Not
 
 def _require_owner(services: Services, notification_id: str) -> ApiKeyRecord:
     """Return the caller, who may change the notification as its owner or as admin."""
-    caller = require_caller(services, "send")
+    caller = require_caller(services, Scope.SEND)
     report = _find(services, caller, notification_id)
     if report.source != caller.credential.name:
         # Sent with another key, which may have had other channels.
         _require_destinations(services, caller, [delivery.to for delivery in report.deliveries])
-    if caller.may("admin"):
+    if caller.may(Scope.ADMIN):
         return caller
     if report.source not in services.history.credentials_of(caller.team_id, caller.source):
         raise ApiError(
@@ -266,7 +266,7 @@ def _visible_deliveries(
     caller: ApiKeyRecord, deliveries: list[DeliveryReport]
 ) -> list[DeliveryReport] | list[AcceptedDelivery]:
     """Return the parts of deliveries that the scopes of a key allow."""
-    return deliveries if caller.may("read") else _in_brief(deliveries)
+    return deliveries if caller.may(Scope.READ) else _in_brief(deliveries)
 
 
 def _in_brief(deliveries: Iterable[DeliveryReport]) -> list[AcceptedDelivery]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AwareDatetime,
@@ -19,7 +19,7 @@ from pydantic import (
 from bolt_app.notifications.content.ids import ID_PATTERN
 from bolt_app.notifications.content.page_urls import is_notification_id
 from bolt_app.notifications.content.schema import BATCH, Address, NotificationRequest, Text
-from bolt_app.notifications.content.states import State
+from bolt_app.notifications.content.states import ShownState, StateFilter
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 
 PAGE = 50
@@ -75,7 +75,7 @@ class AcceptedDelivery(BaseModel):
 
     id: int
     to: str = Field(description="Address of the channel or person.", examples=["#general"])
-    state: State = Field(
+    state: ShownState = Field(
         description="State when accepted: `waiting`, `held` for quiet hours or a digest, or "
         "`muted` (never delivered). `url` has the current state."
     )
@@ -127,7 +127,7 @@ class ListQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    state: Literal[State, "unrouted"] | None = Field(
+    state: StateFilter | None = Field(
         None, description="With a delivery in this state, or without deliveries: `unrouted`."
     )
     to: Address | None = Field(None, description="With a delivery to this address.")

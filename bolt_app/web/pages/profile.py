@@ -122,7 +122,7 @@ def create_blueprint(services: Services) -> Blueprint:
         installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
-        services.lifecycle.unlink(installation)
+        services.lifecycle.profiles.unlink(installation)
         services.background.submit(services.revocations.revoke_pending)
         response = make_response(redirect(url_for("pages.home"), 303))
         sign_out(services, response)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bolt_app.notifications.content.fallbacks import CONTENT_CODES, renderings
 from bolt_app.notifications.content.meaning import with_meaning
-from bolt_app.notifications.content.message import COLOURS, SIGNS, TEXT_SIZE, mention, render
+from bolt_app.notifications.content.message import TEXT_SIZE, mention, render
+from bolt_app.severity import COLOURS, SIGNS
 from slack_sandbox import Fault
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, GENERAL

@@ -11,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from bolt_app.db.content import SEVERITIES, readable_content, stored_severity
+from bolt_app.db.content import readable_content, stored_severity
 from bolt_app.db.models import Notification
 from bolt_app.notifications.content.meaning import severity_of, title_of, with_meaning
+from bolt_app.notifications.content.states import StateFilter
 from bolt_app.notifications.history.search import HistoryQuery
 from bolt_app.notifications.subscriptions.filters import facts_of, parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.severity import SEVERITIES
 from tests.commands import run
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -290,5 +292,5 @@ class TestUnrouted:
         assert [one["unrouted"] for one in answer["notifications"]] == [False, True, True]
         ids = [one["id"] for one in answer["notifications"]]
         assert states(installed, *ids) == ["waiting"]
-        found = installed.services.history.search(ACME, HistoryQuery(state="unrouted"))
+        found = installed.services.history.search(ACME, HistoryQuery(state=StateFilter.UNROUTED))
         assert {one.id for one in found.notifications} == set(ids[1:])

@@ -13,8 +13,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from bolt_app.blockkit.mrkdwn import SECTION_LENGTH, escape, shorten, split
-from bolt_app.notifications.content.message import COLOURS, SIGNS, TEXT_SIZE, render
+from bolt_app.notifications.content.message import TEXT_SIZE, render
 from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.severity import COLOURS, SIGNS
 from slack_sandbox.client.render.reader import Reader
 from slack_sandbox.client.render.texts import text_object
 from slack_sandbox.messages import checked_content

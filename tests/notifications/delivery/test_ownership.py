@@ -6,7 +6,8 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -508,17 +509,10 @@ def in_fork(work: Callable[[], int]) -> int:
     if pid == 0:
         status = 99
         try:
-            asyncio.set_event_loop(None)
-            with leaving_loop():
-                status = work()
+            # This thread's event loop counts as running.
+            with ThreadPoolExecutor(1) as thread:
+                status = thread.submit(work).result()
         finally:
             os._exit(status)
     _, status = os.waitpid(pid, 0)
     return os.waitstatus_to_exitcode(status)
-
-
-@contextmanager
-def leaving_loop() -> Iterator[None]:
-    """Let a fork of a running loop have a loop of its own."""
-    asyncio._set_running_loop(None)
-    yield

@@ -13,9 +13,10 @@ from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
 from bolt_app.notifications.queue.rank import RANKS, rank_of, urgency_of
+from bolt_app.severity import Severity
 
 TEAM = "T1"
-CRITICAL = RANKS["critical"]
+CRITICAL = RANKS[Severity.CRITICAL]
 NOW = 1_000_000.0
 FAST = RateLimit(0.001, burst=100_000)
 UNLIMITED = DeliveryLimits(workspace=FAST, lane=FAST, in_flight=1_000_000, page=1_000_000)
@@ -133,10 +134,12 @@ def test_a_day_of_waiting_is_as_urgent_as_critical() -> None:
 
 
 def test_priority_replaces_severity() -> None:
-    assert rank_of(3, "info") == -3
-    assert rank_of(-3, "critical") == 3
-    assert rank_of(0, "warning") == rank_of(None, "warning") == RANKS["warning"]
-    assert rank_of(None, None) == RANKS["info"]
+    assert rank_of(3, Severity.INFO) == -3
+    assert rank_of(-3, Severity.CRITICAL) == 3
+    assert (
+        rank_of(0, Severity.WARNING) == rank_of(None, Severity.WARNING) == RANKS[Severity.WARNING]
+    )
+    assert rank_of(None, None) == RANKS[Severity.INFO]
 
 
 def test_sources_take_turns_at_the_same_rank() -> None:
@@ -444,7 +447,7 @@ def test_concurrent_requests_are_limited() -> None:
 # Pauses.
 
 
-def test_a_paused_workspace_posts_nothing_but_looks() -> None:
+def test_a_paused_workspace_looks_for_messages_but_posts_none() -> None:
     desk = Desk()
     desk.scheduler.put_first(TEAM, desk.row(2), NOW, NOW, in_doubt=True)
     (waiting,) = desk.put(desk.row())

@@ -18,7 +18,7 @@ from bolt_app.db.models import Delivery
 from bolt_app.delays import Delays
 from bolt_app.notifications.content import fallbacks
 from bolt_app.notifications.content.message import render
-from bolt_app.notifications.delivery.outcomes import MOST_INTERNAL_ERRORS
+from bolt_app.notifications.delivery.retry_schedule import MOST_INTERNAL_ERRORS
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.workspaces.client import BotWorkspace

@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolt_app.notifications.content.message import SIGNS, render
+from bolt_app.notifications.content.message import render
 from bolt_app.notifications.content.schema import Content
 from bolt_app.notifications.digests.content import Entry, digest_content
-from bolt_app.notifications.subscriptions.filters import SEVERITIES
+from bolt_app.severity import SEVERITIES, SIGNS, Severity
 from slack_sandbox.messages import checked_content
 
 INFO = SIGNS["info"]
@@ -24,7 +24,7 @@ NINE = datetime(2026, 7, 1, 9, tzinfo=UTC)
 def entries(*given: tuple[str | None, str]) -> list[Entry]:
     """Return entries of these topics and severities, a minute apart."""
     return [
-        Entry(str(number), topic, severity, NINE + timedelta(minutes=number))
+        Entry(str(number), topic, Severity(severity), NINE + timedelta(minutes=number))
         for number, (topic, severity) in enumerate(given)
     ]
 

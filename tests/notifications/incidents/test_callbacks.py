@@ -108,7 +108,7 @@ def test_an_answer_is_called_back_at_once_and_signed(
 def test_the_signature_follows_the_standard(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
-    answered(installed, raised(installed, sender), "acknowledge")
+    answered(installed, raised(installed, sender), IncidentAnswer.ACKNOWLEDGE)
     send_due(installed)
 
     [told] = system.received
@@ -123,9 +123,16 @@ def test_each_answer_is_called_back_once_in_order(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
-    answers: list[IncidentAnswer] = ["acknowledge", "assign", "snooze", "wake", "mute", "unmute"]
-    answered(installed, id_, *answers, "resolve", "reopen")
-    assert not installed.services.incidents.answer(ACME, id_, BEN, "reopen")
+    answers: list[IncidentAnswer] = [
+        IncidentAnswer.ACKNOWLEDGE,
+        IncidentAnswer.ASSIGN,
+        IncidentAnswer.SNOOZE,
+        IncidentAnswer.WAKE,
+        IncidentAnswer.MUTE,
+        IncidentAnswer.UNMUTE,
+    ]
+    answered(installed, id_, *answers, IncidentAnswer.RESOLVE, IncidentAnswer.REOPEN)
+    assert not installed.services.incidents.answer(ACME, id_, BEN, IncidentAnswer.REOPEN)
 
     assert send_due(installed) == 8
     assert send_due(installed) == 0
@@ -146,7 +153,9 @@ def test_each_answer_is_called_back_once_in_order(
 def test_a_rejected_callback_is_retried_with_the_same_id(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp, status: int
 ) -> None:
-    answered(installed, raised(installed, sender), "acknowledge", "resolve")
+    answered(
+        installed, raised(installed, sender), IncidentAnswer.ACKNOWLEDGE, IncidentAnswer.RESOLVE
+    )
     elsewhere = {"Location": system.url + "/elsewhere"}
     system.answer = lambda received: Answer(status, headers=elsewhere)
 
@@ -171,7 +180,7 @@ def test_it_is_given_up_in_the_end(
     system: FakeApp,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    answered(installed, raised(installed, sender), "acknowledge")
+    answered(installed, raised(installed, sender), IncidentAnswer.ACKNOWLEDGE)
     system.answer = lambda received: Answer(500)
     for retry in RETRIES:
         send_due(installed)
@@ -190,7 +199,7 @@ def test_a_system_that_is_down_loses_nothing(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     system.stop()
-    answered(installed, raised(installed, sender), "acknowledge")
+    answered(installed, raised(installed, sender), IncidentAnswer.ACKNOWLEDGE)
 
     assert send_due(installed) == 0
     assert waiting(installed) == 1
@@ -202,19 +211,19 @@ def test_the_system_of_an_expired_key_is_told_nothing(installed: Bellhop, system
     key = installed.services.api_keys.create(ACME, "monitoring", lifetime=timedelta(hours=1))
     installed.services.callback_endpoints.set(1, system.url + PATH)
     id_ = raised(installed, Caller(installed.url, key))
-    answered(installed, id_, "acknowledge")
+    answered(installed, id_, IncidentAnswer.ACKNOWLEDGE)
     assert waiting(installed) == 1
     installed.clock.advance(3600)
 
-    answered(installed, id_, "resolve")
+    answered(installed, id_, IncidentAnswer.RESOLVE)
 
     assert waiting(installed) == 1
 
 
-def test_what_a_dead_process_was_telling_is_told_by_another(
+def test_callbacks_of_a_dead_process_are_sent_by_another(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
-    answered(installed, raised(installed, sender), "acknowledge")
+    answered(installed, raised(installed, sender), IncidentAnswer.ACKNOWLEDGE)
     sender_object = installed.services.callback_sender
     assert sender_object._claim(1) is not None
 
@@ -227,7 +236,15 @@ def test_two_processes_send_nothing_twice(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
-    answered(installed, id_, "acknowledge", "mute", "unmute", "resolve", "reopen")
+    answered(
+        installed,
+        id_,
+        IncidentAnswer.ACKNOWLEDGE,
+        IncidentAnswer.MUTE,
+        IncidentAnswer.UNMUTE,
+        IncidentAnswer.RESOLVE,
+        IncidentAnswer.REOPEN,
+    )
     services = installed.services
     networks = installed.settings.callback_networks
     senders = [
@@ -247,10 +264,10 @@ def test_an_endpoint_that_answers_gone_is_removed(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
-    answered(installed, id_, "acknowledge", "resolve")
+    answered(installed, id_, IncidentAnswer.ACKNOWLEDGE, IncidentAnswer.RESOLVE)
     system.answer = lambda received: Answer(410)
     send_due(installed)
-    answered(installed, id_, "reopen")
+    answered(installed, id_, IncidentAnswer.REOPEN)
 
     assert waiting(installed) == 0
     assert len(system.received) == 1
@@ -264,8 +281,10 @@ def test_a_hanging_endpoint_does_not_delay_others(
     run(installed, "api-key", "callback", "2", "--url", system.url + "/other")
     bad = raised(installed, sender)
     good = raised(installed, Caller(installed.url, other.splitlines()[-1]))
-    answered(installed, bad, "acknowledge", "resolve", "reopen")
-    answered(installed, good, "acknowledge")
+    answered(
+        installed, bad, IncidentAnswer.ACKNOWLEDGE, IncidentAnswer.RESOLVE, IncidentAnswer.REOPEN
+    )
+    answered(installed, good, IncidentAnswer.ACKNOWLEDGE)
 
     def answer(received: Received) -> Answer:
         return Answer(200 if received.path == "/other" else 503)
@@ -280,8 +299,8 @@ def test_a_person_who_unlinks_meanwhile_is_not_named(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
-    answered(installed, id_, "acknowledge")
-    answered(installed, id_, "assign", user_id=BEN)
+    answered(installed, id_, IncidentAnswer.ACKNOWLEDGE)
+    answered(installed, id_, IncidentAnswer.ASSIGN, user_id=BEN)
     with installed.services.database.reading() as session:
         assert "Ann Archer" not in "".join(session.scalars(select(Callback.body)))
     installed.slack.revoke_tokens(ACME, users=[ANN])
@@ -302,9 +321,9 @@ class TestTheCommand:
         self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
     ) -> None:
         id_ = raised(installed, sender)
-        answered(installed, id_, "acknowledge")
+        answered(installed, id_, IncidentAnswer.ACKNOWLEDGE)
         done = run(installed, "api-key", "callback", "1", "--off")
-        answered(installed, id_, "resolve")
+        answered(installed, id_, IncidentAnswer.RESOLVE)
 
         assert (done.exit_code, done.stdout) == (0, "Callbacks of key 1 are off.\n")
         assert send_due(installed) == 0
@@ -314,7 +333,7 @@ class TestTheCommand:
         self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
     ) -> None:
         id_ = raised(installed, sender)
-        answered(installed, id_, "acknowledge")
+        answered(installed, id_, IncidentAnswer.ACKNOWLEDGE)
         run(installed, "api-key", "revoke", "1")
 
         assert send_due(installed) == 0
@@ -331,7 +350,7 @@ class TestTheCommand:
         id_ = raised(installed, sender)
         run(installed, "api-key", "revoke", "1")
 
-        answered(installed, id_, "acknowledge")
+        answered(installed, id_, IncidentAnswer.ACKNOWLEDGE)
 
         assert send_due(installed) == 1
         [told] = system.received
@@ -342,7 +361,7 @@ class TestTheCommand:
         self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
     ) -> None:
         done = run(installed, "api-key", "callback", "1", "--url", system.url + "/new")
-        answered(installed, raised(installed, sender), "acknowledge")
+        answered(installed, raised(installed, sender), IncidentAnswer.ACKNOWLEDGE)
         send_due(installed)
 
         [told] = system.received
@@ -389,9 +408,9 @@ def test_a_silent_endpoint_does_not_delay_others(
         return Answer(200)
 
     system.answer = answer
-    answered(installed, bad, "acknowledge")
+    answered(installed, bad, IncidentAnswer.ACKNOWLEDGE)
     hanging = installed.services.callback_sender.start()
-    answered(installed, good, "acknowledge")
+    answered(installed, good, IncidentAnswer.ACKNOWLEDGE)
     assert send_due(installed) == 1
     assert taken.is_set()
     released.set()
@@ -402,7 +421,9 @@ def test_all_processes_send_one_callback_at_a_time_to_an_endpoint(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
     id_ = raised(installed, sender)
-    answered(installed, id_, "acknowledge", "resolve", "reopen")
+    answered(
+        installed, id_, IncidentAnswer.ACKNOWLEDGE, IncidentAnswer.RESOLVE, IncidentAnswer.REOPEN
+    )
     services, arrived, released = installed.services, Event(), Event()
     other = CallbackSender(
         services.database,
@@ -443,7 +464,9 @@ def test_a_bug_of_ours_is_a_failed_attempt(
     system: FakeApp,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    answered(installed, raised(installed, sender), "acknowledge", "resolve")
+    answered(
+        installed, raised(installed, sender), IncidentAnswer.ACKNOWLEDGE, IncidentAnswer.RESOLVE
+    )
     services = installed.services
     broken = CallbackSender(services.database, BrokenLoop(), clock=services.clock)
     for wait in RETRIES:
@@ -491,7 +514,7 @@ class TestRefusedAddresses:
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        answered(installed, raised(installed, sender), "acknowledge")
+        answered(installed, raised(installed, sender), IncidentAnswer.ACKNOWLEDGE)
         services = installed.services
         strict = CallbackSender(services.database, services.http, clock=services.clock)
         assert strict.send_due() == 0

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.content.message import COLOURS, SIGNS, render
+from bolt_app.notifications.content.message import render
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.notifications.incidents.view import IncidentView
+from bolt_app.severity import COLOURS, SIGNS
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 RED = [*(COLOURS[one] for one in ("critical", "error", "warning")), "danger", "#ff0000"]

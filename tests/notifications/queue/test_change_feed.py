@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 import bolt_app
-from bolt_app.credentials.sources import Credential
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db.models import Delivery, WorkspaceQueue
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
@@ -26,7 +26,7 @@ from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 
 Operation = Callable[[Bellhop], object]
-CI = Credential("api_key", 1)
+CI = Credential(SourceKind.API_KEY, 1)
 ALL_ANSWERS: list[Any] = ["acknowledge", "assign", "resolve", "snooze", "mute"]
 
 # The modules that write deliveries. UNNUMBERED ones write only columns that no owner has in memory:

@@ -19,7 +19,7 @@ from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.intake.service import Intake
-from bolt_app.notifications.subscriptions.channel_sync import pause
+from bolt_app.notifications.subscriptions.channel_sync import PauseReason, pause
 from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import (
     SubscriptionChange,
@@ -194,7 +194,7 @@ class TestChanges:
         world.subscribe("deploys")
         world.send()
         with world.database.writing() as session:
-            pause(session, ACME, GENERAL, "archived")
+            pause(session, ACME, GENERAL, PauseReason.ARCHIVED)
         before = world.subscriptions.of_address(ACME, GENERAL)
         changes = world.subscriptions.mute(ACME, GENERAL, world.clock() + timedelta(hours=1))
 

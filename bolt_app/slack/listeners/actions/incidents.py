@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from slack_bolt import Ack, App, BoltContext
 
@@ -15,9 +15,7 @@ from bolt_app.notifications.incidents.messages import ClickedMessage
 from bolt_app.services import Services
 from bolt_app.slack.signed_actions import addresses_of, signed_text
 
-_ANSWERS = re.compile(
-    re.escape(PREFIX) + "(acknowledge|assign|resolve|reopen|snooze|wake|mute|unmute)"
-)
+_ANSWERS = re.compile(f"{re.escape(PREFIX)}({'|'.join(IncidentAnswer)})")
 
 
 def register_incident_actions(app: App, services: Services) -> None:
@@ -28,14 +26,14 @@ def register_incident_actions(app: App, services: Services) -> None:
         ack: Ack, body: dict[str, Any], action: dict[str, Any], context: BoltContext
     ) -> None:
         ack()
-        given = cast(IncidentAnswer, action["action_id"].removeprefix(PREFIX))
+        given = IncidentAnswer(action["action_id"].removeprefix(PREFIX))
         try:
             changed = services.incidents.answer(
                 context.team_id or "",
                 signed_text(context, "notification"),
                 context.user_id or "",
                 given,
-                _duration(action) if given == "snooze" else None,
+                _duration(action) if given == IncidentAnswer.SNOOZE else None,
                 clicked=_clicked(body),
             )
         except NotOfferedError:

@@ -11,10 +11,11 @@ from slack_bolt import App, BoltContext
 
 from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.text import first_of
-from bolt_app.lifecycle.service import EventOrigin
+from bolt_app.credentials.sources import SourceKind
+from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.intake.sender import Sender
-from bolt_app.notifications.subscriptions.channel_sync import AffectedSubscription
+from bolt_app.notifications.subscriptions.channel_sync import AffectedSubscription, PauseReason
 from bolt_app.services import Services
 from bolt_app.slack.listeners.events.origin import origin_of
 from bolt_app.slack_api import SlackCallError
@@ -29,35 +30,35 @@ KINDS = ("channel", "group")
 
 def register_channel_events(app: App, services: Services) -> None:
     """Register the events about channels."""
-    lifecycle = services.lifecycle
+    channels = services.lifecycle.channels
 
     def archived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
-        followed = lifecycle.address_paused(origin, channel_id, "archived")
+        followed = channels.paused(origin, channel_id, PauseReason.ARCHIVED)
         change = f"<#{channel_id}> was archived", "pauses until it is unarchived"
         _notify_creators(services, _Channel.of(origin, event), followed, *change)
 
     def unarchived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        lifecycle.address_resumed(origin_of(body, context), event["channel"], "archived")
+        channels.resumed(origin_of(body, context), event["channel"], PauseReason.ARCHIVED)
 
     def left(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
-        followed = lifecycle.address_paused(origin, channel_id, "removed")
+        followed = channels.paused(origin, channel_id, PauseReason.REMOVED)
         change = f"Bellhop was removed from <#{channel_id}>", "pauses until it is invited again"
         _notify_creators(services, _Channel.of(origin, event), followed, *change)
 
     def deleted(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
-        followed = lifecycle.channel_deleted(origin, channel_id)
+        followed = channels.deleted(origin, channel_id)
         change = f"The channel {channel_id} was deleted", "has ended"
         _notify_creators(services, _Channel.of(origin, event), followed, *change)
 
     def renamed(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         channel = event["channel"]
-        lifecycle.channel_renamed(origin_of(body, context), channel["id"], channel["name"])
+        channels.renamed(origin_of(body, context), channel["id"], channel["name"])
 
     for kind in KINDS:
         app.event(f"{kind}_archive")(archived)
@@ -70,7 +71,7 @@ def register_channel_events(app: App, services: Services) -> None:
     def moved(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         services.access.channels_changed(context.team_id or "")
         ids = event["old_channel_id"], event["new_channel_id"]
-        lifecycle.channel_moved(origin_of(body, context), *ids)
+        channels.moved(origin_of(body, context), *ids)
 
     @app.event("member_joined_channel")
     def joined(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
@@ -78,7 +79,7 @@ def register_channel_events(app: App, services: Services) -> None:
         if event["user"] == context.bot_user_id:
             # The bot can now see the members of a private channel.
             services.access.channels_changed(context.team_id or "")
-            lifecycle.address_resumed(origin_of(body, context), event["channel"], "removed")
+            channels.resumed(origin_of(body, context), event["channel"], PauseReason.REMOVED)
 
     @app.event("member_left_channel")
     def member_left(event: dict[str, Any], context: BoltContext) -> None:
@@ -135,7 +136,7 @@ def _notify_creators(
         text = f"{change}. Your subscription there{named} {consequence}."
         request = read_one({"to": user_id, "text": text}, services.clock())
         services.intake.submit(
-            Sender(team_id, "lifecycle"),
+            Sender(team_id, SourceKind.LIFECYCLE),
             [request],
             idempotency_key=f"{channel.origin.event_id}/{user_id}",
         )

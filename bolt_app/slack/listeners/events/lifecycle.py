@@ -21,7 +21,7 @@ def register_lifecycle_events(app: App, services: Services) -> None:
     @app.event("tokens_revoked")
     def tokens_revoked(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         tokens = event.get("tokens") or {}
-        lifecycle.tokens_revoked(
+        lifecycle.installations.tokens_revoked(
             origin_of(body, context),
             user_ids=tokens.get("oauth") or [],
             bot_ids=tokens.get("bot") or [],
@@ -30,13 +30,15 @@ def register_lifecycle_events(app: App, services: Services) -> None:
 
     @app.event("app_uninstalled")
     def app_uninstalled(body: dict[str, Any], context: BoltContext) -> None:
-        lifecycle.app_uninstalled(origin_of(body, context))
+        lifecycle.installations.app_uninstalled(origin_of(body, context))
         check()
 
     def team_access_changed(
         body: dict[str, Any], event: dict[str, Any], context: BoltContext
     ) -> None:
-        lifecycle.team_access_changed(origin_of(body, context), event.get("team_ids") or [])
+        lifecycle.installations.team_access_changed(
+            origin_of(body, context), event.get("team_ids") or []
+        )
         check()
 
     app.event("team_access_granted")(team_access_changed)
@@ -46,14 +48,14 @@ def register_lifecycle_events(app: App, services: Services) -> None:
     def user_change(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         # First, so that it takes effect even if the database fails and Slack retries the event.
         services.access.person_changed(str(event["user"]["id"]))
-        lifecycle.user_changed(origin_of(body, context), event["user"])
+        lifecycle.profiles.user_changed(origin_of(body, context), event["user"])
 
     @app.event("team_rename")
     def team_rename(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        lifecycle.team_changed(origin_of(body, context), "name", event["name"])
+        lifecycle.profiles.team_changed(origin_of(body, context), "name", event["name"])
 
     @app.event("team_domain_change")
     def team_domain_change(
         body: dict[str, Any], event: dict[str, Any], context: BoltContext
     ) -> None:
-        lifecycle.team_changed(origin_of(body, context), "domain", event["domain"])
+        lifecycle.profiles.team_changed(origin_of(body, context), "domain", event["domain"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from slack_bolt import BoltContext
 
-from bolt_app.lifecycle.service import EventOrigin
+from bolt_app.lifecycle.events import EventOrigin
 
 
 def origin_of(body: dict[str, Any], context: BoltContext) -> EventOrigin:

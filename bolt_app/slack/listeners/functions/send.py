@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 from slack_bolt import App, BoltContext
 
-from bolt_app.credentials.sources import WORKFLOW
+from bolt_app.credentials.sources import SourceKind
 from bolt_app.db.receipts import RECEIPT_LIFETIME
 from bolt_app.notifications.content.errors import problems_of
 from bolt_app.notifications.content.page_urls import page_url
@@ -75,7 +75,7 @@ def register_send_step(app: App, services: Services) -> None:
             _end(team_id, "functions.completeError", execution_id, error=str(error))
             return
         submitted = services.intake.submit(
-            Sender(team_id, WORKFLOW), [request], idempotency_key=execution_id
+            Sender(team_id, SourceKind.WORKFLOW), [request], idempotency_key=execution_id
         )
         accepted.ask(execution_id, lambda: True)
         id_ = submitted.notifications[0].id

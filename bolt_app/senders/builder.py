@@ -1,4 +1,4 @@
-"""Notifications built from texts that a sender chose: cut to size, escaped and checked."""
+"""Builder of notifications from a sender's texts, which are shortened, escaped and checked."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from bolt_app.blockkit import mrkdwn
 from bolt_app.blockkit.text import cut
-from bolt_app.db.content import SEVERITIES
-from bolt_app.notifications.content.schema import FIELDS, KEY_LENGTH, Url
+from bolt_app.notifications.content.schema import FIELDS, KEY_LENGTH, IncidentAction, Url
 from bolt_app.senders.known import Notification
+from bolt_app.severity import Severity
 from bolt_app.text_forms import visible
 
 TITLE_LENGTH, NAME_LENGTH, VALUE_LENGTH = 250, 200, 1500
 # Slack collapses longer texts.
 TEXT_LENGTH = 2800
-# Answers to a sender that has a state.
-ASK = ("acknowledge", "assign", "resolve", "snooze", "mute")
 _URL: TypeAdapter[Any] = TypeAdapter(Url)
 
 
@@ -27,7 +25,7 @@ def notification(
     title: str,
     text: str = "",
     *,
-    severity: str | None = None,
+    severity: Severity | None = None,
     link: str = "",
     fields: Iterable[tuple[str, str]] = (),
     key: str = "",
@@ -38,17 +36,16 @@ def notification(
     Args:
         title: plain text; "Notification" if title and text are empty.
         text: mrkdwn; texts of the sender are escaped with `plain` and `link_to`.
-        severity: one of Bellhop's; other values are ignored.
         link: ignored unless it is an http(s) URL.
-        fields: names and values; fields without a value are left out.
-        key: of the subject; a long one is replaced by its hash.
+        fields: names and values; fields without a value are omitted.
+        key: of the subject; if it is too long, its hash is used.
         asks: whether it opens an incident; the next notification with the key that does not ask
             closes it.
     """
     found: dict[str, Any] = {
         "title": cut(" ".join(title.split()), TITLE_LENGTH),
         "text": cut_mrkdwn(text, TEXT_LENGTH),
-        "severity": severity if severity in SEVERITIES else None,
+        "severity": severity,
         "link": link if is_url(link) else "",
         "fields": [
             {"name": cut(name, NAME_LENGTH), "value": cut(value, VALUE_LENGTH)}
@@ -56,7 +53,7 @@ def notification(
             if visible(name) and value.strip()
         ][:FIELDS],
         "key": short_key(key),
-        "actions": list(ASK) if asks and key.strip() else [],
+        "actions": list(IncidentAction) if asks and key.strip() else [],
     }
     if not visible(found["title"]) and not found["text"]:
         found["title"] = "Notification"

@@ -152,7 +152,7 @@ class TestSignatures:
         create_webhook(bellhop, "github", signing_secret=SECRET)
 
         with bellhop.services.database.reading_connection() as connection:
-            rows = connection.exec_driver_sql("SELECT * FROM hooks").all()
+            rows = connection.exec_driver_sql("SELECT * FROM webhooks").all()
 
         assert SECRET not in str(rows)
         assert SECRET not in repr(bellhop.services.webhooks.of_team(ACME))
@@ -164,7 +164,7 @@ class TestSignatures:
         post(url, one)
 
         with bellhop.services.database.reading_connection() as connection:
-            row = connection.exec_driver_sql("SELECT minute_requests FROM hooks").one()
+            row = connection.exec_driver_sql("SELECT minute_requests FROM webhooks").one()
         assert row == (1,)
 
 

@@ -1,4 +1,4 @@
-"""Values of a body that may have any shape: another type than expected reads as empty."""
+"""Values of a body of any shape: a value of an unexpected type reads as empty."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-# Of a list in a body so many are shown.
+# The most items of a list that are used.
 MOST_ITEMS = 20
 _LONGEST_NUMBER = 40
 _LATEST = 253_402_300_799  # the end of the year 9999
 
 
 def get(value: Any, *path: str) -> Any:
-    """Return the member at a path of names; None where a member is missing."""
+    """Return the member at a path of names; None if a member is missing."""
     for name in path:
         if not isinstance(value, Mapping):
             return None

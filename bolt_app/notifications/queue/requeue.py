@@ -1,4 +1,4 @@
-"""Retries of deliveries that have ended."""
+"""Requeueing of deliveries that have ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bolt_app.notifications.queue.change_feed import stored_urgency
 from bolt_app.notifications.queue.rank import STEP_SECONDS, URGENT_RANK
 
 
-def waiting_again(now: datetime) -> dict[str, Any]:
+def requeued(now: datetime) -> dict[str, Any]:
     """Return the column values that queue an ended delivery again, with its urgency as of now."""
     passed = Delivery.expires_at <= now
     at = stored_urgency(0, now)

@@ -1,0 +1,79 @@
+"""Erasure of people and workspaces from all packages, in a caller's transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy.orm import Session
+
+from bolt_app.clock import Clock
+from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
+from bolt_app.notifications.queue.wakeup import Wakeup
+from bolt_app.profiles.removal import forget_teams, forget_users
+from bolt_app.profiles.store import find_emails, find_teams
+from bolt_app.signals import Signals
+
+logger = logging.getLogger(__name__)
+
+
+class Erasure:
+    """Deletes data about people and workspaces."""
+
+    def __init__(self, database: Database, signals: Signals, wakeup: Wakeup, clock: Clock) -> None:
+        self._database = database
+        self._signals = signals
+        self._wakeup = wakeup
+        self._clock = clock
+
+    def erase_workspaces(
+        self, session: Session, enterprise_id: str | None, team_id: str | None
+    ) -> None:
+        """Delete the data of an installation's workspaces and of everyone in them."""
+        for erased_id in sorted(find_teams(session, enterprise_id, team_id)):
+            everyone = ErasedPeople(erased_id, None)
+            erase_people(session.connection(), everyone, self._clock(), refreshes=False)
+        forget_teams(session, enterprise_id, team_id)
+        write_audit(
+            session,
+            AuditAction.UNINSTALLED,
+            at=self._clock(),
+            enterprise_id=enterprise_id,
+            team_id=team_id,
+        )
+
+    def erase_people(
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        team_id: str | None,
+        user_ids: Sequence[str],
+        *,
+        refreshes: bool,
+    ) -> Mapping[str, Sequence[str]]:
+        """Delete the data of people; return the people with an open App Home, by workspace."""
+        opened: dict[str, Sequence[str]] = {}
+        if not user_ids:
+            return opened
+        for erased_id in sorted(find_teams(session, enterprise_id, team_id)):
+            people = ErasedPeople(erased_id, user_ids, find_emails(session, erased_id, user_ids))
+            opened[erased_id] = erase_people(
+                session.connection(), people, self._clock(), refreshes=refreshes
+            )
+        forget_users(session, enterprise_id, team_id, user_ids)
+        return opened
+
+    def publish(self, opened: Mapping[str, Sequence[str]]) -> None:
+        """Publish, after the commit, that people's data was deleted.
+
+        Args:
+            opened: the people with an open App Home, by workspace.
+        """
+        for team_id, user_ids in opened.items():
+            for user_id in user_ids:
+                self._signals.person_deleted(team_id, user_id)
+        self._wakeup.notify()
+        if not self._database.truncate_wal():
+            logger.info("the write-ahead log is in use; the worker truncates it later")

@@ -1,0 +1,215 @@
+"""Installations that Slack reports as removed or changed: checks to verify, and their effect.
+
+A report only requests a check: `installation_checks` asks Slack, and the answer takes effect here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from bolt_app.clock import Clock
+from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.models import InstallationCheck
+from bolt_app.installations.removals import InstallationRemovals
+from bolt_app.lifecycle.erasure import Erasure
+from bolt_app.lifecycle.events import EventOrigin, Events
+from bolt_app.profiles.slack_changes import leave_organization
+from bolt_app.profiles.store import register_team
+
+logger = logging.getLogger(__name__)
+
+
+class CheckKind(StrEnum):
+    """The kind of an installation check.
+
+    The first three verify that Slack still accepts tokens, the others find the workspaces that an
+    organization's installation serves.
+    """
+
+    INSTALLATION = "installation"
+    BOT = "bot"
+    USER = "user"
+    ORGANIZATION = "organization"
+    WORKSPACE = "workspace"
+
+
+class InstallationLifecycle:
+    """Applies reports about installations, which may arrive repeatedly and in any order."""
+
+    def __init__(
+        self,
+        database: Database,
+        events: Events,
+        removals: InstallationRemovals,
+        erasure: Erasure,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._events = events
+        self._removals = removals
+        self._erasure = erasure
+        self._clock = clock
+
+    def tokens_revoked(
+        self, origin: EventOrigin, *, user_ids: Sequence[str], bot_ids: Sequence[str]
+    ) -> None:
+        """Request checks of revoked tokens.
+
+        https://docs.slack.dev/reference/events/tokens_revoked
+        """
+        kinds: list[tuple[CheckKind, str]] = [(CheckKind.BOT, "")] if bot_ids else []
+        self._request_checks(origin, [*kinds, *((CheckKind.USER, user_id) for user_id in user_ids)])
+
+    def app_uninstalled(self, origin: EventOrigin) -> None:
+        """Request a check of the installation.
+
+        https://docs.slack.dev/reference/events/app_uninstalled
+        """
+        self._request_checks(origin, [(CheckKind.INSTALLATION, "")])
+
+    def team_access_changed(self, origin: EventOrigin, team_ids: Sequence[str]) -> None:
+        """Request checks of the workspaces that an organization's installation serves.
+
+        https://docs.slack.dev/reference/events/team_access_granted and
+        https://docs.slack.dev/reference/events/team_access_revoked
+        """
+        with self._events.once(origin) as session:
+            if session is None:
+                return
+            for team_id in team_ids:
+                self._add_check(session, origin.enterprise_id, team_id, CheckKind.WORKSPACE)
+
+    def organization_installed(self, enterprise_id: str) -> None:
+        """Request a listing of the workspaces of an organization."""
+        with self._database.writing() as session:
+            self._add_check(session, enterprise_id, None, CheckKind.ORGANIZATION)
+
+    def _request_checks(self, origin: EventOrigin, checks: Sequence[tuple[CheckKind, str]]) -> None:
+        with self._events.once(origin) as session:
+            if session is None:
+                return
+            workspace = origin.enterprise_id, origin.installed_team_id
+            for kind, user_id in checks:
+                self._add_check(session, *workspace, kind, user_id)
+
+    def _add_check(
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        team_id: str | None,
+        kind: CheckKind,
+        user_id: str = "",
+    ) -> None:
+        check = InstallationCheck(
+            enterprise_id=enterprise_id or "",
+            team_id=team_id or "",
+            kind=kind,
+            user_id=user_id,
+            created_at=self._clock(),
+        )
+        session.add(check)
+
+    def pending_checks(self) -> Sequence[InstallationCheck]:
+        """Return the checks to be verified with Slack, oldest first."""
+        with self._database.reading() as session:
+            return session.scalars(select(InstallationCheck).order_by(InstallationCheck.id)).all()
+
+    def remove_rejected(
+        self, check: InstallationCheck, user_id: str | None, *, is_unreadable: bool
+    ) -> None:
+        """Delete the installation of a check, as far as Slack rejected its tokens.
+
+        Args:
+            user_id: the person whose token was verified, besides the bot's or instead of it.
+            is_unreadable: whether a token could not be decrypted and verified; the report is then
+                trusted.
+        """
+        workspace = check.enterprise_id or None, check.team_id or None
+        opened: Mapping[str, Sequence[str]] = {}
+        with self._database.writing() as session:
+            if not _take_check(session, check.id):
+                return
+            self._removals.lock(session, *workspace)
+            if not is_unreadable and self._is_accepted(session, check, user_id):
+                logger.info("a report of a removal is outdated", extra={"kind": check.kind})
+                return
+            if check.kind == CheckKind.INSTALLATION:
+                self._remove_installation(session, *workspace)
+            elif check.kind == CheckKind.BOT:
+                self._removals.remove_bot(session, *workspace)
+            else:
+                opened = self._remove_user(session, *workspace, check.user_id)
+        self._erasure.publish(opened)
+
+    def _is_accepted(self, session: Session, check: InstallationCheck, user_id: str | None) -> bool:
+        workspace = check.enterprise_id or None, check.team_id or None
+        if check.kind != CheckKind.USER and self._removals.has_working_bot(session, *workspace):
+            return True
+        return user_id is not None and self._removals.has_working_user(session, *workspace, user_id)
+
+    def _remove_installation(
+        self, session: Session, enterprise_id: str | None, team_id: str | None
+    ) -> None:
+        """Delete an installation, and the data of the people who linked their profiles."""
+        self._removals.remove_all(session, enterprise_id, team_id)
+        self._erasure.erase_workspaces(session, enterprise_id, team_id)
+
+    def _remove_user(
+        self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
+    ) -> Mapping[str, Sequence[str]]:
+        workspace = enterprise_id, team_id
+        # Without the bot no message can be updated.
+        refreshes = self._removals.has_working_bot(session, *workspace)
+        if not self._removals.remove_users(session, *workspace, [user_id]):
+            # The person has unlinked and was erased; later data is newer than this report.
+            return {}
+        opened = self._erasure.erase_people(session, *workspace, [user_id], refreshes=refreshes)
+        write_audit(
+            session,
+            AuditAction.TOKENS_REVOKED,
+            at=self._clock(),
+            enterprise_id=enterprise_id,
+            team_id=team_id,
+            user_id=user_id,
+        )
+        return opened
+
+    def apply_workspaces(self, check: InstallationCheck, listed: Mapping[str, str | None]) -> None:
+        """Record the workspaces that an organization's installation serves.
+
+        Other workspaces of the organization without a separate installation are removed from it.
+
+        Args:
+            check: a check of the organization, or of a workspace, which is erased unless it is
+                listed or has a separate installation.
+            listed: the names of all workspaces that the installation serves, by id.
+        """
+        with self._database.writing() as session:
+            if not _take_check(session, check.id):
+                return
+            for team_id, name in listed.items():
+                facts = {"enterprise_id": check.enterprise_id, **({"name": name} if name else {})}
+                register_team(session, team_id, facts, self._clock())
+            kept = {*listed, *self._removals.teams_with_separate_bot(session)}
+            leave_organization(session, check.enterprise_id, kept, until=check.created_at)
+            is_served = not check.team_id or check.team_id in listed
+            if not is_served and not self._removals.has_separate_bot(session, check.team_id):
+                self._erasure.erase_workspaces(session, None, check.team_id)
+        self._erasure.publish({})
+
+    def drop_check(self, check: InstallationCheck) -> None:
+        """Delete a check of an installation that no longer exists."""
+        with self._database.writing() as session:
+            _take_check(session, check.id)
+
+
+def _take_check(session: Session, check_id: int) -> bool:
+    """Delete a check in the transaction of its effect; return whether it existed."""
+    taken = delete(InstallationCheck).where(InstallationCheck.id == check_id)
+    return session.scalar(taken.returning(InstallationCheck.id)) is not None

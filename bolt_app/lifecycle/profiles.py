@@ -1,0 +1,198 @@
+"""Changes of people and workspaces: a new name or role, a deactivation, an unlinked profile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy.orm import Session
+
+from bolt_app.access.sessions import end_sessions_of
+from bolt_app.clock import Clock
+from bolt_app.db import Database
+from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.receipts import CLOCK_SKEW, record_effect
+from bolt_app.installations.records import StoredInstallation
+from bolt_app.installations.removals import InstallationRemovals
+from bolt_app.lifecycle.erasure import Erasure
+from bolt_app.lifecycle.events import EventOrigin, Events
+from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
+from bolt_app.notifications.subscriptions.channel_sync import (
+    PauseReason,
+    begin_channel_sync,
+    find_subscribed,
+    pause,
+    resume,
+)
+from bolt_app.profiles.removal import forget_preferences
+from bolt_app.profiles.slack_changes import follow_team, follow_user, is_older, was_active_after
+from bolt_app.profiles.store import find_teams, is_linked
+from bolt_app.signals import Signals
+from bolt_app.slack_user import enterprise_of, is_guest_in, updated_at
+
+
+class ProfileLifecycle:
+    """Applies changes of people, known or unknown, and of workspaces."""
+
+    def __init__(
+        self,
+        database: Database,
+        events: Events,
+        removals: InstallationRemovals,
+        erasure: Erasure,
+        signals: Signals,
+        *,
+        guests_may_subscribe: bool,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._events = events
+        self._removals = removals
+        self._erasure = erasure
+        self._signals = signals
+        self._guests_may_subscribe = guests_may_subscribe
+        self._clock = clock
+
+    def unlink(self, installation: StoredInstallation) -> None:
+        """Delete a person's tokens and personal data in one transaction.
+
+        `Revocations` then revokes the tokens at Slack.
+        """
+        workspace = installation.enterprise_id, installation.team_id
+        with self._database.writing() as session:
+            record_effect(session, self._clock())
+            self._removals.release(session, installation)
+            opened = self._erasure.erase_people(
+                session, *workspace, [installation.user_id], refreshes=True
+            )
+            write_audit(
+                session,
+                AuditAction.UNLINKED,
+                at=self._clock(),
+                enterprise_id=installation.enterprise_id,
+                team_id=installation.team_id,
+                user_id=installation.user_id,
+            )
+        self._erasure.publish(opened)
+
+    def user_changed(self, origin: EventOrigin, facts: Mapping[str, Any]) -> None:
+        """Apply a changed profile (https://docs.slack.dev/reference/events/user_change).
+
+        Only the workspaces that the event is authorized for change, never other organizations that
+        share a channel.
+        """
+        facts = _dated(origin, facts)
+        home, user_id = str(facts.get("team_id") or origin.team_id), str(facts["id"])
+        concerned: set[str] = set()
+        opened: Mapping[str, Sequence[str]] = {}
+        with self._events.once(origin) as session:
+            teams = () if session is None else _teams_of_person(session, origin, facts)
+            if session is None or not teams:
+                return
+            subscribed = find_subscribed(session, teams, user_id)
+            concerned = {home, *subscribed}
+            if not is_older(session, home, origin.enterprise_id, facts):
+                follow_user(session, home, origin.enterprise_id, facts, self._clock())
+                for team_id in sorted(subscribed):
+                    self._apply_role(session, team_id, facts)
+                if facts.get("deleted"):
+                    opened = self._deactivated(session, origin, home, teams, facts)
+        if opened:
+            self._erasure.publish(opened)
+        for concerned_id in sorted(concerned):
+            self._publish_changes(concerned_id, [user_id])
+
+    def team_changed(
+        self, origin: EventOrigin, fact: Literal["name", "domain"], value: str
+    ) -> None:
+        """Apply a workspace's new name or domain.
+
+        https://docs.slack.dev/reference/events/team_rename and
+        https://docs.slack.dev/reference/events/team_domain_change
+        """
+        self._events.follow(
+            origin, fact, lambda session, team_id: follow_team(session, team_id, {fact: value})
+        )
+
+    def _apply_role(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
+        """Pause a person's subscriptions while their role does not allow them."""
+        user_id = str(facts["id"])
+        # Only a linked profile records the latest change.
+        if not begin_channel_sync(session, team_id, user_id, updated_at(facts)):
+            return
+        follow = pause if facts.get("deleted") else resume
+        follow(session, team_id, user_id, PauseReason.DEACTIVATED)
+        is_guest = is_guest_in(team_id, facts)
+        if is_guest is not None and not facts.get("deleted"):
+            is_denied = is_guest and not self._guests_may_subscribe
+            follow = pause if is_denied else resume
+            follow(session, team_id, user_id, PauseReason.GUEST)
+
+    def _deactivated(
+        self,
+        session: Session,
+        origin: EventOrigin,
+        home: str,
+        teams: Collection[str],
+        facts: Mapping[str, Any],
+    ) -> Mapping[str, Sequence[str]]:
+        """End a deactivated person's sessions; erase their data if they are not linked.
+
+        A linked profile is kept, because the account may be reactivated.
+
+        Args:
+            home: the person's workspace according to Slack.
+            teams: the workspaces that the event concerns.
+
+        Returns: the people with an open App Home, by workspace in which they were erased.
+        """
+        user_id, now = str(facts["id"]), self._clock()
+        end_sessions_of(session, origin.enterprise_id, home, user_id, now)
+        known_until = max(updated_at(facts), 0) + int(CLOCK_SKEW.total_seconds())
+        is_kept = is_linked(session, home, user_id, origin.enterprise_id)
+        opened: dict[str, Sequence[str]] = {}
+        for team_id in sorted(teams):
+            if was_active_after(session, team_id, user_id, known_until):
+                continue
+            forget_preferences(session, None, team_id, [user_id])
+            if not is_kept:
+                people = ErasedPeople(team_id, [user_id])
+                opened[team_id] = erase_people(session.connection(), people, now, refreshes=True)
+        return opened
+
+    def _publish_changes(self, team_id: str | None, user_ids: Sequence[str]) -> None:
+        # A change of a whole organization shows when a person next opens their home.
+        if team_id is None:
+            return
+        for user_id in user_ids:
+            self._signals.person_changed(team_id, user_id)
+
+
+def _dated(origin: EventOrigin, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a user object with the time of its change: by default, of the event."""
+    if updated_at(facts) > 0 or origin.at is None:
+        return facts
+    return {**facts, "updated": int(origin.at.timestamp())}
+
+
+def _teams_of_person(
+    session: Session, origin: EventOrigin, facts: Mapping[str, Any]
+) -> Collection[str]:
+    """Return the workspaces that an event about a person concerns; none for an external user.
+
+    Slack also sends events about people of other organizations
+    (https://docs.slack.dev/apis/slack-connect), whose data there is not about this workspace.
+    """
+    if facts.get("is_stranger"):
+        return ()
+    home = str(facts.get("team_id") or "")
+    teams: set[str] = set()
+    # An event of an organization may name the workspace of an external user.
+    named = [] if origin.is_enterprise_install else [origin.team_id]
+    if origin.enterprise_id:
+        teams.update(find_teams(session, origin.enterprise_id, None))
+        if enterprise_of(facts) == origin.enterprise_id:
+            # A workspace without linked profiles may be unknown.
+            named = [origin.team_id, home]
+    teams.update(filter(None, named))
+    return teams if not home or home in teams else ()
