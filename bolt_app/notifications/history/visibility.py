@@ -144,7 +144,7 @@ class Visibility:
 
         Either it went to that channel too, or it went to a public channel, a member shares it, and
         no other organization is in the channel. Where another organization is, it must have been
-        posted in that channel, and no topics are shown.
+        posted in that channel. No topics are shown, because guests may read there.
 
         Args:
             channel_id: of the message; None while it is being written.
@@ -171,7 +171,6 @@ class Visibility:
             return SharedNotification(
                 id=report.id,
                 content=report.content,
-                topics=() if is_outside else find_topics(connection, report.id),
                 created_at=report.created_at,
                 incident=find_incident(connection, team_id, report, self._clock()),
             )
