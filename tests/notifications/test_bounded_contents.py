@@ -107,6 +107,28 @@ def test_a_page_shows_at_least_one_whatever_its_size(
     assert page["next_cursor"] is not None
 
 
+def test_a_page_of_the_api_has_few_deliveries(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notification to a topic has as many as the topic has subscribers."""
+    monkeypatch.setattr(history, "PAGE_DELIVERIES", 5)
+    ci = caller(bellhop)
+    for title, count in (("One", 2), ("Two", 7), ("Three", 2), ("Four", 3)):
+        assert ci.send({"to": [f"#c-{n}" for n in range(count)], "text": title}).status == 202
+        bellhop.clock.advance(1)
+    pages: list[list[str]] = []
+    cursor = ""
+
+    while len(pages) < 5:
+        page = ci.get(f"{NOTIFICATIONS}?limit=50{cursor}").json()
+        pages.append([one["content"]["text"] for one in page["notifications"]])
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+
+    assert pages == [["Four", "Three"], ["Two"], ["One"]]
+
+
 class TestSummaries:
     def test_it_has_the_parts_that_lists_show(self, database: Database, clock: FakeClock) -> None:
         said = {

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bolt_app.credentials.sources import plain_key
@@ -24,8 +24,9 @@ from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport
 from bolt_app.notifications.incidents.reports import IncidentReport, incident_report
 from bolt_app.slack_api import SlackCallError
 
-# The most characters of contents on a page with more than one notification.
+# The most characters of contents, and deliveries, on a page with more than one notification.
 PAGE_CHARACTERS = 2**21
+PAGE_DELIVERIES = 10_000
 NOTIFICATION_COLUMNS = (
     Notification.id,
     Notification.source,
@@ -52,15 +53,26 @@ _DELIVERY = (
 
 
 def first_fitting(session: Session, ids: Sequence[str]) -> Sequence[str]:
-    """Return the first ids whose contents fit on a page."""
-    length = select(Notification.id, stored_length(Notification.content))
-    lengths = {
-        id_: characters
-        for id_, characters in session.execute(length.where(Notification.id.in_(ids)))
-    }
-    read = accumulate(lengths.get(id_, 0) for id_ in ids)
-    number = sum(characters <= PAGE_CHARACTERS for characters in read)
+    """Return the first ids whose contents and deliveries fit on a page."""
+    lengths = select(Notification.id, stored_length(Notification.content)).where(
+        Notification.id.in_(ids)
+    )
+    counts = (
+        select(Delivery.notification_id, func.count())
+        .where(Delivery.notification_id.in_(ids))
+        .group_by(Delivery.notification_id)
+    )
+    number = min(
+        _fitting(ids, session.execute(lengths), PAGE_CHARACTERS),
+        _fitting(ids, session.execute(counts), PAGE_DELIVERIES),
+    )
     return ids[: max(1, number)]
+
+
+def _fitting(ids: Sequence[str], rows: Iterable[Any], most: int) -> int:
+    """Return how many of the first ids have at most that size together, given the size of each."""
+    sizes: dict[str, int] = {id_: size for id_, size in rows}
+    return sum(size <= most for size in accumulate(sizes.get(id_, 0) for id_ in ids))
 
 
 def build_reports(
