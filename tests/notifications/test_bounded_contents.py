@@ -21,7 +21,8 @@ from bolt_app.notifications.history import store as history
 from bolt_app.notifications.subscriptions import previews
 from bolt_app.notifications.subscriptions.previews import Previews
 from tests.conftest import FakeClock
-from tests.people import ACME
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
 
@@ -127,6 +128,24 @@ def test_a_page_of_the_api_has_few_deliveries(
         cursor = f"&cursor={page['next_cursor']}"
 
     assert pages == [["Four", "Three"], ["Two"], ["One"]]
+
+
+def test_failed_notifications_are_read_in_part(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each App Home of a workspace reads them whenever one more has failed."""
+    bellhop.install(ANN)
+    layout = [{"type": "section", "text": {"type": "plain_text", "text": "x" * SHORT_LAYOUT}}]
+    for title in ("One", "Two", "Three"):
+        accept(bellhop, ["#nowhere", GENERAL, "#no-place"], title=title, blocks=layout)
+        bellhop.clock.advance(1)
+    Hand(bellhop).deliver()
+    monkeypatch.setattr(history, "PAGE_DELIVERIES", 5)
+
+    found = bellhop.services.history.failed(ACME, 10)
+
+    assert [one.content for one in found] == [{"title": "Three"}, {"title": "Two"}]
+    assert {tuple(to.to for to in one.deliveries) for one in found} == {("#nowhere", "#no-place")}
 
 
 class TestSummaries:
