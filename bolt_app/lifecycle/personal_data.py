@@ -30,6 +30,7 @@ from bolt_app.db.models import (
     WebSession,
 )
 from bolt_app.installations.records import StoredInstallation
+from bolt_app.notifications.history.publication import HAS_ARRIVED
 from bolt_app.profiles.store import find_emails, find_teams, search_user
 
 Record = Mapping[str, Any]
@@ -149,6 +150,8 @@ def _read(
             _RECEIVED,
             Lane.team_id.in_(teams),
             Lane.address.in_(addresses),
+            # Others may still be withdrawn, or may not be for this person any more.
+            HAS_ARRIVED,
             newest=Delivery.id,
             lane=(Lane, Lane.id == Delivery.lane_id),
             notification=(Notification, Notification.id == Delivery.notification_id),

@@ -21,6 +21,7 @@ from bolt_app.access.authorization import (
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionChange, SubscriptionSpec
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack import ids
@@ -247,6 +248,35 @@ def test_a_member_who_becomes_a_guest_gets_nothing_by_their_own_subscriptions(
 
     assert reached == ([] if is_restricted else [BEN])
     assert ("guests cannot subscribe" in ask(installed, BEN, "list")) is is_restricted
+
+
+@pytest.mark.parametrize("may_subscribe", [True, False])
+def test_what_an_earlier_subscription_holds_is_not_for_a_guest(
+    installed: Bellhop, may_subscribe: bool
+) -> None:
+    hourly = Schedule.read("hourly", "UTC")
+    for topic, digest in (("payroll", hourly), ("deploys", None)):
+        spec = SubscriptionSpec(topic, digest=digest)
+        installed.services.subscriptions.subscribe(ACME, BEN, spec)
+    arrived = delivered(installed, "topic:deploys", "Deployed")
+    covered = [accept(installed, "topic:payroll", title=title) for title in ("Mine", "Yours")]
+    addressed = accept(installed, BEN, title="For Ben", send_at=tomorrow(installed))
+    ben = sign_in(installed, BEN)
+    assert [page(ben, one) for one in (arrived, *covered, addressed)] == [200] * 4
+
+    installed.slack.users[BEN].is_restricted = not may_subscribe
+    installed.clock.advance(2 * MINUTE)
+    expected = [200, 200] if may_subscribe else [404, 404]
+
+    assert [page(ben, one) for one in covered] == expected
+    installed.clock.advance(3600)
+    Hand(installed).deliver()
+    assert [page(ben, one) for one in covered] == expected
+    assert [page(ben, one) for one in (arrived, addressed)] == [200, 200]
+
+
+def tomorrow(bellhop: Bellhop) -> str:
+    return str((bellhop.clock() + timedelta(days=1)).isoformat())
 
 
 # Previews.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.lifecycle.test_deletion import leave_traces, needles, traces
+from bolt_app.notifications.subscriptions.schedules import Schedule
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from tests.lifecycle.test_deletion import delivered, leave_traces, needles, traces
 from tests.notifications.hand import accept
-from tests.people import ACME, ANN, BEN
+from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, Browser
 from tests.web.forms import follow, send_form
 
@@ -68,6 +71,51 @@ def test_it_has_no_secrets_and_nothing_of_others(bellhop: Bellhop) -> None:
         assert secret not in text
     for other in ("Ben Baker", "ben@acme.example", "for Ben alone"):
         assert other not in text
+
+
+def test_what_has_not_arrived_is_not_in_it(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    browser, _ = bellhop.install(BEN)
+    bellhop.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("payroll"))
+    later = str((bellhop.clock() + timedelta(days=1)).isoformat())
+    withdrawn = accept(bellhop, BEN, "Withdrawn", send_at=later)
+    bellhop.services.history.cancel(ACME, withdrawn)
+    accept(bellhop, BEN, "A surprise", send_at=later)
+    accept(bellhop, "topic:payroll", "Salaries", send_at=later)
+    escalate = {"to": BEN, "after": 600}
+    accept(bellhop, GENERAL, "Disk full", actions=["acknowledge"], escalate=escalate)
+    accept(bellhop, BEN, "Arrived")
+    delivered(bellhop)
+
+    assert received(browser) == ["Arrived"]
+    bellhop.clock.advance(600)
+    delivered(bellhop)
+    assert received(browser) == ["Arrived", "Disk full"]
+
+
+@pytest.mark.parametrize("is_restricted", [True, False])
+def test_what_a_digest_covers_is_in_it_once_the_digest_arrived(
+    bellhop: Bellhop, is_restricted: bool
+) -> None:
+    bellhop.install(ANN)
+    browser, _ = bellhop.install(BEN)
+    hourly = Schedule.read("hourly", "UTC")
+    bellhop.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("payroll", digest=hourly))
+    for text in ("One", "Two"):
+        accept(bellhop, "topic:payroll", text)
+    assert received(browser) == []
+
+    bellhop.slack.users[BEN].is_restricted = is_restricted
+    bellhop.clock.advance(3600)
+    delivered(bellhop)
+
+    assert received(browser)[1:] == ([] if is_restricted else ["Two", "One"])
+    assert bool(received(browser)) is not is_restricted
+
+
+def received(browser: Browser) -> list[str]:
+    """Return the texts that a person received, the latest first."""
+    return [str(one["content"].get("text")) for one in data_of(browser)["received"]]
 
 
 def test_a_person_unlinks_on_the_page_where_no_bot_could_be_asked(bellhop: Bellhop) -> None:

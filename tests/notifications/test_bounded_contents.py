@@ -21,7 +21,8 @@ from bolt_app.notifications.history import store as history
 from bolt_app.notifications.subscriptions import previews
 from bolt_app.notifications.subscriptions.previews import Previews
 from tests.conftest import FakeClock
-from tests.people import ACME
+from tests.notifications.hand import Hand, accept
+from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
 
@@ -105,6 +106,46 @@ def test_a_page_shows_at_least_one_whatever_its_size(
 
     assert [one["content"]["text"] for one in page["notifications"]] == ["Two"]
     assert page["next_cursor"] is not None
+
+
+def test_a_page_of_the_api_has_few_deliveries(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notification to a topic has as many as the topic has subscribers."""
+    monkeypatch.setattr(history, "PAGE_DELIVERIES", 5)
+    ci = caller(bellhop)
+    for title, count in (("One", 2), ("Two", 7), ("Three", 2), ("Four", 3)):
+        assert ci.send({"to": [f"#c-{n}" for n in range(count)], "text": title}).status == 202
+        bellhop.clock.advance(1)
+    pages: list[list[str]] = []
+    cursor = ""
+
+    while len(pages) < 5:
+        page = ci.get(f"{NOTIFICATIONS}?limit=50{cursor}").json()
+        pages.append([one["content"]["text"] for one in page["notifications"]])
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+
+    assert pages == [["Four", "Three"], ["Two"], ["One"]]
+
+
+def test_failed_notifications_are_read_in_part(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each App Home of a workspace reads them whenever one more has failed."""
+    bellhop.install(ANN)
+    layout = [{"type": "section", "text": {"type": "plain_text", "text": "x" * SHORT_LAYOUT}}]
+    for title in ("One", "Two", "Three"):
+        accept(bellhop, ["#nowhere", GENERAL, "#no-place"], title=title, blocks=layout)
+        bellhop.clock.advance(1)
+    Hand(bellhop).deliver()
+    monkeypatch.setattr(history, "PAGE_DELIVERIES", 5)
+
+    found = bellhop.services.history.failed(ACME, 10)
+
+    assert [one.content for one in found] == [{"title": "Three"}, {"title": "Two"}]
+    assert {tuple(to.to for to in one.deliveries) for one in found} == {("#nowhere", "#no-place")}
 
 
 class TestSummaries:

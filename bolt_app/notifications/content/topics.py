@@ -30,6 +30,13 @@ def normal_pattern(value: str) -> str:
     return normal_topic(text)
 
 
+def matches(pattern: str, topic: str) -> bool:
+    """Whether a pattern matches a topic."""
+    if pattern.endswith(_BELOW):
+        return topic.startswith(pattern.removesuffix("*"))
+    return pattern in (topic, EVERYTHING)
+
+
 def patterns_for(topic: str) -> list[str]:
     """Return all patterns that match a topic."""
     parts = topic.split("/")

@@ -21,7 +21,7 @@ from bolt_app.db.models import IS_HELD, IS_LATER, Delivery, Notification, Subscr
 from bolt_app.notifications.content.ids import new_id
 from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
-from bolt_app.notifications.content.topics import patterns_for
+from bolt_app.notifications.content.topics import matches
 from bolt_app.notifications.digests.content import Entry, digest_content
 from bolt_app.notifications.queue.change_feed import stored_urgency
 from bolt_app.notifications.subscriptions.filters import DEFAULT_SEVERITY
@@ -203,7 +203,7 @@ def _insert_digest(
 
 def _entry(row: Any) -> Entry:
     topics = (row.topics or "").split()
-    matching = [topic for topic in topics if row.pattern in patterns_for(topic)]
+    matching = [topic for topic in topics if matches(row.pattern or "", topic)]
     return Entry(
         notification_id=row.notification_id,
         # A direct notification names no topic: guests are not told which there are.

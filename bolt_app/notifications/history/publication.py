@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, or_
+from sqlalchemy import and_, exists, or_
+from sqlalchemy.orm import aliased
 
 from bolt_app.db.models import Delivery
 from bolt_app.notifications.content.modes import DeliveryMode
@@ -26,4 +27,19 @@ IS_PUBLISHED = and_(
 # Addressed to that destination, and cancelled before it went out.
 IS_WITHDRAWN = and_(
     Delivery.state == DeliveryState.CANCELLED, Delivery.mode != DeliveryMode.ESCALATE
+)
+# In Slack, or perhaps.
+_ARRIVED = (DeliveryState.SENT, DeliveryState.UNKNOWN)
+_COVER = aliased(Delivery)
+# Posted, itself or in a digest.
+HAS_ARRIVED = or_(
+    Delivery.state.in_(_ARRIVED),
+    and_(
+        Delivery.state == DeliveryState.DIGESTED,
+        exists().where(
+            _COVER.notification_id == Delivery.digest_id,
+            _COVER.lane_id == Delivery.lane_id,
+            _COVER.state.in_(_ARRIVED),
+        ),
+    ),
 )

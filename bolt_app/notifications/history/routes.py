@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, not_, select
 
 from bolt_app.db.models import Delivery, Lane
-from bolt_app.notifications.history.publication import IS_PUBLISHED, IS_WITHDRAWN
+from bolt_app.notifications.history.publication import HAS_ARRIVED, IS_PUBLISHED, IS_WITHDRAWN
 from bolt_app.workspaces.channel_names import find_named
 
 
@@ -22,12 +22,14 @@ class DeliveryRoutes:
         addresses: the same, with the ids of known channels instead of their names.
         published: the ids of deliveries that make the notification visible at their destination.
         withdrawn: the ids of cancelled deliveries.
+        expected: the ids of deliveries of subscriptions that have not arrived.
     """
 
     stored: Mapping[int, str]
     addresses: Mapping[int, str]
     published: Collection[int]
     withdrawn: Collection[int]
+    expected: Collection[int]
 
 
 def with_channel_ids(
@@ -54,6 +56,7 @@ def find_routes(connection: Connection, ids: Sequence[str]) -> Sequence[Any]:
             Lane.address,
             IS_PUBLISHED.label("is_published"),
             IS_WITHDRAWN.label("is_withdrawn"),
+            and_(Delivery.subscription_id.is_not(None), not_(HAS_ARRIVED)).label("is_expected"),
         )
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(Delivery.notification_id.in_(ids))

@@ -37,9 +37,11 @@ from bolt_app.notifications.history.reports import DeliveryReport, NotificationR
 from bolt_app.notifications.history.search import HistoryQuery, Visible, find_page
 from bolt_app.notifications.history.store import (
     NOTIFICATION_COLUMNS,
+    SUMMARY_COLUMNS,
     build_reports,
     find_delivery_reports,
     first_fitting,
+    first_with_fitting_deliveries,
 )
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.requeue import requeued
@@ -187,15 +189,20 @@ class History:
         return found
 
     def failed(self, team_id: str, most: int) -> list[NotificationReport]:
-        """Return the latest notifications with deliveries that failed, the newest first."""
-        found = {
-            report.id: report
-            for state in FAILED_STATES
-            for report in self.search(
-                team_id, HistoryQuery(state=StateFilter(state)), limit=most
-            ).notifications
-        }
-        return [found[id_] for id_ in sorted(found, reverse=True)[:most]]
+        """Return the latest notifications with deliveries that failed, the newest first.
+
+        Returns: reports with the failed deliveries, and summaries of the contents.
+        """
+        with self._database.reading() as session:
+            pages = [
+                find_page(session, team_id, HistoryQuery(state=StateFilter(state)), most, None)[0]
+                for state in FAILED_STATES
+            ]
+            latest = sorted({id_ for page in pages for id_ in page}, reverse=True)[:most]
+            fitting = first_with_fitting_deliveries(session, latest, IS_TROUBLED)
+            statement = select(*SUMMARY_COLUMNS).where(Notification.id.in_(fitting))
+            rows = session.execute(statement.order_by(Notification.id.desc())).all()
+            return build_reports(session, rows, self._public_url, IS_TROUBLED)
 
     def cancel(self, team_id: str, notification_id: str) -> Cancelled:
         """Cancel the pending deliveries of a workspace's notification."""

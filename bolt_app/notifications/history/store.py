@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, TextClause, func, select
 from sqlalchemy.orm import Session
 
 from bolt_app.credentials.sources import plain_key
-from bolt_app.db.content import stored_length
+from bolt_app.db.content import content_summary, stored_length
 from bolt_app.db.models import (
     Delivery,
     Incident,
@@ -24,16 +24,19 @@ from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport
 from bolt_app.notifications.incidents.reports import IncidentReport, incident_report
 from bolt_app.slack_api import SlackCallError
 
-# The most characters of contents on a page with more than one notification.
+Condition = ColumnElement[bool] | TextClause
+# The most characters of contents, and deliveries, on a page with more than one notification.
 PAGE_CHARACTERS = 2**21
-NOTIFICATION_COLUMNS = (
+PAGE_DELIVERIES = 10_000
+_WITHOUT_CONTENT = (
     Notification.id,
     Notification.source,
     Notification.key,
     Notification.created_at,
-    Notification.content,
     Notification.is_unrouted,
 )
+NOTIFICATION_COLUMNS = (*_WITHOUT_CONTENT, Notification.content)
+SUMMARY_COLUMNS = (*_WITHOUT_CONTENT, content_summary(Notification.content).label("content"))
 _DELIVERY = (
     Delivery.notification_id,
     Delivery.id,
@@ -52,27 +55,44 @@ _DELIVERY = (
 
 
 def first_fitting(session: Session, ids: Sequence[str]) -> Sequence[str]:
-    """Return the first ids whose contents fit on a page."""
-    length = select(Notification.id, stored_length(Notification.content))
-    lengths = {
-        id_: characters
-        for id_, characters in session.execute(length.where(Notification.id.in_(ids)))
-    }
-    read = accumulate(lengths.get(id_, 0) for id_ in ids)
-    number = sum(characters <= PAGE_CHARACTERS for characters in read)
+    """Return the first ids whose contents and deliveries fit on a page."""
+    lengths = select(Notification.id, stored_length(Notification.content)).where(
+        Notification.id.in_(ids)
+    )
+    number = _fitting(ids, session.execute(lengths), PAGE_CHARACTERS)
+    return first_with_fitting_deliveries(session, ids[: max(1, number)])
+
+
+def first_with_fitting_deliveries(
+    session: Session, ids: Sequence[str], *conditions: Condition
+) -> Sequence[str]:
+    """Return the first ids whose deliveries fit on a page, as far as they meet conditions."""
+    counts = (
+        select(Delivery.notification_id, func.count())
+        .where(Delivery.notification_id.in_(ids), *conditions)
+        .group_by(Delivery.notification_id)
+    )
+    number = _fitting(ids, session.execute(counts), PAGE_DELIVERIES)
     return ids[: max(1, number)]
 
 
+def _fitting(ids: Sequence[str], rows: Iterable[Any], most: int) -> int:
+    """Return how many of the first ids have at most that size together, given the size of each."""
+    sizes: dict[str, int] = {id_: size for id_, size in rows}
+    return sum(size <= most for size in accumulate(sizes.get(id_, 0) for id_ in ids))
+
+
 def build_reports(
-    session: Session, rows: Sequence[Any], public_url: str
+    session: Session, rows: Sequence[Any], public_url: str, *conditions: Condition
 ) -> list[NotificationReport]:
     """Return the reports of notifications.
 
     Args:
-        rows: with `NOTIFICATION_COLUMNS`.
+        rows: with `NOTIFICATION_COLUMNS` or `SUMMARY_COLUMNS`; without incidents for the latter.
         public_url: base of notification pages.
+        conditions: that the reported deliveries meet.
     """
-    deliveries = find_delivery_reports(session, [row.id for row in rows])
+    deliveries = find_delivery_reports(session, [row.id for row in rows], *conditions)
     incidents = _incident_reports(session, [row for row in rows if "actions" in row.content])
     return [
         NotificationReport(
@@ -105,14 +125,16 @@ def _incident_reports(session: Session, rows: Sequence[Any]) -> dict[str, Incide
 
 
 def find_delivery_reports(
-    session: Session, notification_ids: Sequence[str]
+    session: Session, notification_ids: Sequence[str], *conditions: Condition
 ) -> dict[str, list[DeliveryReport]]:
     """Return the reports of notifications' deliveries, by notification id."""
     statement = (
         select(*_DELIVERY, WorkspaceQueue.pause_reason)
         .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
         .where(
-            Delivery.notification_id.in_(notification_ids), Delivery.mode != DeliveryMode.REFRESH
+            Delivery.notification_id.in_(notification_ids),
+            Delivery.mode != DeliveryMode.REFRESH,
+            *conditions,
         )
         .order_by(Delivery.id)
     )

@@ -75,6 +75,5 @@ class SharedNotification:
 
     id: str
     content: Mapping[str, Any] = field(repr=False)
-    topics: Sequence[str]
     created_at: datetime
     incident: IncidentView | None

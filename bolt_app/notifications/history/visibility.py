@@ -10,7 +10,7 @@ only to the sender and admins. A notification without deliveries is visible to a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from bolt_app.access.authorization import Action, Authorization, Person
 from bolt_app.clock import Clock, utc_now
@@ -145,7 +145,7 @@ class Visibility:
 
         Either it went to that channel too, or it went to a public channel, a member shares it, and
         no other organization is in the channel. Where another organization is, it must have been
-        posted in that channel, and no topics are shown.
+        posted in that channel. No topics are shown, because guests may read there.
 
         Args:
             channel_id: of the message; None while it is being written.
@@ -172,7 +172,6 @@ class Visibility:
             return SharedNotification(
                 id=report.id,
                 content=report.content,
-                topics=() if is_outside else find_topics(connection, report.id),
                 created_at=report.created_at,
                 incident=find_incident(connection, team_id, report, self._clock()),
             )
@@ -225,7 +224,8 @@ class Visibility:
             channels = with_channel_ids(connection, viewer.team_id, pending)
         published = {row.id for row in routed if row.is_published}
         withdrawn = {row.id for row in routed if row.is_withdrawn}
-        return DeliveryRoutes(stored, stored | channels, published, withdrawn)
+        expected = {row.id for row in routed if row.is_expected}
+        return DeliveryRoutes(stored, stored | channels, published, withdrawn, expected)
 
     def _view(
         self, viewer: Viewer, person: Person, report: NotificationReport
@@ -307,9 +307,20 @@ def _is_for(
     if not report.deliveries:
         return person.may(Action.SEE_WORKSPACE)
     ids = {one.report.id for one in seen}
-    if not ids.isdisjoint(routes.published):
+    if not ids.isdisjoint(_published_to(person, routes)):
         return True
     return not ids.isdisjoint(routes.withdrawn) and _is_sender_or_admin(person, report)
+
+
+def _published_to(person: Person, routes: DeliveryRoutes) -> Collection[int]:
+    if person.may(Action.SUBSCRIBE_SELF):
+        return routes.published
+    # What their earlier subscriptions hold for them does not go out.
+    return {
+        id_
+        for id_ in routes.published
+        if not (id_ in routes.expected and is_person(routes.stored[id_]))
+    }
 
 
 def _is_sender_or_admin(person: Person, report: NotificationReport) -> bool:

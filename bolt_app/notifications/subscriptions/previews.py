@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import func, select
@@ -17,7 +18,7 @@ from bolt_app.db.models import Notification
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.content.meaning import severity_of
 from bolt_app.notifications.content.summaries import headline
-from bolt_app.notifications.content.topics import patterns_for
+from bolt_app.notifications.content.topics import matches
 from bolt_app.notifications.subscriptions.filters import Filter, facts_of, parse_filter
 from bolt_app.severity import Severity
 
@@ -28,6 +29,9 @@ MOST_CHARACTERS = 2**22
 MOST_SHOWN = 3
 NEAR_FIELD = 0.75
 NEAR_TOPIC = 0.7
+# Comparing two long names may take a millisecond: only short ones are compared, with the latest.
+MOST_COMPARED = 300
+LONGEST_COMPARED = 80
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class RecentNotifications:
         known = self.topics
         if topic in known or "*" in topic:
             return None
-        return next(iter(get_close_matches(topic, known, 1, NEAR_TOPIC)), None)
+        return _most_similar(topic, known, NEAR_TOPIC)
 
     def preview(
         self, topic: str, filter_: str, may_see: Callable[[Sequence[str]], Collection[str]]
@@ -92,9 +96,10 @@ class RecentNotifications:
         shown = may_see([row.id for row in named]) if named else ()
         seen = [row for row in named if row.id in shown]
         filter_read = parse_filter(filter_)
-        wanted = [row for row in seen if filter_read.accepts(facts_of(row.content))]
+        facts = [facts_of(row.content) for row in seen]
+        wanted = [row for row, known in zip(seen, facts, strict=True) if filter_read.accepts(known)]
         examples = [_example(row) for row in wanted[:MOST_SHOWN]]
-        fields = {name for row in seen for name in facts_of(row.content)}
+        fields = dict.fromkeys(name for known in facts for name in known)
         return Preview(len(seen), len(wanted), examples, _misspelled(filter_read, fields))
 
 
@@ -136,12 +141,20 @@ class Previews:
 
 def _misspelled(wanted: Filter, known: Collection[str]) -> Mapping[str, str]:
     names = [condition.name for condition in wanted.conditions if condition.name not in known]
-    near = {name: get_close_matches(name, known, 1, NEAR_FIELD) for name in names}
-    return {name: found[0] for name, found in near.items() if found}
+    near = {name: _most_similar(name, known, NEAR_FIELD) for name in names}
+    return {name: found for name, found in near.items() if found is not None}
+
+
+def _most_similar(name: str, known: Iterable[str], cutoff: float) -> str | None:
+    """Return the name most similar to an unknown one; None if none is similar."""
+    if len(name) > LONGEST_COMPARED:
+        return None
+    latest = list(islice(known, MOST_COMPARED))
+    return next(iter(get_close_matches(name, latest, 1, cutoff)), None)
 
 
 def _names(pattern: str, row: Any) -> bool:
-    return any(pattern in patterns_for(topic) for topic in row.topics.split())
+    return any(matches(pattern, topic) for topic in row.topics.split())
 
 
 def _example(row: Any) -> PreviewExample:

@@ -167,12 +167,16 @@ def _destinations(
 ) -> Iterator[Destination]:
     """Yield the destinations of a notification; none for a topic without subscriptions."""
     facts = facts_of(request.content)
+    used: set[str] = set()
     for address in request.recipients:
         topic = topic_of(address)
         if topic is None:
             yield Destination(address, address)
             continue
-        for row in _by_id(patterns_for(topic), subscriptions):
+        # Topics have patterns in common, which lead to the same destinations.
+        patterns = [pattern for pattern in patterns_for(topic) if pattern not in used]
+        used.update(patterns)
+        for row in _by_id(patterns, subscriptions):
             read = read_subscription(row)
             if not is_usable(row, read):
                 continue

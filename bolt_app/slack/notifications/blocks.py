@@ -53,11 +53,10 @@ def unfurled(shared: SharedNotification, url: str) -> dict[str, Any]:
     heading = {"title": title, "link": url}
     if severity is not None:
         heading["severity"] = severity
-    facts = [moment(shared.created_at), *(f"`{topic}`" for topic in shared.topics)]
     blocks: list[Block] = [
         *render(heading)["blocks"],
         *_excerpt(content),
-        context(" • ".join(facts)),
+        context(moment(shared.created_at)),
     ]
     if shared.incident is not None:
         blocks += incident_blocks(shared.id, [], shared.incident)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bolt_app.notifications.content.schema import read_one
-from bolt_app.notifications.content.topics import normal_pattern, patterns_for
+from bolt_app.notifications.content.topics import matches, normal_pattern, patterns_for
 from bolt_app.notifications.subscriptions.errors import FilterError
 from bolt_app.notifications.subscriptions.filters import facts_of, parse_filter, parse_typed_filter
 from bolt_app.text_forms import comparable, typed
@@ -174,6 +175,12 @@ class TestTopics:
     def test_patterns_of_a_topic(self) -> None:
         assert patterns_for("a/b/c") == ["a/b/c", "a/*", "a/b/*", "*"]
         assert patterns_for("a") == ["a", "*"]
+
+    def test_they_match_it_alone(self) -> None:
+        topics = ("a", "a/b", "a/b/c", "ab", "ab/c", "b")
+        patterns = {pattern for topic in topics for pattern in patterns_for(topic)}
+        for pattern, topic in product(sorted(patterns), topics):
+            assert matches(pattern, topic) is (pattern in patterns_for(topic))
 
     @pytest.mark.parametrize(
         ("written", "stored"),

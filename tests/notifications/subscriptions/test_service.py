@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
+from time import process_time
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, insert, select, update
 
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification, Subscription
+from bolt_app.notifications.content.ids import new_id
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.subscriptions.channel_sync import PauseReason, pause
 from bolt_app.notifications.subscriptions.previews import Previews
+from bolt_app.notifications.subscriptions.routing import RoutingRequest, route
 from bolt_app.notifications.subscriptions.service import (
     SubscriptionChange,
     Subscriptions,
@@ -49,7 +53,9 @@ class World:
     ) -> SubscriptionChange:
         return self.subscriptions.subscribe(ACME, to, SubscriptionSpec(topic, filter_, **more))
 
-    def send(self, to: str = "topic:deploys", team_id: str = ACME, **said: Any) -> list[str]:
+    def send(
+        self, to: str | list[str] = "topic:deploys", team_id: str = ACME, **said: Any
+    ) -> list[str]:
         """Send a moment later, and return the recipients."""
         self.clock.advance(0.001)
         request = read_one({"to": to, "text": "x", **said}, self.clock())
@@ -279,6 +285,65 @@ class TestPreviews:
         assert world.previews.recent(BETA).preview("*", "", list).sent == 0
         assert world.previews.recent(ACME).topics == ["other", "deploys/web", "deploys/api"]
 
+    def test_similar_names_are_suggested(self, world: World) -> None:
+        world.send("topic:payroll", fields=[{"name": "Environment", "value": "test"}])
+        world.send("topic:pay/rolls", fields=[{"name": "Element", "value": "x"}])
+        lately = world.previews.recent(ACME)
+
+        near = [lately.near_topic(one) for one in ("payrol", "pay/roll", "payroll", "pay*", "hr")]
+        preview = lately.preview("*", "enviroment=test severity=info owner=x", list)
+
+        assert near == ["payroll", "pay/rolls", None, None, None]
+        assert preview.misspelled == {"enviroment": "environment"}
+
+
+COSTLY_SECONDS = 3.0
+
+
+class TestCosts:
+    """Processor time is measured, so that other processes do not count."""
+
+    def test_previews_of_many_topics_are_cheap(self, world: World) -> None:
+        rows = [_with_names(world, range(start, start + 100)) for start in range(0, 10_000, 100)]
+        with world.database.writing() as session:
+            session.execute(insert(Notification), rows)
+        wanted = " ".join(f"{_alike(-number)}=x" for number in range(1, 6))
+        began = process_time()
+
+        lately = world.previews.recent(ACME)
+        lately.near_topic(_alike(-1))
+        lately.preview("*", wanted, list)
+
+        assert process_time() - began < COSTLY_SECONDS
+
+    def test_topics_with_patterns_in_common_are_routed_once(self, world: World) -> None:
+        for number in range(100):
+            world.subscribe("*", to=f"C{number:010}")
+        topics = [f"topic:{number}" for number in range(100)]
+        requests = [read_one({"to": topics, "text": "x"}, world.clock()) for _ in range(100)]
+        drafts = [RoutingRequest(one.to, one.content()) for one in requests]
+        began = process_time()
+
+        with world.database.reading_connection() as connection:
+            routes = route(connection, ACME, drafts, world.clock())
+
+        assert [len(one) for one in routes] == [100] * 100
+        assert process_time() - began < COSTLY_SECONDS
+
+
+def _with_names(world: World, numbers: range) -> dict[str, Any]:
+    """Return a notification to as many topics as possible, with the same names of fields."""
+    world.clock.advance(0.001)
+    names = [_alike(number) for number in numbers]
+    said = {"text": "x", "fields": [{"name": name, "value": "x"} for name in names[:20]]}
+    row = {"team_id": ACME, "source": "command", "topics": " ".join(names), "content": said}
+    return {**row, "id": new_id(world.clock()), "created_at": world.clock()}
+
+
+def _alike(number: int) -> str:
+    """Return one of many names of two letters: comparing them takes long."""
+    return f"{int(sha256(str(number).encode()).hexdigest(), 16):b}"[:78]
+
 
 TOPICS = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".join)
 PATTERNS = st.one_of(TOPICS, TOPICS.map(lambda topic: f"{topic}/*"), st.just("*"))
@@ -291,14 +356,14 @@ SEVERITIES = ["info", "success", "warning", "error", "critical"]
         max_size=6,
         unique_by=lambda one: one[:2],
     ),
-    TOPICS,
+    st.lists(TOPICS, min_size=1, max_size=3),
     st.sampled_from(SEVERITIES),
 )
 @hypothesis_settings(
     max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_every_matching_subscriber_gets_it_once(
-    world: World, specs: list[tuple[str, str, str]], topic: str, severity: str
+    world: World, specs: list[tuple[str, str, str]], topics: list[str], severity: str
 ) -> None:
     with world.database.writing() as session:
         for model in (Delivery, Notification, Subscription):
@@ -306,11 +371,12 @@ def test_every_matching_subscriber_gets_it_once(
     for pattern, to, least in specs:
         world.subscribe(pattern, f"severity>={least}", to=to)
 
-    reached = world.send(f"topic:{topic}", severity=severity)
+    reached = world.send([f"topic:{topic}" for topic in topics], severity=severity)
 
     wanted = {
         to
         for pattern, to, least in specs
-        if pattern in patterns_for(topic) and SEVERITIES.index(severity) >= SEVERITIES.index(least)
+        if any(pattern in patterns_for(topic) for topic in topics)
+        and SEVERITIES.index(severity) >= SEVERITIES.index(least)
     }
     assert sorted(reached) == sorted(wanted)
