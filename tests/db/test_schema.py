@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -130,13 +131,11 @@ def test_no_part_of_the_table_of_webhooks_has_its_former_name(empty_database: Da
         *inspector.get_unique_constraints("webhooks"),
         *inspector.get_indexes("webhooks"),
     ]
-    assert sorted(str(part["name"]) for part in parts)[0] == "ix_webhooks_team_id"
+    assert min(str(part["name"]) for part in parts) == "ix_webhooks_team_id"
     assert all("webhooks" in str(part["name"]) for part in parts)
-    assert not any(
-        "_hooks" in name or name.startswith("hooks")
-        for name in inspector.get_sequence_names()
-        if name
-    )
+    has_sequences = empty_database.engine.dialect.supports_sequences
+    sequences = inspector.get_sequence_names() if has_sequences else []
+    assert not any(re.search("(^|_)hooks", name) for name in sequences)
 
 
 def test_accounts_joined_without_consent_are_separated(
