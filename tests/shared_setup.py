@@ -1,0 +1,111 @@
+"""Work that every app repeats at its start, done once per test process instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import copy
+from functools import cache
+from types import CodeType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pytest
+from flask import Flask
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.util import LRUCache
+from werkzeug.routing import Rule
+
+from bolt_app.db import Cipher, PreparedSelect
+from bolt_app.db import engine as engine_module
+from bolt_app.db.encryption import use_cipher
+from bolt_app.db.prepared import CompiledSelect
+
+# More than the tests have.
+STATEMENTS = 10_000
+
+_Builder = Callable[..., tuple[str, str]]
+
+
+def share_setup(patch: pytest.MonkeyPatch) -> None:
+    """Let all apps of this process share compiled SQL, routes and templates."""
+    patch.setattr(engine_module, "Cipher", lambda keys: _cipher(tuple(keys)))
+    patch.setattr(engine_module, "use_cipher", _SharedStatements().use_cipher)
+    patch.setattr(engine_module, "CompiledSelect", _SharedSelects().compile)
+    patch.setitem(Flask.jinja_options, "bytecode_cache", _SharedTemplates())
+    patch.setattr(Rule, "_compile_builder", _builder(Rule._compile_builder))
+
+
+@cache
+def _cipher(keys: Sequence[str]) -> Cipher:
+    return Cipher(keys)
+
+
+class _SharedStatements:
+    """Compiled statements, which SQLAlchemy keeps by engine and dialect.
+
+    Engines share them if they have the same database (on SQLite: any file) and keys: the dialect
+    stands for the keys of encrypted columns.
+    """
+
+    def __init__(self) -> None:
+        self._shared: dict[tuple[str, Cipher], tuple[Dialect, LRUCache[Any, Any]]] = {}
+
+    def use_cipher(self, engine: Engine, cipher: Cipher) -> None:
+        url = engine.url
+        database = "sqlite" if engine.dialect.name == "sqlite" else str(url)
+        shared = self._shared.get((database, cipher))
+        # The first connection completes the dialect.
+        if shared is not None and shared[0].server_version_info is not None:
+            engine.dialect, engine._compiled_cache = shared
+            return
+        use_cipher(engine, cipher)
+        engine._compiled_cache = LRUCache(STATEMENTS)
+        self._shared[database, cipher] = engine.dialect, engine._compiled_cache
+
+
+class _SharedSelects:
+    """Prepared statements, compiled once by dialect."""
+
+    def __init__(self) -> None:
+        self._compiled: WeakKeyDictionary[Dialect, dict[PreparedSelect, CompiledSelect]] = (
+            WeakKeyDictionary()
+        )
+
+    def compile(self, prepared: PreparedSelect, engine: Engine) -> CompiledSelect:
+        compiled = self._compiled.setdefault(engine.dialect, {})
+        if prepared not in compiled:
+            compiled[prepared] = CompiledSelect(prepared, engine)
+        shared = copy(compiled[prepared])
+        shared._engine = engine
+        return shared
+
+
+class _SharedTemplates(BytecodeCache):
+    """Templates, compiled once by their file and content."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType | None] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+def _builder(compile_builder: Callable[..., _Builder]) -> Callable[..., _Builder]:
+    """Return `Rule._compile_builder`, which takes most of an app's start, with a memory.
+
+    The functions that it returns take the rule as their argument.
+    """
+    known: dict[object, _Builder] = {}
+
+    def compile_once(rule: Rule, append_unknown: bool = True) -> _Builder:
+        key = (str(rule._trace), str(rule.defaults), append_unknown)
+        if key not in known:
+            known[key] = compile_builder(rule, append_unknown)
+        return known[key]
+
+    return compile_once
