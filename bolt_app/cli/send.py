@@ -164,12 +164,11 @@ def _accept(
     sender = Sender(team_id, SourceKind.COMMAND, allow_broadcast=True)
     for start in range(0, len(requests), BATCH):
         try:
-            submitted = services.intake.submit(sender, requests[start : start + BATCH])
+            yield from services.intake.submit_in_parts(sender, requests[start : start + BATCH])
         except DATABASE_UNAVAILABLE:
             if start:
                 click.echo(f"Accepted only {start} of {len(requests)}:", err=True)
             raise
-        yield from submitted.notifications
 
 
 def _print_accepted(accepted: Sequence[NewNotification]) -> None:

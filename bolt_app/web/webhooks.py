@@ -101,7 +101,7 @@ def create_blueprint(services: Services) -> Blueprint:
             # Not afterwards: a failure would make the sender post an accepted body again.
             if not understood.is_recognized:
                 services.webhooks.count_unrecognized(webhook.id)
-            services.intake.submit(Sender.of(webhook), understood.requests)
+            services.intake.submit_in_parts(Sender.of(webhook), understood.requests)
         except RevokedError:
             services.webhooks.forget(webhook.id)
             raise

@@ -13,16 +13,18 @@ from sqlalchemy import func, select
 
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.credentials.limits import LimitError, LimitReason
-from bolt_app.db.models import Delivery, Notification
+from bolt_app.db.models import Delivery, Notification, Webhook
 from bolt_app.notifications.content.errors import MOST_PROBLEMS
 from bolt_app.notifications.content.schema import read_batch
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
+from bolt_app.notifications.intake import planning
 from bolt_app.notifications.subscriptions.schedules import QuietHours
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.people import ACME, ANN, BETA
 from tests.running import Bellhop, Page
-from tests.web.calling import NOTIFICATIONS, caller, request
+from tests.senders.fixtures import fixture
+from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
 
 HELLO = {"to": "#general", "text": "Hello"}
 
@@ -477,3 +479,60 @@ class TestKeys:
         assert refused.status == 403
         assert "#random" in refused.text
         assert ci.send({**asking, "escalate": {"after": 60, "to": "#ops"}}).status == 202
+
+
+class TestManySubscribers:
+    """Deliveries to subscribers cost the sender nothing, and the others wait for them."""
+
+    @pytest.fixture
+    def few(self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch) -> Bellhop:
+        monkeypatch.setattr(planning, "MOST_SUBSCRIBED", 5)
+        for name in ("#a", "#b", "#c"):
+            bellhop.services.subscriptions.subscribe(ACME, name, SubscriptionSpec("news"))
+        return bellhop
+
+    @pytest.mark.parametrize("headers", [{}, {"Idempotency_Key": "x"}])
+    def test_a_batch_with_too_many_is_refused(self, few: Bellhop, headers: dict[str, str]) -> None:
+        ci = caller(few)
+        news = {"to": "topic:news", "text": "x"}
+
+        answer = ci.send([news, news], **headers)
+
+        assert answer.status == 413
+        assert "more than 5 deliveries to subscribers" in answer.json()["detail"]
+        assert count(few) == 0
+        assert ci.send([news], **headers).status == 202
+
+    def test_named_recipients_do_not_count(self, few: Bellhop) -> None:
+        named = {"to": ["topic:news", *(f"#to-{number}" for number in range(9))], "text": "x"}
+
+        assert caller(few).send([named, HELLO]).status == 202
+
+    def test_one_notification_is_never_too_much(self, few: Bellhop) -> None:
+        escalate = {"to": "topic:news", "after": 600}
+        asked = {"to": "topic:news", "text": "x", "actions": ["resolve"], "escalate": escalate}
+
+        assert caller(few).send(asked).status == 202
+        assert count(few, Delivery) == 6
+
+    def test_a_webhook_delivers_them_one_after_the_other(self, few: Bellhop) -> None:
+        put_bot(few)
+        url = few.services.webhooks.create(ACME, "", ["topic:news"], sender="cloudevents")
+        batch = fixture("cloudevents", "batch")
+
+        answer = request("POST", url, batch.raw, batch.headers)
+
+        assert (answer.status, answer.text) == (200, "ok")
+        assert (count(few), count(few, Delivery)) == (2, 6)
+        with few.services.database.reading() as session:
+            counted = session.execute(select(Webhook.minute_requests, Webhook.minute_deliveries)).one()
+        assert tuple(counted) == (1, 2)
+
+    def test_those_that_arrive_together_are_all_taken(self, few: Bellhop) -> None:
+        ci = caller(few)
+
+        with ThreadPoolExecutor(8) as threads:
+            answers = list(threads.map(ci.send, [{"to": "topic:news", "text": "x"}] * 24))
+
+        assert {one.status for one in answers} == {202}
+        assert count(few, Delivery) == 72

@@ -21,7 +21,12 @@ from bolt_app.notifications.incidents.service import IncidentEffects, IncidentSi
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.change_feed import state_until
 from bolt_app.notifications.queue.rank import rank_of
-from bolt_app.notifications.subscriptions.routing import Destination, RoutingRequest, route
+from bolt_app.notifications.subscriptions.routing import (
+    MOST_SUBSCRIBED,
+    Destination,
+    RoutingRequest,
+    route,
+)
 from bolt_app.recipients import topic_of
 
 
@@ -98,11 +103,17 @@ class Submission:
 def plan_deliveries(
     connection: Connection, drafts: Sequence[Draft], now: datetime
 ) -> list[PlannedDelivery]:
-    """Return the deliveries of drafts of one workspace: the immediate ones, then escalations."""
+    """Return the deliveries of drafts of one workspace: the immediate ones, then escalations.
+
+    Raises:
+        TooManySubscribersError: several drafts have more than `MOST_SUBSCRIBED` together.
+    """
     escalations = [(draft, draft.escalation) for draft in drafts if draft.escalation is not None]
     requests = [draft.routed_to(draft.to) for draft in drafts]
     requests += [draft.routed_to(escalation.to or draft.to) for draft, escalation in escalations]
-    routes = route(connection, drafts[0].team_id, requests, now)
+    # A single notification has as many as the workspace may have.
+    most = None if len(drafts) == 1 else MOST_SUBSCRIBED
+    routes = route(connection, drafts[0].team_id, requests, now, most_subscribed=most)
     planned = [
         _planned(draft, destination)
         for draft, destinations in zip(drafts, routes[: len(drafts)], strict=True)

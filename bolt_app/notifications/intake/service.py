@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -22,11 +23,12 @@ from bolt_app.notifications.intake.planning import (
     apply_effects,
     plan_deliveries,
 )
-from bolt_app.notifications.intake.results import SubmitResult
+from bolt_app.notifications.intake.results import NewNotification, SubmitResult
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.intake.store import insert_deliveries, insert_notifications
 from bolt_app.notifications.queue.change_feed import begin_acceptance, stored_urgency
 from bolt_app.notifications.queue.wakeup import Wakeup
+from bolt_app.notifications.subscriptions.errors import TooManySubscribersError
 
 
 class Intake:
@@ -68,16 +70,40 @@ class Intake:
             IdempotencyConflictError: the key was used before with other requests.
             RevokedError: the sender's credential is revoked.
             LimitError: the sender is over one of its limits.
+            TooManySubscribersError: several requests have too many deliveries to subscribers.
         """
         now = self._clock()
         submission = Submission(sender, [Draft.of(sender, request, now) for request in requests])
-        if sender.credential is None:
+        with self._counting_rejections(sender):
+            if sender.credential is not None:
+                self._limits.check(sender.credential)
             return self._submit(submission, requests, idempotency_key, now)
+
+    def submit_in_parts(
+        self, sender: Sender, requests: Sequence[NotificationRequest]
+    ) -> Sequence[NewNotification]:
+        """Accept `requests`, as `submit` does, or else one after the other if they are too many.
+
+        Raises:
+            RevokedError: the sender's credential is revoked.
+            LimitError: the sender is over one of its limits; some requests may be accepted.
+        """
         try:
-            self._limits.check(sender.credential)
-            return self._submit(submission, requests, idempotency_key, now)
+            return self.submit(sender, requests).notifications
+        except TooManySubscribersError:
+            parts = [Submission(sender, [Draft.of(sender, one, self._clock())]) for one in requests]
+        with self._counting_rejections(sender):
+            # They came as one request.
+            results = [self._commit([part], is_counted=part is not parts[0])[0] for part in parts]
+        return [one for result in results for one in result.notifications]
+
+    @contextmanager
+    def _counting_rejections(self, sender: Sender) -> Iterator[None]:
+        try:
+            yield
         except LimitError as error:
-            self._limits.reject(sender.credential, error)
+            if sender.credential is not None:
+                self._limits.reject(sender.credential, error)
             raise
 
     def _submit(
@@ -119,9 +145,11 @@ class Intake:
         self._wake(submission.sender.team_id, [result])
         return result
 
-    def _commit(self, submissions: Sequence[Submission]) -> list[SubmitResult]:
+    def _commit(
+        self, submissions: Sequence[Submission], *, is_counted: bool = False
+    ) -> list[SubmitResult]:
         with self._database.writing_connection() as connection:
-            results = self._write(connection, submissions)
+            results = self._write(connection, submissions, is_counted=is_counted)
         self._wake(submissions[0].sender.team_id, results)
         return results
 

@@ -20,5 +20,15 @@ class TooManySubscriptionsError(Exception):
         )
 
 
+class TooManySubscribersError(Exception):
+    """Several notifications have more subscribers than one transaction may deliver to."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"These notifications have more than {most:,} deliveries to subscribers together: send "
+            "fewer at once."
+        )
+
+
 class FilterError(ValueError):
     """A text is not a filter; the message says how to correct it."""

@@ -14,6 +14,7 @@ from bolt_app.notifications.content.modes import DeliveryMode, Mode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.queue.moved_channels import current_ids
+from bolt_app.notifications.subscriptions.errors import TooManySubscribersError
 from bolt_app.notifications.subscriptions.filters import facts_of
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.store import is_usable, read_subscription
@@ -55,6 +56,8 @@ _SUBSCRIPTIONS = _ALL_SUBSCRIPTIONS.where(
 )
 # The most patterns in one statement; for more, all subscriptions of the workspace are read.
 MOST_PATTERNS = 1000
+# The most deliveries to subscribers in one transaction, which others wait for.
+MOST_SUBSCRIBED = 10_000
 # The states of deliveries whose message is, may be, or will be in Slack.
 MESSAGE_STATES = (
     DeliveryState.WAITING,
@@ -109,15 +112,26 @@ class Destination:
 
 
 def route(
-    connection: Connection, team_id: str, requests: Sequence[RoutingRequest], now: datetime
+    connection: Connection,
+    team_id: str,
+    requests: Sequence[RoutingRequest],
+    now: datetime,
+    *,
+    most_subscribed: int | None = None,
 ) -> list[list[Destination]]:
     """Return the destinations of each of a workspace's notifications, one for each lane.
 
     Two recipients that lead to the same channel, or a topic and a channel, make one destination.
+
+    Args:
+        most_subscribed: the most destinations by subscriptions.
+
+    Raises:
+        TooManySubscribersError: there are more.
     """
     subscriptions = _subscriptions(connection, team_id, requests, now)
     routes = _with_current_ids(
-        connection, team_id, [list(_destinations(one, subscriptions)) for one in requests]
+        connection, team_id, _all_destinations(requests, subscriptions, most_subscribed)
     )
     channels = _known_channels(connection, team_id, routes)
     routes = [_with_addresses(destinations, channels) for destinations in routes]
@@ -160,6 +174,21 @@ def _subscriptions(
         for row in rows:
             found.setdefault(row.topic, []).append(row)
     return found
+
+
+def _all_destinations(
+    requests: Sequence[RoutingRequest],
+    subscriptions: Mapping[str, Sequence[Any]],
+    most_subscribed: int | None,
+) -> list[list[Destination]]:
+    routes, subscribed = [], 0
+    for request in requests:
+        found = list(_destinations(request, subscriptions))
+        subscribed += sum(one.subscription_id is not None for one in found)
+        if most_subscribed is not None and subscribed > most_subscribed:
+            raise TooManySubscribersError(most_subscribed)
+        routes.append(found)
+    return routes
 
 
 def _destinations(

@@ -28,6 +28,7 @@ from bolt_app.notifications.history.search import HistoryQuery, Visible
 from bolt_app.notifications.intake.errors import IdempotencyConflictError
 from bolt_app.notifications.intake.results import NewNotification, SubmitResult
 from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.subscriptions.errors import TooManySubscribersError
 from bolt_app.services import Services
 from bolt_app.web.api.auth import (
     charge_request,
@@ -71,6 +72,9 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         except IdempotencyConflictError as error:
             charge_request(services, caller)
             raise ApiError(409, str(error)) from None
+        except TooManySubscribersError as error:
+            charge_request(services, caller)
+            raise ApiError(413, str(error)) from None
         except RevokedError:
             raise revoked(services, caller) from None
         except LimitError as error:
