@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from shutil import disk_usage
 
 import pytest
 from cryptography.fernet import Fernet
@@ -28,6 +29,9 @@ pytest_plugins = ["tests.browser.chromium", "tests.peers"]
 register_profiles()
 MARKERS_OF_FIXTURES = {"chromium": "browser", "proxy": "proxies"}
 FAULTS = Path(__file__).with_name("faults")
+# https://man7.org/linux/man-pages/man7/shm_overview.7.html
+MEMORY = Path("/dev/shm")  # noqa: S108
+MEMORY_BYTES = 2**30
 
 POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
@@ -53,6 +57,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
         if item.get_closest_marker("hypothesis") is not None:
             item.add_marker("long")
+
+
+def pytest_configure() -> None:
+    """Keep temporary files in memory where there is enough: SQLite waits for each write to disk."""
+    if MEMORY.is_dir() and disk_usage(MEMORY).free > MEMORY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_finish() -> None:
@@ -140,7 +150,9 @@ def fresh_schema(server: str) -> Iterator[str]:
     try:
         with engine.connect() as connection:
             connection.execute(text(f"CREATE SCHEMA {name}"))
-        url = make_url(server).update_query_dict({"options": f"-csearch_path={name}"})
+        # No test depends on commits that survive a crash of the server, and they wait for the disk.
+        options = f"-csearch_path={name} -csynchronous_commit=off"
+        url = make_url(server).update_query_dict({"options": options})
         yield url.render_as_string(hide_password=False)
     finally:
         with engine.connect() as connection:
