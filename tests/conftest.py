@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from shutil import disk_usage
+from typing import Any
 
+import psycopg
 import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import create_engine, make_url, text
@@ -28,6 +31,9 @@ pytest_plugins = ["tests.browser.chromium", "tests.peers"]
 register_profiles()
 MARKERS_OF_FIXTURES = {"chromium": "browser", "proxy": "proxies"}
 FAULTS = Path(__file__).with_name("faults")
+# https://man7.org/linux/man-pages/man7/shm_overview.7.html
+MEMORY = Path("/dev/shm")  # noqa: S108
+MEMORY_BYTES = 2**30
 
 POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
@@ -53,6 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
         if item.get_closest_marker("hypothesis") is not None:
             item.add_marker("long")
+
+
+def pytest_configure() -> None:
+    """Keep temporary files in memory where there is enough: SQLite waits for each write to disk."""
+    if MEMORY.is_dir() and disk_usage(MEMORY).free > MEMORY_BYTES:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 def pytest_collection_finish() -> None:
@@ -140,7 +152,10 @@ def fresh_schema(server: str) -> Iterator[str]:
     try:
         with engine.connect() as connection:
             connection.execute(text(f"CREATE SCHEMA {name}"))
-        url = make_url(server).update_query_dict({"options": f"-csearch_path={name}"})
+        # No test depends on commits that survive a crash of the server, and they wait for the disk.
+        # A tab, because SQLAlchemy writes a space as "+", which libpq does not read as one.
+        options = f"-csearch_path={name}\t-csynchronous_commit=off"
+        url = make_url(server).update_query_dict({"options": options})
         yield url.render_as_string(hide_password=False)
     finally:
         with engine.connect() as connection:
@@ -156,6 +171,16 @@ def migrated_postgres(postgres_server: str, encryption_key: str) -> Iterator[str
         schema.upgrade(database)
         database.close()
         yield url
+
+
+@pytest.fixture(scope="session")
+def emptying_connection(migrated_postgres: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection that empties the tables: opening one takes longer than that."""
+    address = make_url(migrated_postgres).set(drivername="postgresql")
+    with psycopg.connect(
+        address.render_as_string(hide_password=False), autocommit=True
+    ) as connection:
+        yield connection
 
 
 @pytest.fixture(
@@ -181,12 +206,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         (tmp_path / "bellhop.db").write_bytes(template.read_bytes())
         return f"sqlite:///{tmp_path / 'bellhop.db'}"
     url: str = request.getfixturevalue("migrated_postgres")
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        connection.exec_driver_sql(_empty_tables())
-        head = {"head": schema.head_revision()}
-        connection.execute(text("UPDATE alembic_version SET version_num = :head"), head)
-    engine.dispose()
+    request.getfixturevalue("emptying_connection").execute(_empty_tables())
     return url
 
 
@@ -204,7 +224,8 @@ def _empty_tables() -> str:
         if column is not None
     )
     deletes = (f"DELETE FROM {table.name};" for table in tables)  # noqa: S608
-    return f"{' '.join(deletes)} SELECT {', '.join(restarts)}"
+    head = f"UPDATE alembic_version SET version_num = '{schema.head_revision()}';"  # noqa: S608
+    return f"BEGIN; {' '.join(deletes)} {head} SELECT {', '.join(restarts)}; COMMIT"
 
 
 @pytest.fixture

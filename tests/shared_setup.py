@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cache
@@ -34,6 +35,8 @@ def share_setup(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(engine_module, "use_cipher", _SharedStatements().use_cipher)
     patch.setattr(engine_module, "CompiledSelect", _SharedSelects().compile)
     patch.setitem(Flask.jinja_options, "bytecode_cache", _SharedTemplates())
+    # Each of werkzeug's servers looks up werkzeug's version.
+    patch.setattr(importlib.metadata, "version", cache(importlib.metadata.version))
     patch.setattr(Rule, "_compile_builder", _builder(Rule._compile_builder))
 
 

@@ -99,6 +99,7 @@ def test_what_sns_signed_is_taken(bellhop: Bellhop, sns: FakeSns, version: str) 
     assert sns.fetched == [CERTIFICATE], "the certificate is kept"
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     "changes",
     [
@@ -125,6 +126,7 @@ def test_anything_else_is_refused(bellhop: Bellhop, sns: FakeSns, changes: Any) 
     assert set(sns.fetched) <= {CERTIFICATE}
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("body", [{}, [], "text", 7, {"AlarmName": "x", "NewStateValue": "OK"}])
 def test_so_is_what_has_no_envelope(bellhop: Bellhop, sns: FakeSns, body: Any) -> None:
     assert post(create_webhook(bellhop, "aws-sns"), body).text == "invalid_signature"
@@ -140,6 +142,7 @@ def test_a_subscription_is_confirmed_and_shown(bellhop: Bellhop, sns: FakeSns) -
     assert "subscribes this webhook" in accepted(bellhop)[0][0]["title"]
 
 
+@pytest.mark.sqlite_only
 def test_an_unsigned_subscription_is_not_confirmed(bellhop: Bellhop, sns: FakeSns) -> None:
     assert (
         post(create_webhook(bellhop, "aws-sns"), fixture("aws-sns", "subscription").body).status
@@ -149,6 +152,7 @@ def test_an_unsigned_subscription_is_not_confirmed(bellhop: Bellhop, sns: FakeSn
     assert sns.fetched == [CERTIFICATE]
 
 
+@pytest.mark.sqlite_only
 def test_a_signed_subscription_is_confirmed_at_sns_alone(bellhop: Bellhop, sns: FakeSns) -> None:
     body = signed("subscription", SubscribeURL="http://169.254.169.254/latest/meta-data/")
 
@@ -158,6 +162,7 @@ def test_a_signed_subscription_is_confirmed_at_sns_alone(bellhop: Bellhop, sns: 
     assert "link" not in accepted(bellhop)[0][0]
 
 
+@pytest.mark.sqlite_only
 def test_a_webhook_for_any_tool_fetches_nothing(bellhop: Bellhop, sns: FakeSns) -> None:
     url = create_webhook(bellhop)
 
@@ -169,6 +174,7 @@ def test_a_webhook_for_any_tool_fetches_nothing(bellhop: Bellhop, sns: FakeSns) 
     assert link.startswith("https://sns.eu-central-1.amazonaws.com/?Action=ConfirmSubscription")
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("name", ["alarm", "subscription"])
 def test_while_sns_does_not_answer_it_is_to_send_again(
     bellhop: Bellhop, sns: FakeSns, name: str
@@ -280,6 +286,7 @@ class TestFetching:
             self.client(http).get(address)
 
 
+@pytest.mark.sqlite_only
 def test_the_app_fetches_from_public_addresses_alone(bellhop: Bellhop) -> None:
     """A name of SNS that leads inside, by a DNS of someone's own, is not called."""
     with pytest.raises((OSError, ValueError)):

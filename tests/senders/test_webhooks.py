@@ -79,6 +79,7 @@ def test_every_sender_that_signs_is_tried() -> None:
 
 
 class TestSignatures:
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize("sender", SIGNED)
     def test_what_the_sender_signed_is_taken(self, bellhop: Bellhop, sender: str) -> None:
         one, headers = SIGNED[sender]
@@ -89,6 +90,7 @@ class TestSignatures:
         assert (answer.status, answer.text) == (200, "ok")
         assert len(accepted(bellhop)) == 1
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize("sender", SIGNED)
     @pytest.mark.parametrize("kind", ["missing", "empty", "of another body", "of another secret"])
     def test_anything_else_is_refused(self, bellhop: Bellhop, sender: str, kind: str) -> None:
@@ -112,6 +114,7 @@ class TestSignatures:
         assert (answer.status, answer.text) == (403, "invalid_signature")
         assert accepted(bellhop) == []
 
+    @pytest.mark.sqlite_only
     def test_grafana_may_sign_its_timestamp_too(self, bellhop: Bellhop) -> None:
         one = fixture("grafana", "firing")
         url = create_webhook(bellhop, "grafana", signing_secret=SECRET)
@@ -124,6 +127,7 @@ class TestSignatures:
         assert late.status == 403
         assert request("POST", url, one.raw, right).status == 200
 
+    @pytest.mark.sqlite_only
     def test_a_form_is_signed_as_it_is_sent(self, bellhop: Bellhop) -> None:
         one = fixture("github", "push")
         raw = urlencode({"payload": one.raw.decode()}).encode()
@@ -169,6 +173,7 @@ class TestSignatures:
 
 
 class TestRecognition:
+    @pytest.mark.sqlite_only
     def test_the_sender_is_recognized_without_its_name(self, bellhop: Bellhop) -> None:
         url = create_webhook(bellhop)
 
@@ -181,6 +186,7 @@ class TestRecognition:
         [hook] = bellhop.services.webhooks.of_team(ACME)
         assert hook.unrecognized == 0
 
+    @pytest.mark.sqlite_only
     def test_slacks_format_goes_before_the_shape_of_another(self, bellhop: Bellhop) -> None:
         body = {**fixture("alertmanager", "firing").body, "text": "Hello"}
 
@@ -189,6 +195,7 @@ class TestRecognition:
         assert answer.status == 200
         assert accepted(bellhop) == [({"text": "Hello"}, None)]
 
+    @pytest.mark.sqlite_only
     def test_a_webhook_for_one_tool_takes_another_tools_body_too(self, bellhop: Bellhop) -> None:
         url = create_webhook(bellhop, "grafana")
 
@@ -196,6 +203,7 @@ class TestRecognition:
 
         assert accepted(bellhop)[0][0]["title"] == "DiskFull"
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize(
         ("query", "key_field", "key"),
         [
@@ -216,6 +224,7 @@ class TestRecognition:
 
         assert accepted(bellhop)[0][1] == f"hook:1|{key}"
 
+    @pytest.mark.sqlite_only
     def test_a_long_key_is_replaced_by_its_hash(self, bellhop: Bellhop) -> None:
         body = {**fixture("alertmanager", "firing").body, "groupKey": "x" * 300}
 
@@ -226,17 +235,20 @@ class TestRecognition:
 
 
 class TestCallbackId:
+    @pytest.mark.sqlite_only
     def test_it_is_the_key_of_a_message_in_slacks_format(self, bellhop: Bellhop) -> None:
         post(create_webhook(bellhop), fixture("slack", "firing"))
 
         assert accepted(bellhop)[0][1] == "hook:1|DiskFull/orders"
 
+    @pytest.mark.sqlite_only
     def test_an_empty_key_field_leaves_it_alone(self, bellhop: Bellhop) -> None:
         post(create_webhook(bellhop, key_field=""), fixture("slack", "firing"))
 
         assert accepted(bellhop)[0][1] is None
 
 
+@pytest.mark.sqlite_only
 def test_uptime_kumas_form_is_read(bellhop: Bellhop) -> None:
     one = fixture("uptime-kuma", "down")
     head = b'--x\r\nContent-Disposition: form-data; name="data"\r\n\r\n'
@@ -276,6 +288,7 @@ class TestFallback:
         [hook] = bellhop.services.webhooks.of_team(ACME)
         assert (hook.unrecognized, hook.unrecognized_at) == (1, bellhop.clock())
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize(
         ("raw", "content"),
         [

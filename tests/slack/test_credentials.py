@@ -91,11 +91,13 @@ def post(url: str) -> Page:
     return request("POST", url, b'{"text": "Hello"}', headers)
 
 
+@pytest.mark.sqlite_only
 def test_only_admins_see_them(installed: Bellhop) -> None:
     assert "API keys and webhooks" in text_of(home(installed))
     assert "API keys and webhooks" not in text_of(home(installed, BEN))
 
 
+@pytest.mark.sqlite_only
 def test_an_admin_who_is_not_linked_sees_them(installed: Bellhop) -> None:
     installed.slack.users[BEN].is_admin = True
 
@@ -129,6 +131,7 @@ def test_a_key_made_at_home_opens_the_api(installed: Bellhop) -> None:
     assert caller.send({"to": GENERAL, "text": "x"}).status == 401
 
 
+@pytest.mark.sqlite_only
 def test_a_secret_is_in_no_log(installed: Bellhop, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
@@ -182,6 +185,7 @@ def test_two_processes_make_one_key_of_one_request(
     assert len(bellhop.services.api_keys.of_team(ACME)) == 1
 
 
+@pytest.mark.sqlite_only
 def test_a_blank_name_is_rejected(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_API_KEY)
 
@@ -191,6 +195,7 @@ def test_a_blank_name_is_rejected(installed: Bellhop) -> None:
     assert installed.services.api_keys.of_team(ACME) == []
 
 
+@pytest.mark.sqlite_only
 def test_an_invalid_address_is_reported_beside_its_input(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_API_KEY)
 
@@ -226,6 +231,7 @@ def test_a_webhook_reads_the_key_from_a_field(installed: Bellhop) -> None:
     assert "key from `alertname`" in text_of(home(installed))
 
 
+@pytest.mark.sqlite_only
 def test_a_key_field_is_checked_alike_everywhere(installed: Bellhop) -> None:
     modal, long = open_form(installed, ids.NEW_WEBHOOK), "x" * 256
 
@@ -237,6 +243,7 @@ def test_a_key_field_is_checked_alike_everywhere(installed: Bellhop) -> None:
     assert installed.services.webhooks.of_team(ACME) == []
 
 
+@pytest.mark.sqlite_only
 def test_a_hook_for_a_tool_that_signs_shows_its_secret(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_WEBHOOK)
 
@@ -259,12 +266,14 @@ def test_messages_in_an_unknown_format_are_counted_at_home(installed: Bellhop) -
     assert "1 in an unknown format, last <!date^" in text_of(home(installed))
 
 
+@pytest.mark.sqlite_only
 def test_a_webhook_without_a_name_is_shown_by_its_id(installed: Bellhop) -> None:
     installed.services.webhooks.create(ACME, "", [GENERAL])
 
     assert f"Webhook `1`: to <#{GENERAL}>" in text_of(home(installed))
 
 
+@pytest.mark.sqlite_only
 def test_a_webhook_for_a_private_channel_requires_an_invitation(installed: Bellhop) -> None:
     modal = open_form(installed, ids.NEW_WEBHOOK)
 
@@ -309,6 +318,7 @@ class TestWhoIsNoAdminAnyMore:
         user = bellhop.slack.users[ANN]
         user.is_admin = user.is_owner = user.is_primary_owner = False
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize("action_id", [ids.NEW_API_KEY, ids.NEW_WEBHOOK])
     def test_the_reason_is_shown_in_a_modal(self, installed: Bellhop, action_id: str) -> None:
         view = home(installed)
@@ -321,6 +331,7 @@ class TestWhoIsNoAdminAnyMore:
         assert "Only admins of this workspace can create" in text_of(modal)
         assert modal.submit is None
 
+    @pytest.mark.sqlite_only
     def test_makes_nothing(self, installed: Bellhop) -> None:
         key = open_form(installed, ids.NEW_API_KEY)
         self.demote(installed)
@@ -329,6 +340,7 @@ class TestWhoIsNoAdminAnyMore:
         assert "Only admins of this workspace can create" in result.errors["name"]
         assert installed.services.api_keys.of_team(ACME) == []
 
+    @pytest.mark.sqlite_only
     def test_revokes_nothing(self, installed: Bellhop) -> None:
         secret = create_key(installed)
         view = home(installed)
@@ -353,6 +365,7 @@ def test_the_keys_of_another_workspace_are_out_of_reach(installed: Bellhop) -> N
     assert installed.services.api_keys.revoke(1, team_id=BETA) == "beta's own"
 
 
+@pytest.mark.sqlite_only
 def test_the_fullest_home_is_one_that_slack_takes(installed: Bellhop) -> None:
     services = installed.services
     for number in range(60):

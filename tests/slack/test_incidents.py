@@ -61,6 +61,7 @@ def incident(bellhop: Bellhop, notification_id: str) -> Any:
     return report.incident
 
 
+@pytest.mark.sqlite_only
 def test_only_incidents_have_buttons(installed: Bellhop) -> None:
     raised(installed)
     text = text_of(installed)
@@ -71,6 +72,7 @@ def test_only_incidents_have_buttons(installed: Bellhop) -> None:
     assert "Acknowledge" not in text_of(installed)
 
 
+@pytest.mark.sqlite_only
 def test_who_acknowledged_is_shown_by_name_and_picture(installed: Bellhop) -> None:
     id_ = raised(installed)
     number = len(installed.slack.messages(GENERAL))
@@ -94,6 +96,7 @@ def deliveries_shown(bellhop: Bellhop, notification_id: str) -> Any:
     return report.deliveries
 
 
+@pytest.mark.sqlite_only
 def test_a_person_without_a_profile_is_mentioned(installed: Bellhop) -> None:
     raised(installed)
     press(installed, "acknowledge", BEN)
@@ -415,6 +418,7 @@ def test_another_workspace_answers_nothing(installed: Bellhop, answer: IncidentA
     assert incident(installed, id_).state == "open"
 
 
+@pytest.mark.sqlite_only
 def test_names_mean_nothing_but_themselves(installed: Bellhop) -> None:
     installed.slack.update_user(ANN, real_name="<!channel> *Ann*")
     installed.slack.deliver_due()

@@ -223,6 +223,7 @@ class TestListing:
         assert [one["id"] for one in found] == [wanted[-32:]]
         assert pages == 3
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize(
         ("query", "field"),
         [
@@ -249,6 +250,7 @@ class TestListing:
         assert answer.status == 422
         assert [one["field"] for one in answer.json()["errors"]] == [field]
 
+    @pytest.mark.sqlite_only
     def test_an_id_of_another_form_is_named_as_one(self, bellhop: Bellhop) -> None:
         [fault] = caller(bellhop).get(f"{NOTIFICATIONS}?id=nonsense").json()["errors"]
 

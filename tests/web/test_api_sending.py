@@ -216,6 +216,7 @@ class TestRefusing:
         }
         assert answer.json()["detail"] == "10 fields are invalid: see errors."
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize(
         ("body", "field"),
         [
@@ -256,6 +257,7 @@ class TestRefusing:
         assert list(faults(caller(bellhop).send(body))) == [field]
         assert count(bellhop) == 0
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize(
         "body", [b"", b"{", b"\xff", b'{"to": NaN}', b'["\\ud800"]', b"[" * 100_000, b"1" * 5000]
     )
@@ -273,6 +275,7 @@ class TestRefusing:
             "blocks[0]": "contains a number that is too large"
         }
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded"])
     def test_another_content_type_is_refused(self, bellhop: Bellhop, content_type: str) -> None:
         answer = caller(bellhop).send(HELLO, Content_Type=content_type)
@@ -280,6 +283,7 @@ class TestRefusing:
         assert answer.status == 415
         assert "Content-Type: application/json" in answer.json()["detail"]
 
+    @pytest.mark.sqlite_only
     def test_too_much_at_once_is_refused_with_the_limit(self, bellhop: Bellhop) -> None:
         answer = caller(bellhop).send([{**HELLO, "text": "x" * 40_000}] * 30)
 
@@ -290,6 +294,7 @@ class TestRefusing:
 class TestMany:
     """Bodies with very many errors are cheap: only the first errors are listed."""
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize(
         "body",
         [
@@ -396,6 +401,7 @@ class TestIdempotency:
         assert sum(one.headers["Idempotent-Replay"] == "true" for one in answers) == 15
         assert (count(bellhop), count(bellhop, Delivery)) == (1, 1)
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize("key", ["", "x" * 256, "caf\xe9"])
     def test_a_malformed_key_is_refused(self, bellhop: Bellhop, key: str) -> None:
         answer = caller(bellhop).send(HELLO, Idempotency_Key=key)
@@ -405,6 +411,7 @@ class TestIdempotency:
 
 
 class TestKeys:
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize("header", [{}, {"Authorization": "Basic YTpi"}])
     def test_a_key_is_needed(self, bellhop: Bellhop, header: dict[str, str]) -> None:
         answer = request(

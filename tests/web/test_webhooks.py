@@ -103,6 +103,7 @@ class TestTaking:
 
         assert accepted(bellhop) == [{"text": "Hello"}] * 2
 
+    @pytest.mark.sqlite_only
     def test_alertmanagers_format(self, bellhop: Bellhop, url: str) -> None:
         assert_response(post_json(url, ALERTMANAGER), 200, "ok")
 
@@ -118,6 +119,7 @@ class TestTaking:
             },
         }
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize(
         ("body", "content_type"),
         [
@@ -145,6 +147,7 @@ class TestTaking:
 
         assert accepted(bellhop) == [{"text": "Hello"}]
 
+    @pytest.mark.sqlite_only
     def test_slacks_own_client(self, bellhop: Bellhop, url: str) -> None:
         client = WebhookClient(url)
 
@@ -179,6 +182,7 @@ class TestTaking:
         assert content["attachments"] == payload["attachments"][:100]
         assert content["username"] == "u" * 80
 
+    @pytest.mark.sqlite_only
     def test_unknown_parts_are_left_out(self, bellhop: Bellhop, url: str) -> None:
         payload = {
             "text": "Hello",
@@ -210,17 +214,20 @@ class TestTaking:
 
 
 class TestRefusing:
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize("payload", [{}, {"text": ""}, {"text": " "}, {"attachments": []}])
     def test_nothing_to_say(self, bellhop: Bellhop, url: str, payload: Any) -> None:
         assert_response(post_json(url, payload), 400, "no_text")
         assert accepted(bellhop) == []
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize("body", [b"", b" ", b"[]", b"null", b"\xff\xfe"])
     def test_an_empty_body(self, bellhop: Bellhop, url: str, body: bytes) -> None:
         assert_response(post(url, body), 400, "invalid_payload")
         form = "application/x-www-form-urlencoded"
         assert_response(post(url, body, form), 400, "invalid_payload")
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize(
         "body", [b"", b"{", b"[]", b'"text"', b"7", b"text=Hello", b"payload=", b"\xff\xfe"]
     )
@@ -229,11 +236,13 @@ class TestRefusing:
         form = "application/x-www-form-urlencoded"
         assert_response(post(slack_url, body, form), 400, "invalid_payload")
 
+    @pytest.mark.sqlite_only
     def test_an_empty_form(self, url: str) -> None:
         answer = post(url, b"--x--\r\n", "multipart/form-data; boundary=x")
 
         assert_response(answer, 400, "invalid_payload")
 
+    @pytest.mark.sqlite_only
     def test_nested_too_deep(self, slack_url: str) -> None:
         body = b'{"text": "x", "attachments": ' + b"[" * 100_000
 
@@ -270,6 +279,7 @@ class TestRefusing:
         known = bellhop.services.webhooks.remembered(url.rpartition("/")[2])
         assert known is None or known.revoked_at is not None
 
+    @pytest.mark.sqlite_only
     def test_more_than_we_take(self, url: str) -> None:
         assert_response(post_json(url, {"text": "x" * 1024 * 1024}), 413, "payload_too_large")
 

@@ -105,6 +105,7 @@ def test_an_answer_is_called_back_at_once_and_signed(
     assert waiting(installed) == 0
 
 
+@pytest.mark.sqlite_only
 def test_the_signature_follows_the_standard(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
@@ -149,6 +150,7 @@ def test_each_answer_is_called_back_once_in_order(
     assert len({one.headers["webhook-id"] for one in system.received}) == 8
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("status", [500, 302, 404, 429])
 def test_a_rejected_callback_is_retried_with_the_same_id(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp, status: int
@@ -312,6 +314,7 @@ def test_a_person_who_unlinks_meanwhile_is_not_named(
 
 
 class TestTheCommand:
+    @pytest.mark.sqlite_only
     def test_only_its_host_is_listed(self, installed: Bellhop, secret: str) -> None:
         shown = run(installed, "api-key", "list", "--team", ACME).stdout
 
@@ -368,6 +371,7 @@ class TestTheCommand:
         assert told.path == "/new"
         Webhook(done.stdout.splitlines()[-1]).verify(told.body, told.headers)
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize(
         ("arguments", "sentence"),
         [
@@ -457,6 +461,7 @@ class BrokenLoop(HttpLoop):
         raise RuntimeError("with https://secret.example in it")
 
 
+@pytest.mark.sqlite_only
 def test_a_bug_of_ours_is_a_failed_attempt(
     installed: Bellhop,
     sender: Caller,
@@ -488,6 +493,7 @@ def test_a_bug_of_ours_is_a_failed_attempt(
 
 
 class TestRefusedAddresses:
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize(
         ("url", "sentence"),
         [
