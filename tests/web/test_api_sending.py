@@ -532,7 +532,9 @@ class TestManySubscribers:
         assert (answer.status, answer.text) == (200, "ok")
         assert (count(few), count(few, Delivery)) == (2, 6)
         with few.services.database.reading() as session:
-            counted = session.execute(select(Webhook.minute_requests, Webhook.minute_deliveries)).one()
+            counted = session.execute(
+                select(Webhook.minute_requests, Webhook.minute_deliveries)
+            ).one()
         assert tuple(counted) == (1, 2)
 
     def test_those_that_arrive_together_are_all_taken(self, few: Bellhop) -> None:
