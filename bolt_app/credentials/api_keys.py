@@ -28,8 +28,12 @@ from bolt_app.recipients import normal_address
 from bolt_app.signals import Signals
 from bolt_app.text_forms import visible
 
-Scope = Literal["send", "read", "admin"]
+Scope = Literal["send", "read", "admin", "users"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+# Personal data: no other scope includes it, and only the command line gives it.
+USERS: Scope = "users"
+# The scopes of keys that people make in Slack.
+PERSONAL_SCOPES: tuple[Scope, ...] = ("send", "read", "admin")
 DEFAULT_SCOPES: tuple[Scope, ...] = ("send", "read")
 # Default scopes of a key that is limited to some channels.
 LIMITED_SCOPES: tuple[Scope, ...] = ("send",)
@@ -60,7 +64,7 @@ class ApiKeyRecord:
     """An API key without its secret.
 
     Attributes:
-        scopes: its permissions; `admin` includes all others.
+        scopes: its permissions; `admin` includes all others except `users`.
         channels: the addresses it may send to; empty means anywhere.
         created_by: the id of the person, like `revoked_by`; None for the command line.
         own_source: its explicit source; None for the default, which is named after it.
@@ -103,7 +107,7 @@ class ApiKeyRecord:
 
     def may(self, scope: Scope) -> bool:
         """Whether it has `scope`."""
-        return scope in self.scopes or "admin" in self.scopes
+        return scope in self.scopes or ("admin" in self.scopes and scope != USERS)
 
     def forbidden(self, addresses: Iterable[str]) -> list[str]:
         """Return the addresses that it may not send to."""

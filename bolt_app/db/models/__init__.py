@@ -41,6 +41,7 @@ from bolt_app.db.models.notifications import (
     Lane,
     Notification,
     RateLimit,
+    Reaction,
     Subscription,
     WorkspaceQueue,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "OAuthState",
     "Preference",
     "RateLimit",
+    "Reaction",
     "Shard",
     "Subscription",
     "Team",

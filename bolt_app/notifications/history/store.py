@@ -17,7 +17,7 @@ from bolt_app.db.models import (
     Notification,
     WorkspaceQueue,
 )
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import SILENT
 from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport, NotificationReport
@@ -111,9 +111,7 @@ def find_delivery_reports(
     statement = (
         select(*_DELIVERY, WorkspaceQueue.pause_reason)
         .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
-        .where(
-            Delivery.notification_id.in_(notification_ids), Delivery.mode != DeliveryMode.REFRESH
-        )
+        .where(Delivery.notification_id.in_(notification_ids), Delivery.mode.not_in(SILENT))
         .order_by(Delivery.id)
     )
     reports: dict[str, list[DeliveryReport]] = {id_: [] for id_ in notification_ids}

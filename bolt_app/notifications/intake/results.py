@@ -11,11 +11,16 @@ InitialState = Literal["waiting", "held", "muted"]
 
 @dataclass(frozen=True)
 class NewDelivery:
-    """A delivery, its recipient, and its state at acceptance."""
+    """A delivery, its recipient, and its state at acceptance.
+
+    Attributes:
+        provisional_ts: of a message of the Slack-compatible Web API.
+    """
 
     id: int
     to: str
     state: InitialState
+    provisional_ts: str | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ STEP_SECONDS = 60.0
 # Rank of a severity; an explicit priority replaces it.
 RANKS: Mapping[str, int] = {"info": 0, "success": 0, "warning": -1, "error": -2, "critical": -5}
 URGENT_RANK = RANKS["critical"]
+# Messages of the Slack-compatible Web API, and their changes: first in, first out.
+MESSAGE_RANK = 0
 # For a day, waiting makes no delivery as urgent as a critical one: otherwise the backlog of a long
 # flood would go first.
 URGENT_LEAD_SECONDS = 86_400.0
