@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -82,6 +83,15 @@ class TestTs:
 
         assert all(re.fullmatch(r"\d{10}\.\d{6}", ts) for ts in given)
         assert given == sorted(set(given))
+
+    def test_it_is_unique_among_simultaneous_calls(self, ci: MethodCaller) -> None:
+        def call(number: int) -> str:
+            return post(ci, "x", (GENERAL, RANDOM)[number % 2])
+
+        with ThreadPoolExecutor(8) as pool:
+            given = list(pool.map(call, range(24)))
+
+        assert len(set(given)) == 24
 
     def test_the_answer_has_slacks_form(self, ci: MethodCaller) -> None:
         answer = ci.ok(POST, channel="#general", text="Hello", username="CI")
