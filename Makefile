@@ -11,8 +11,8 @@ SANDBOX_PORT ?= 3100
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 * os.cpu_count())")
 # The number of repetitions of each test by `make faults`.
 RUNS ?= 1
-REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1 REQUIRE_PROXIES=1
-QUICK := not (postgresql or browser or alertmanager or proxies or faults or slow)
+REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1 REQUIRE_PROXIES=1 REQUIRE_NODE=1
+QUICK := not (postgresql or browser or alertmanager or node or proxies or faults or slow)
 
 .PHONY: demo run test test-all faults lint format docs coverage benchmark bake-off clean
 
@@ -28,7 +28,7 @@ run: .venv/ready
 
 test: .venv/ready
 	$(BIN)/pytest -n $(WORKERS) -m "$(QUICK)"
-	@echo "Skipped: tests with PostgreSQL, Chromium, Alertmanager, nginx or Caddy, fault tests" \
+	@echo "Skipped: tests with PostgreSQL, Chromium, Alertmanager, Node.js, nginx or Caddy, fault tests" \
 		"and slow tests; \`make test-all\` runs them too."
 
 test-all: .venv/ready

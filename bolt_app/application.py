@@ -51,6 +51,8 @@ from bolt_app.notifications.incidents.callback_sender import CallbackSender
 from bolt_app.notifications.incidents.callbacks import CallbackEndpoints
 from bolt_app.notifications.incidents.service import Incidents
 from bolt_app.notifications.intake.service import Intake
+from bolt_app.notifications.messages.results import MessageResults
+from bolt_app.notifications.messages.service import Messages
 from bolt_app.notifications.queue.wakeup import open_wakeup
 from bolt_app.notifications.subscriptions.channel_sync import use_ids
 from bolt_app.notifications.subscriptions.previews import Previews
@@ -70,6 +72,7 @@ from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
+from bolt_app.workspaces.people import People
 from bolt_app.workspaces.rate_limits import RateLimits
 from bolt_app.workspaces.users import Users
 
@@ -179,6 +182,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         installation_checks=InstallationChecks(installations, client, lifecycle.installations),
         channels=channels,
         users=Users(database, client, use_ids, clock=clock),
+        people=People(client, clock=clock),
         greetings=Greetings(client, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,
@@ -187,6 +191,10 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         intake=Intake(database, wakeup, limits, clock=clock),
         history=history,
         permalinks=permalinks,
+        messages=Messages(database, wakeup, limits, clock=clock),
+        message_results=MessageResults(
+            database, seconds=settings.delays.message_result, most=settings.web_threads // 4
+        ),
         api_keys=ApiKeys(database, signals, clock=clock),
         webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
         sns=SnsChecks(CallbackClient(http, background, timeout=SNS_TIMEOUT_SECONDS).get),

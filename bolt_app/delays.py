@@ -26,6 +26,7 @@ class Delays:
             effect; Bellhop looks for its message later.
         second_look: after a message was posted again, until Bellhop looks for duplicates.
         listing: between two listings of a workspace's channels to resolve unknown names.
+        message_result: for which a call of the Slack-compatible Web API waits for Slack's `ts`.
         poll: until deliveries without a wakeup are found.
         unowned_alarm: without an owner of some shard, until a worker reports that it is not ready.
     """
@@ -44,6 +45,7 @@ class Delays:
     in_flight: float = 12.0
     second_look: float = 60.0
     listing: float = 60.0
+    message_result: float = 1.0
     poll: float = 1.0
     unowned_alarm: float = 30.0
 

@@ -33,6 +33,8 @@ from bolt_app.notifications.incidents.callback_sender import CallbackSender
 from bolt_app.notifications.incidents.callbacks import CallbackEndpoints
 from bolt_app.notifications.incidents.service import Incidents
 from bolt_app.notifications.intake.service import Intake
+from bolt_app.notifications.messages.results import MessageResults
+from bolt_app.notifications.messages.service import Messages
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import Subscriptions
@@ -46,6 +48,7 @@ from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
+from bolt_app.workspaces.people import People
 from bolt_app.workspaces.users import Users
 
 
@@ -83,6 +86,7 @@ class Services:
     installation_checks: InstallationChecks
     channels: Channels
     users: Users
+    people: People
     greetings: Greetings
     wakeup: Wakeup
     sender_limits: SenderLimits
@@ -91,6 +95,8 @@ class Services:
     intake: Intake
     history: History
     permalinks: Permalinks
+    messages: Messages
+    message_results: MessageResults
     api_keys: ApiKeys
     webhooks: Webhooks
     sns: SnsChecks

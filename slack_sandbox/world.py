@@ -311,6 +311,7 @@ class Message:
     ephemeral_to: str | None = None
     deleted: bool = False
     reply_broadcast: bool = False
+    reactions: dict[str, list[str]] = field(default_factory=dict)
     bot_profile: JsonDict | None = None
 
     @property
@@ -341,6 +342,11 @@ class Message:
             shown["blocks"] = self.blocks
         if self.attachments:
             shown["attachments"] = self.attachments
+        if self.reactions:
+            shown["reactions"] = [
+                {"name": name, "users": people, "count": len(people)}
+                for name, people in self.reactions.items()
+            ]
         if self.edited_ts is not None:
             shown["edited"] = {"user": self.edited_by, "ts": self.edited_ts}
         if self.metadata is not None:

@@ -229,6 +229,7 @@ def settings_for(
         "encryption_keys": (encryption_key,),
         "session_secret": SESSION_SECRET,
         "callback_networks": (ip_network("127.0.0.0/8"),),
-        "delays": replace(Delays(), acknowledgement=PATIENCE_SECONDS),
+        # Without a worker no message gets Slack's ts.
+        "delays": replace(Delays(), acknowledgement=PATIENCE_SECONDS, message_result=0),
     }
     return Settings(**{**values, **changes})

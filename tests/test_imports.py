@@ -61,7 +61,7 @@ NOTIFICATIONS: Sequence[set[str]] = [
     {"subscriptions", "incidents"},
     {"digests"},
     {"intake", "delivery"},
-    {"history"},
+    {"history", "messages"},
     {"__init__"},
 ]
 # Without I/O, clock, threads and database: they import the standard library and one another.

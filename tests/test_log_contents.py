@@ -24,6 +24,7 @@ from bolt_app.config import ROOT
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Base
 from bolt_app.logs import configure_logging
+from bolt_app.web.methods import METHODS
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand
@@ -120,6 +121,7 @@ def failing(bellhop: Bellhop, how: str) -> AbstractContextManager[None]:
 def drive(bellhop: Bellhop, key: str, hook: str) -> None:
     """Use every entry point, with the canary in every field that accepts text."""
     send_to_api(bellhop, key)
+    call_methods(bellhop, key)
     send_to_webhooks(bellhop, hook)
     use_pages(bellhop)
     use_slack(bellhop)
@@ -158,6 +160,22 @@ def send_to_api(bellhop: Bellhop, key: str) -> None:
         request("GET", f"{url}?{urlencode({query: CANARY})}", None, headers)
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/retry"), ("PUT", "")):
         request(method, f"{url}/{CANARY}{path}", None, headers)
+
+
+def call_methods(bellhop: Bellhop, key: str) -> None:
+    message = {"channel": GENERAL, "text": CANARY, "username": CANARY, CANARY: CANARY}
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    url = f"{bellhop.url}/api/"
+    posted = request("POST", f"{url}chat.postMessage", json.dumps(message).encode(), headers)
+    found = {**message, "ts": posted.json().get("ts", CANARY), "email": f"{CANARY}@example.com"}
+    for name in [*METHODS, "api.test", f"x.{CANARY}"]:
+        for body in ({**message, **dict.fromkeys(("ts", "user", "users", "name"), CANARY)}, found):
+            request("POST", url + name, json.dumps(body).encode(), headers)
+            request("POST", url + name, urlencode({**body, "token": CANARY}).encode(), form)
+            request("GET", f"{url}{name}?{urlencode(body)}", None, headers)
+        request("POST", url + name, f'{{"{CANARY}": '.encode(), headers)
+        request("POST", url + name, b"", headers | {"Authorization": f"Bearer {CANARY}"})
 
 
 def send_to_webhooks(bellhop: Bellhop, hook: str) -> None:

@@ -26,6 +26,7 @@ HARMLESS = {
     "InstallFailure.title": "ours",
     "_Secrets.key": "a column",
     # Notification keys also appear in page URLs and logs.
+    "Call.key": "a record without the secret",
     "IncidentSignal.key": "a notification's key",
     "IncidentChange.key": "a notification's key",
     "RoutingRequest.key": "a notification's key",

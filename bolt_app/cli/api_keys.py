@@ -38,8 +38,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         "scopes",
         multiple=True,
         type=click.Choice([scope.value for scope in Scope]),
-        help="Scope; admin includes the others. Repeatable. Default: send and read, or only send "
-        "with --channel.",
+        help="Scope; admin includes send and read, and users looks up people. Repeatable. Default: "
+        "send and read, or only send with --channel.",
     )
     @click.option(
         "--channel",

@@ -31,11 +31,15 @@ from bolt_app.text_forms import visible
 
 
 class Scope(StrEnum):
-    """A permission of an API key; ADMIN includes the others."""
+    """A permission of an API key; ADMIN includes SEND and READ.
+
+    USERS is about personal data: only the command line gives it.
+    """
 
     SEND = "send"
     READ = "read"
     ADMIN = "admin"
+    USERS = "users"
 
 
 class ApiKeyState(StrEnum):
@@ -46,6 +50,8 @@ class ApiKeyState(StrEnum):
     REVOKED = "revoked"
 
 
+# The scopes of keys that people create in Slack.
+PERSONAL_SCOPES = (Scope.SEND, Scope.READ, Scope.ADMIN)
 DEFAULT_SCOPES = (Scope.SEND, Scope.READ)
 # Default scopes of a key that is limited to some channels.
 LIMITED_SCOPES = (Scope.SEND,)
@@ -76,7 +82,7 @@ class ApiKeyRecord:
     """An API key without its secret.
 
     Attributes:
-        scopes: its permissions.
+        scopes: its permissions; `admin` includes all others except `users`.
         channels: the addresses it may send to; empty means anywhere.
         created_by: the id of the person, like `revoked_by`; None for the command line.
         own_source: its explicit source; None for the default, which is named after it.
@@ -119,7 +125,7 @@ class ApiKeyRecord:
 
     def may(self, scope: Scope) -> bool:
         """Whether it has `scope`."""
-        return scope in self.scopes or Scope.ADMIN in self.scopes
+        return scope in self.scopes or (Scope.ADMIN in self.scopes and scope != Scope.USERS)
 
     def forbidden(self, addresses: Iterable[str]) -> list[str]:
         """Return the addresses that it may not send to."""

@@ -83,7 +83,9 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
         ("text", "title", "link", "image_url", "thread_ts", "username", "icon_emoji", "icon_url"),
         _is_text,
     ),
-    **dict.fromkeys(("unfurl_links", "unfurl_media", "link_names", "mrkdwn"), _is_flag),
+    **dict.fromkeys(
+        ("reply_broadcast", "unfurl_links", "unfurl_media", "link_names", "mrkdwn"), _is_flag
+    ),
     **dict.fromkeys(("mentions", "actions"), _are_texts),
     **dict.fromkeys(("blocks", "attachments"), _are_objects),
     "fields": _are_fields,

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
 from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import BotInstallation, Team, UserInstallation
-from bolt_app.installations.records import StoredInstallation, to_stored
+from bolt_app.installations.records import BotIdentity, StoredInstallation, to_stored
 from bolt_app.installations.rows import InstallationRows
 
 logger = logging.getLogger(__name__)
@@ -70,6 +70,31 @@ class InstallationDirectory:
         with self._database.reading_connection() as connection:
             row = connection.execute(_WORKSPACE, key).first()
         return None if row is None else (row[0] or None, row[1])
+
+    def find_bot(self, team_id: str) -> BotIdentity | None:
+        """Return the identity of a workspace's bot: the workspace's or its organization's."""
+        key = {"client_id": self._rows.client_id, "team_id": team_id}
+        statement = _WORKSPACE.with_only_columns(
+            BotInstallation.bot_id,
+            BotInstallation.bot_user_id,
+            BotInstallation.app_id,
+            BotInstallation.team_name,
+            BotInstallation.enterprise_id,
+        )
+        team = select(Team.name, Team.domain).where(Team.team_id == team_id)
+        with self._database.reading_connection() as connection:
+            row = connection.execute(statement, key).first()
+            known = connection.execute(team).first()
+        if row is None:
+            return None
+        return BotIdentity(
+            bot_id=row.bot_id,
+            user_id=row.bot_user_id,
+            app_id=row.app_id,
+            team_name=(known.name if known else None) or row.team_name,
+            domain=known.domain if known else None,
+            enterprise_id=row.enterprise_id or None,
+        )
 
     def find_newest_user(self, enterprise_id: str | None, team_id: str | None) -> str | None:
         """Return the id of the person whose token was installed last, if there is one."""

@@ -34,6 +34,23 @@ class StoredInstallation:
 
 
 @dataclass(frozen=True)
+class BotIdentity:
+    """The bot of a workspace, as Slack names it, and the workspace.
+
+    Attributes:
+        domain: of the workspace, if it is known.
+        enterprise_id: of its organization, if it has one.
+    """
+
+    bot_id: str | None
+    user_id: str | None
+    app_id: str | None
+    team_name: str | None
+    domain: str | None
+    enterprise_id: str | None
+
+
+@dataclass(frozen=True)
 class Grant:
     """The tokens for one person's request: the bot's, and the person's if granted."""
 

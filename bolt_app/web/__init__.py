@@ -13,6 +13,7 @@ from bolt_app.web import (
     headers,
     health,
     inputs,
+    methods,
     sessions,
     webhooks,
 )
@@ -27,6 +28,7 @@ def register_web(app: Flask, services: Services) -> None:
     app.register_blueprint(profile_pages.create_blueprint(services))
     app.register_blueprint(notification_pages.create_blueprint(services))
     app.register_blueprint(api.create_blueprint(services))
+    app.register_blueprint(methods.create_blueprint(services))
     app.register_blueprint(webhooks.create_blueprint(services))
     app.register_blueprint(health.create_blueprint(services.readiness))
     inputs.register_input_checks(app)

@@ -16,7 +16,8 @@ def register_input_checks(app: Flask) -> None:
     Reject NUL characters, which PostgreSQL does not accept, in queries and forms.
 
     Views look up names in paths, and no name has such a character. The HTTP API reports the invalid
-    field instead; webhooks and verified requests to `/slack/events` drop the characters.
+    field instead; webhooks, the Slack-compatible Web API and verified requests to `/slack/events`
+    drop the characters.
     """
 
     @app.before_request
@@ -26,7 +27,7 @@ def register_input_checks(app: Flask) -> None:
 
     @app.before_request
     def refuse_nul() -> None:
-        if request.blueprint != "api" and any("\0" in text for text in _texts()):
+        if request.blueprint not in ("api", "methods") and any("\0" in text for text in _texts()):
             abort(400)
 
 

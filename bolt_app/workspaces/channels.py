@@ -47,6 +47,18 @@ class PublicChannel:
     member_count: int
 
 
+@dataclass(frozen=True)
+class ListedChannel:
+    """A channel of the last listing: public, or private with the bot in it."""
+
+    channel_id: str
+    name: str
+    is_member: bool
+    is_private: bool
+    is_archived: bool
+    member_count: int
+
+
 class Channels:
     """Lists, finds and joins channels."""
 
@@ -97,6 +109,49 @@ class Channels:
             statement = statement.where(Channel.channel_id.in_(among))
         with self._database.reading() as session:
             return [_public_channel(row) for row in session.scalars(statement)]
+
+    def page(
+        self,
+        workspace: BotWorkspace,
+        *,
+        public: bool,
+        private: bool,
+        archived: bool,
+        limit: int,
+        among: Collection[str] | None = None,
+        after: str = "",
+    ) -> list[ListedChannel]:
+        """Return channels of the last listing, in the order of their ids.
+
+        Private channels are for callers who may see them all: keys that an operator made.
+
+        Args:
+            public, private, archived: whether to include such channels.
+            among: the ids to list, if not all.
+            after: the id of the last channel of the page before.
+
+        Raises:
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: the listing is too old, and the call failed.
+        """
+        self._list_or_use_stale(workspace)
+        kinds = [kind for kind, is_wanted in ((False, public), (True, private)) if is_wanted]
+        statement = (
+            select(Channel)
+            .where(
+                Channel.team_id == workspace.team_id,
+                Channel.is_private.in_(kinds),
+                Channel.channel_id > after,
+            )
+            .order_by(Channel.channel_id)
+            .limit(limit)
+        )
+        if not archived:
+            statement = statement.where(Channel.is_archived.is_(False))
+        if among is not None:
+            statement = statement.where(Channel.channel_id.in_(among))
+        with self._database.reading() as session:
+            return [_listed_channel(row) for row in session.scalars(statement)]
 
     def find(self, workspace: BotWorkspace, name_or_id: str) -> str | None:
         """Return the channel id for `#name`, `name` or an id; None if there is no such channel.
@@ -269,6 +324,17 @@ def _replace_channels(
     names = {address[1:] for address in session.scalars(named)}
     ids = find_named(session.connection(), team_id, names)
     return {f"#{name}": channel_id for name, channel_id in ids.items()}
+
+
+def _listed_channel(row: Channel) -> ListedChannel:
+    return ListedChannel(
+        channel_id=row.channel_id,
+        name=row.name,
+        is_member=row.is_member,
+        is_private=row.is_private,
+        is_archived=row.is_archived,
+        member_count=row.member_count,
+    )
 
 
 def _public_channel(row: Channel) -> PublicChannel:

@@ -54,7 +54,7 @@ class Users:
         self._client = client
         self._store_ids = store_ids
         self._lookups = SlidingLimit(LOOKUPS_PER_MINUTE, timedelta(minutes=1), clock=clock)
-        # Ids by workspace and address or conversation; empty for an unknown one.
+        # Ids by workspace and address, conversation or person; empty for an unknown one.
         self._remembered: RecentAnswers[tuple[str, str], str] = RecentAnswers(
             REMEMBERED_FOR, MOST_REMEMBERED, clock
         )
@@ -107,6 +107,24 @@ class Users:
             raise SlackCallError(OPEN, NO_CHANNEL)
         self._store_id(workspace, conversation_id, user_id)
         return user_id
+
+    def open_conversation(self, workspace: BotWorkspace, user_id: str) -> str:
+        """Return the id of the bot's direct message with a person.
+
+        https://docs.slack.dev/reference/methods/conversations.open
+
+        Raises:
+            LookupLimitError: Slack would have to be asked too often.
+            SlackCallError: the person cannot get direct messages, or Slack does not answer.
+        """
+        key = workspace.team_id, user_id
+        known = self._remembered.find(key)
+        return known or self._remembered.ask(key, lambda: self._open_with(workspace, user_id))
+
+    def _open_with(self, workspace: BotWorkspace, user_id: str) -> str:
+        self._take_lookup(workspace)
+        answer = self._client.as_bot(workspace, OPEN, users=user_id)
+        return str(answer["channel"]["id"])
 
     def _store_id(self, workspace: BotWorkspace, address: str, user_id: str) -> None:
         """Let a subscription of an address be the person's."""

@@ -7,6 +7,7 @@ from slack_sandbox.limits import Tier
 from slack_sandbox.message_log import micros
 from slack_sandbox.messages import (
     Content,
+    add_ephemeral,
     add_message,
     bot_profile,
     change,
@@ -42,6 +43,24 @@ def post_message(call: Call) -> JsonDict:
         "ts": message.ts,
         "message": message.as_slack(with_metadata=True),
     }
+
+
+@method("chat.postEphemeral", Tier.FOUR, scopes=_WRITE, takes_json=True)
+def post_ephemeral(call: Call) -> JsonDict:
+    """Show a message to one person in a channel
+    (https://docs.slack.dev/reference/methods/chat.postEphemeral).
+    """
+    name, user_id = call.need_text("channel"), call.need_text("user")
+    content = _content(call)
+    channel = call.find_channel(name)
+    _check_open(call, channel)
+    if user_id not in channel.members:
+        raise ApiError("user_not_in_channel")
+    message = _message(call, channel, content)
+    message.thread_ts = _thread(call, channel)
+    message.ephemeral_to = user_id
+    add_ephemeral(call.core, message)
+    return {"ok": True, "message_ts": message.ts}
 
 
 @method("chat.update", Tier.THREE, scopes=_WRITE, takes_json=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from slack_sandbox.errors import ApiError
 from slack_sandbox.limits import Tier
-from slack_sandbox.web_api.call import Call
+from slack_sandbox.web_api.call import MOST_PER_PAGE, Call
+from slack_sandbox.web_api.paging import page_after
 from slack_sandbox.web_api.registry import method
 from slack_sandbox.world import JsonDict
 
@@ -16,6 +17,22 @@ def info(call: Call) -> JsonDict:
     ``email`` requires ``users:read.email``.
     """
     return {"ok": True, "user": call.show_user(call.find_seen_user(call.need_text("user")))}
+
+
+@method("users.list", Tier.TWO, scopes=("users:read",))
+def list_users(call: Call) -> JsonDict:
+    """List the users of a workspace (https://docs.slack.dev/reference/methods/users.list)."""
+    team_id = call.team_id()
+    users = [user for user in call.core.world.users.values() if user.is_in(team_id)]
+    page, cursor = page_after(
+        users, call.text("cursor"), call.limit(MOST_PER_PAGE), lambda user: user.id
+    )
+    return {
+        "ok": True,
+        "members": [call.show_user(user) for user in page],
+        "cache_ts": int(call.core.clock()),
+        "response_metadata": {"next_cursor": cursor},
+    }
 
 
 @method("users.lookupByEmail", Tier.THREE, scopes=("users:read.email",))

@@ -211,6 +211,8 @@ ROUTES = {
     "api.find": KEY,
     "api.cancel": KEY,
     "api.retry": KEY,
+    # `tests/web/test_methods_access.py` has the methods.
+    "methods.call": KEY,
     "webhooks.take": KEY,
     "health.healthz": ANYONE,
     "health.readyz": ANYONE,

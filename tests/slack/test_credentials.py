@@ -104,6 +104,13 @@ def test_an_admin_who_is_not_linked_sees_them(installed: Bellhop) -> None:
     assert "API keys and webhooks" in text_of(home(installed, BEN))
 
 
+def test_the_form_does_not_offer_the_scope_for_people(installed: Bellhop) -> None:
+    shown = text_of(open_form(installed, ids.NEW_API_KEY))
+
+    assert '"admin"' in shown
+    assert '"users"' not in shown
+
+
 def test_a_key_is_made_and_shown_once(installed: Bellhop) -> None:
     secret = create_key(installed, name="a `CI` <server>", channels="#General, topic:deploys")
 

@@ -220,6 +220,13 @@ class TestUsers:
         user = client.users_info(user=WES)["user"]
         assert user["enterprise_user"]["teams"] == [NORTH, SOUTH]
 
+    def test_users_are_listed_by_page(self, bot: WebClient) -> None:
+        whole = [user["id"] for user in bot.users_list()["members"]]
+        pages = [user["id"] for page in bot.users_list(limit=2) for user in page["members"]]
+
+        assert ANN in whole
+        assert pages == whole
+
     def test_team_info(self, bot: WebClient) -> None:
         team = bot.team_info()["team"]
         assert (team["id"], team["name"], team["domain"]) == (ACME, "Acme", "acme")
@@ -229,13 +236,11 @@ class TestUsers:
     "method",
     [
         "apps.uninstall",
-        "chat.postEphemeral",
         "chat.scheduleMessage",
         "conversations.members",
         "oauth.v2.exchange",
         "openid.connect.token",
         "openid.connect.userInfo",
-        "users.list",
         "views.push",
     ],
 )

@@ -23,7 +23,7 @@ from tests.web.forms import csrf_of, send_form
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 # Blueprints without sessions: they take keys or signatures, or show nothing about people.
-WITHOUT_SESSION = {"api", "webhooks", "health", "slack"}
+WITHOUT_SESSION = {"api", "methods", "webhooks", "health", "slack"}
 PUBLIC = {"pages.static", "pages.home"}
 PRIVATE_WORDS = ("Ann Archer", "ann@acme.example", "Head Porter", "the safe is open", "csrf_token")
 

@@ -312,6 +312,15 @@ class Delivery(Base):
             sqlite_where=text("replaced_ts IS NOT NULL"),
             postgresql_where=text("replaced_ts IS NOT NULL"),
         ),
+        # The message that a provisional ts names.
+        Index(
+            "ix_deliveries_provisional",
+            "team_id",
+            "provisional_ts",
+            unique=True,
+            sqlite_where=text("provisional_ts IS NOT NULL"),
+            postgresql_where=text("provisional_ts IS NOT NULL"),
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -354,10 +363,26 @@ class Delivery(Base):
     thread_ts: Mapped[str | None] = mapped_column(String(32))
     # The message, deleted in Slack, that this one replaced.
     replaced_ts: Mapped[str | None] = mapped_column(String(32))
+    # Names a message of the Slack-compatible Web API, also after it has Slack's ts.
+    provisional_ts: Mapped[str | None] = mapped_column(String(32))
     permalink: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None]
     # When to check whether an earlier attempt took effect after all, although a later one did.
     second_look_at: Mapped[datetime | None]
+
+
+class Reaction(Base):
+    """The emoji that a delivery in the mode REACT adds to a message."""
+
+    __tablename__ = "reactions"
+
+    delivery_id: Mapped[int] = mapped_column(
+        BigId,
+        ForeignKey("deliveries.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    )
+    name: Mapped[str] = mapped_column(String(100))
 
 
 class Lane(Base):

@@ -38,6 +38,9 @@ class DeliveryMode(StrEnum):
     REFRESH: shows a message of an incident again.
     REMIND: posts in the message's thread that a snooze is over.
     ESCALATE: posts to more recipients if nobody has answered by then.
+    EDIT: changes the message with its key, and never posts one.
+    DELETE: deletes the message with its key.
+    REACT: adds an emoji to the message with its key.
     """
 
     UPDATE = "update"
@@ -46,3 +49,12 @@ class DeliveryMode(StrEnum):
     REFRESH = "refresh"
     REMIND = "remind"
     ESCALATE = "escalate"
+    EDIT = "edit"
+    DELETE = "delete"
+    REACT = "react"
+
+
+# Changes of a message that was posted by another delivery.
+CHANGES = frozenset({DeliveryMode.EDIT, DeliveryMode.DELETE, DeliveryMode.REACT})
+# Deliveries that say nothing, and so are in no list of a notification's deliveries.
+SILENT = frozenset({DeliveryMode.REFRESH, DeliveryMode.DELETE, DeliveryMode.REACT})

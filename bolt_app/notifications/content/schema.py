@@ -171,6 +171,9 @@ class Content(_Object):
         default_factory=list, max_length=ATTACHMENTS, description="Slack's legacy attachments."
     )
     thread_ts: str | None = Field(None, pattern=TS_PATTERN, description="Reply to this message.")
+    reply_broadcast: bool | None = Field(
+        None, description="Whether a reply also appears in the channel."
+    )
     unfurl_links: bool | None = Field(None, description="Whether Slack previews links.")
     unfurl_media: bool | None = Field(None, description="Whether Slack previews media.")
     link_names: bool | None = Field(None, description="Whether `#name` and `@name` become links.")

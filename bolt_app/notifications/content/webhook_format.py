@@ -79,7 +79,16 @@ def read_json(text: str) -> object:
         document = json.loads(text, strict=False, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         raise PayloadError("invalid_payload") from None
-    return _storable(document, 0)
+    return storable(document)
+
+
+def storable(value: object) -> Any:
+    """Return a JSON value without parts that the databases or JSON cannot store.
+
+    Raises:
+        PayloadError: it is nested too deep.
+    """
+    return _storable(value, 0)
 
 
 def read_webhook(
@@ -164,7 +173,6 @@ def _reject_constant(constant: str) -> NoReturn:
 
 
 def _storable(value: Any, depth: int) -> Any:
-    """Return a value without parts that the databases or JSON cannot store."""
     if depth > DEEPEST:
         raise PayloadError("invalid_payload")
     if isinstance(value, str):
@@ -223,6 +231,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "icon_url": _url,
     "link_names": _switch,
     "mrkdwn": _switch,
+    "reply_broadcast": _switch,
     "unfurl_links": _switch,
     "unfurl_media": _switch,
 }

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
-from bolt_app.db.models import Delivery, Lane, Notification
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.db.models import Delivery, Lane, Notification, Reaction
+from bolt_app.notifications.content.modes import CHANGES, DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.replaced_messages import current_thread
 from bolt_app.notifications.incidents.messages import (
@@ -19,6 +19,7 @@ from bolt_app.notifications.incidents.messages import (
     reminder_content,
 )
 from bolt_app.notifications.incidents.view import IncidentView, find_incident_view
+from bolt_app.notifications.queue.provisional_ts import thread_in_slack
 
 # With `Delivery`, `Lane` and `Notification` joined: the rows that `attempt_of` takes.
 ATTEMPT_ROWS = (
@@ -50,6 +51,15 @@ ATTEMPT_ROWS = (
     .join(Lane, Lane.id == Delivery.lane_id)
     .join(Notification, Notification.id == Delivery.notification_id)
 )
+# The message that a change is about.
+_CHANGED = select(Delivery.channel_id, Delivery.ts, Delivery.thread_ts).where(
+    Delivery.lane_id == bindparam("lane_id"),
+    Delivery.key == bindparam("key"),
+    Delivery.key.is_not(None),
+    Delivery.provisional_ts.is_not(None),
+    Delivery.state == DeliveryState.SENT,
+)
+_REACTION = select(Reaction.name).where(Reaction.delivery_id == bindparam("delivery_id"))
 # The latest message about a key in the channel itself, not in a thread.
 _ROOT = (
     select(Delivery.channel_id, Delivery.ts)
@@ -86,6 +96,8 @@ class Attempt:
         is_refresh: whether it only shows a message again.
         may_post_again: whether a refresh posts the message again if it was deleted.
         is_reminder: whether it only reminds people of a message.
+        change: the change of a message that it makes, if it does nothing else.
+        reaction: the emoji that it adds to a message.
         failing_since: since when no attempt in the lane has succeeded.
         size: of the content, as it is stored.
     """
@@ -113,6 +125,8 @@ class Attempt:
     is_refresh: bool = False
     may_post_again: bool = False
     is_reminder: bool = False
+    change: DeliveryMode | None = None
+    reaction: str | None = None
     failing_since: datetime | None = None
     size: int = 0
 
@@ -127,6 +141,8 @@ def attempt_of(connection: Connection, row: Any, now: datetime) -> Attempt:
         return _refreshing(connection, row, now)
     if row.mode == DeliveryMode.REMIND:
         return _reminding(connection, row, now)
+    if row.mode in CHANGES:
+        return _changing(connection, row, now)
     channel_id, thread_ts, update_ts = row.address, row.content.get("thread_ts"), None
     root = None
     if row.key is not None and row.mode in (DeliveryMode.UPDATE, DeliveryMode.THREAD):
@@ -145,7 +161,7 @@ def attempt_of(connection: Connection, row: Any, now: datetime) -> Attempt:
         if row.mode == DeliveryMode.ESCALATE
         else row.content,
         update_ts=update_ts,
-        thread_ts=_current(connection, row, thread_ts),
+        thread_ts=_current(connection, row, _in_slack(connection, row, thread_ts)),
         notification_id=row.notification_id,
         incident=_incident(connection, row, row.content, now),
     )
@@ -174,6 +190,24 @@ def _common(row: Any, now: datetime) -> dict[str, Any]:
         "key": row.key,
         "failing_since": row.failing_since,
     }
+
+
+def _changing(connection: Connection, row: Any, now: datetime) -> Attempt:
+    """Return the attempt that changes a message; without `update_ts` if it was never posted."""
+    changed = connection.execute(_CHANGED, {"lane_id": row.lane_id, "key": row.key}).first()
+    reaction = None
+    if row.mode == DeliveryMode.REACT:
+        reaction = connection.scalar(_REACTION, {"delivery_id": row.id})
+    return Attempt(
+        **_common(row, now),
+        channel_id=row.address if changed is None else changed.channel_id,
+        content=row.content,
+        update_ts=None if changed is None else changed.ts,
+        thread_ts=None if changed is None else changed.thread_ts,
+        notification_id=row.notification_id,
+        change=DeliveryMode(row.mode),
+        reaction=reaction,
+    )
 
 
 def _reminding(connection: Connection, row: Any, now: datetime) -> Attempt:
@@ -214,6 +248,13 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
         is_refresh=True,
         may_post_again=is_latest and incident is not None and incident.wants_attention,
     )
+
+
+def _in_slack(connection: Connection, row: Any, thread_ts: str | None) -> str | None:
+    """Return Slack's `ts` for a provisional one; None if its message was never posted."""
+    if thread_ts is None:
+        return None
+    return thread_in_slack(connection, row.team_id, row.lane_id, row.source, thread_ts)
 
 
 def _current(connection: Connection, row: Any, thread_ts: str | None) -> str | None:

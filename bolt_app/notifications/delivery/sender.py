@@ -17,7 +17,7 @@ from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
 from bolt_app.notifications.content.fallbacks import CONTENT_CODES, renderings
 from bolt_app.notifications.content.message import mention
-from bolt_app.notifications.content.modes import OnUnknown
+from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.outcomes import (
@@ -65,6 +65,12 @@ CANNOT_BE_CHANGED = frozenset(
     }
 )
 
+# The method of each change without content, and Slack's code if it was made before.
+_ACTIONS: Mapping[DeliveryMode | None, tuple[str, str]] = {
+    DeliveryMode.DELETE: ("chat.delete", MESSAGE_GONE),
+    DeliveryMode.REACT: ("reactions.add", "already_reacted"),
+}
+
 # The last check before a request: raises NotSentError if the workspace may have another owner.
 Check = Callable[[], Awaitable[None]]
 
@@ -109,10 +115,13 @@ class MessageSender:
         if attempt.is_refresh and attempt.update_ts is None:
             # The message was never posted, so there is nothing to refresh.
             return Outcome(DeliveryState.CANCELLED, requested=False)
+        if attempt.change is not None and attempt.update_ts is None:
+            return _cannot_change(attempt, MESSAGE_GONE)
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
             # A message that is shown again is not refused: a name that was erased has to leave it.
-            if not attempt.is_refresh and not await self._is_allowed(workspace, attempt):
+            is_shown = attempt.is_refresh or attempt.change is not None
+            if not is_shown and not await self._is_allowed(workspace, attempt):
                 return recipient_denied(by_subscription=attempt.by_subscription)
             first, others = await self._prepare(workspace, attempt)
         except (NotInstalledError, SlackCallError) as error:
@@ -142,6 +151,9 @@ class MessageSender:
         Returns: the outcome if it is known, or SENDING if a later look is needed; None if the
             message does not exist and must be posted.
         """
+        if attempt.change in _ACTIONS:
+            # A repetition changes nothing.
+            return None
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
             found = [message async for message in self._find(workspace, attempt, check)]
@@ -282,7 +294,9 @@ class MessageSender:
     async def _prepare(
         self, workspace: BotWorkspace, attempt: Attempt
     ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
-        """Return the best rendering of the message, and simpler ones."""
+        """Return the best rendering of the message, and simpler ones; an action has none."""
+        if attempt.change in _ACTIONS:
+            return {}, iter(())
         content = attempt.content
         waits = "mentions" in content or any(name in content for name in CUSTOM_LOOKS)
         if waits or attempt.size > LARGE_CONTENT:
@@ -325,6 +339,8 @@ class MessageSender:
         check: Check,
     ) -> Outcome:
         """Update the earlier message or post, in the first rendering that Slack accepts."""
+        if attempt.change in _ACTIONS:
+            return await self._act(workspace, attempt, check)
         update_or_post = self._post if attempt.update_ts is None else self._update
         while True:
             try:
@@ -343,6 +359,8 @@ class MessageSender:
         self, workspace: BotWorkspace, attempt: Attempt, given: Mapping[str, Any], check: Check
     ) -> Outcome:
         message = {**given, "thread_ts": attempt.thread_ts}
+        if attempt.thread_ts is not None and attempt.content.get("reply_broadcast"):
+            message["reply_broadcast"] = True
         try:
             answer = await self._client.call_as_bot(
                 workspace, POST, before_request=check, **message
@@ -367,7 +385,7 @@ class MessageSender:
         try:
             await self._client.call_as_bot(workspace, UPDATE, before_request=check, **message)
         except SlackCallError as error:
-            if error.code not in CANNOT_BE_CHANGED:
+            if error.code not in CANNOT_BE_CHANGED or attempt.change is not None:
                 raise
             is_gone = error.code == MESSAGE_GONE
             if attempt.is_refresh and not (is_gone and attempt.may_post_again):
@@ -378,6 +396,29 @@ class MessageSender:
             # A message that exists but cannot be updated keeps its replies and buttons.
             return posted if is_gone else replace(posted, replaced_ts=None)
         return sent(attempt.channel_id, str(attempt.update_ts))
+
+    async def _act(self, workspace: BotWorkspace, attempt: Attempt, check: Check) -> Outcome:
+        """Delete a message, or add an emoji to it.
+
+        https://docs.slack.dev/reference/methods/chat.delete and
+        https://docs.slack.dev/reference/methods/reactions.add
+        """
+        arguments: dict[str, Any] = {"channel": attempt.channel_id, "ts": attempt.update_ts}
+        if attempt.change == DeliveryMode.REACT:
+            arguments = {
+                "channel": attempt.channel_id,
+                "timestamp": attempt.update_ts,
+                "name": attempt.reaction,
+            }
+        method, done = _ACTIONS[attempt.change]
+        try:
+            await self._client.call_as_bot(workspace, method, before_request=check, **arguments)
+        except SlackCallError as error:
+            is_done = error.code == done and attempt.number > 1
+            if not is_done and (error.is_dead_token or not error.is_permanent):
+                raise
+            return Outcome(DeliveryState.SENT) if is_done else _cannot_change(attempt, error.code)
+        return Outcome(DeliveryState.SENT)
 
     async def _join(self, workspace: BotWorkspace, channel_id: str, check: Check) -> None:
         await self._client.call_as_bot(
@@ -449,6 +490,16 @@ class MessageSender:
             pages = self._client.pages_as_bot_async(workspace, method, "messages", **arguments)
             async for message in pages:
                 yield message
+
+
+def _cannot_change(attempt: Attempt, code: str) -> Outcome:
+    """Return the outcome of a change that Slack rejects.
+
+    An edit is a notification, which failed; another change says nothing, and is not listed.
+    """
+    is_edit = attempt.change == DeliveryMode.EDIT
+    state = DeliveryState.DEAD if is_edit else DeliveryState.CANCELLED
+    return Outcome(state, code, requested=False)
 
 
 def _mark(message: Mapping[str, Any]) -> str | None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from bolt_app.credentials.sources import person_source
 from bolt_app.db.content import stored_severity
 from bolt_app.db.models import Delivery, Notification
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import CHANGES, DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.digests.preferences import NotificationPreferences, find_preferences
 from bolt_app.notifications.queue.lanes import pending_in
@@ -67,10 +67,11 @@ class PlannedDelivery:
 
     @property
     def passes_through(self) -> bool:
-        """Whether it is never held: critical, an escalation, or sent by the recipient."""
+        """Whether it is never held: critical, an escalation, a change, or from the recipient."""
         return (
             self.severity == Severity.CRITICAL
             or self.row["mode"] == DeliveryMode.ESCALATE
+            or self.row["mode"] in CHANGES
             or self.source == person_source(self.row["lane_address"])
         )
 

@@ -30,7 +30,7 @@ from bolt_app.db.models import (
     Team,
 )
 from bolt_app.db.receipts import record_effect
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import SILENT
 from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, StateFilter
 from bolt_app.notifications.history.errors import ErasedRecipientError, NothingToRetryError
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
@@ -137,7 +137,7 @@ class History:
                 Delivery.ts == ts,
                 Delivery.ts.is_not(None),
                 Delivery.state == DeliveryState.SENT,
-                Delivery.mode != DeliveryMode.REFRESH,
+                Delivery.mode.not_in(SILENT),
                 or_(Lane.team_id == team_id, Lane.team_id.in_(of_organization)),
             )
             .order_by(Delivery.id.desc())

@@ -25,7 +25,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.content.meaning import severity_of
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import SILENT, DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.publication import IS_PUBLISHED
@@ -129,7 +129,7 @@ def _counts(unrouted: Any, *scope: Any) -> Select[int, int, int, int]:
     waits = and_(
         IS_OPEN,
         IS_QUEUED,
-        Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND, DeliveryMode.ESCALATE)),
+        Delivery.mode.not_in((*SILENT, DeliveryMode.REMIND, DeliveryMode.ESCALATE)),
     )
     held = and_(IS_OPEN, IS_HELD)
     return select(
@@ -172,7 +172,7 @@ def _recent() -> Select[Any]:
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(
             Delivery.state.not_in(_UNSEEN),
-            Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND)),
+            Delivery.mode.not_in((*SILENT, DeliveryMode.REMIND)),
             IS_PUBLISHED,
         )
         .order_by(Delivery.id.desc())

@@ -17,7 +17,7 @@ from bolt_app.db.models import (
     Notification,
     WorkspaceQueue,
 )
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import SILENT
 from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.states import ShownState, shown_state
 from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport, NotificationReport
@@ -133,7 +133,7 @@ def find_delivery_reports(
         .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
         .where(
             Delivery.notification_id.in_(notification_ids),
-            Delivery.mode != DeliveryMode.REFRESH,
+            Delivery.mode.not_in(SILENT),
             *conditions,
         )
         .order_by(Delivery.id)

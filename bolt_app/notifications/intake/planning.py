@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +20,8 @@ from bolt_app.notifications.digests.hold import PlannedDelivery, Row
 from bolt_app.notifications.incidents.service import IncidentEffects, IncidentSignal
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.change_feed import state_until
-from bolt_app.notifications.queue.rank import rank_of
+from bolt_app.notifications.queue.provisional_ts import issue
+from bolt_app.notifications.queue.rank import MESSAGE_RANK, rank_of
 from bolt_app.notifications.subscriptions.routing import (
     MOST_SUBSCRIBED,
     Destination,
@@ -37,6 +38,8 @@ class Draft:
     Attributes:
         row: its columns.
         delivery: the columns that its deliveries have in common.
+        is_message: whether it is one message of the Slack-compatible Web API, which gets a
+            provisional `ts`.
     """
 
     id: str
@@ -45,6 +48,7 @@ class Draft:
     row: Row
     delivery: Row
     escalation: Escalation | None = None
+    is_message: bool = False
 
     @classmethod
     def of(cls, sender: Sender, request: NotificationRequest, now: datetime) -> Draft:
@@ -79,11 +83,27 @@ class Draft:
         }
         return cls(id_, sender.team_id, request.to, row, delivery, request.escalate)
 
+    @classmethod
+    def of_message(cls, sender: Sender, request: NotificationRequest, now: datetime) -> Draft:
+        """Return the draft of a request that is one message of the Slack-compatible Web API.
+
+        Its key is its own id, which later changes of the message share. All messages of a source
+        have the same rank, so that a channel gets them in the order of the calls.
+        """
+        draft = cls.of(sender, request, now)
+        own = {"key": draft.id}
+        return replace(
+            draft,
+            row={**draft.row, **own},
+            delivery={**draft.delivery, **own, "rank": MESSAGE_RANK},
+            is_message=True,
+        )
+
     @property
     def incident_signal(self) -> IncidentSignal | None:
         """The signal to the incident of its key, if it has one."""
         key = self.row["key"]
-        if key is None:
+        if key is None or self.is_message:
             return None
         return IncidentSignal(self.team_id, key, "actions" in self.row["content"])
 
@@ -142,6 +162,20 @@ def apply_effects(rows: Sequence[Row], effects: IncidentEffects, now: datetime) 
         if not _escalates(row)
         or (_incident(row) in effects.opened and first[_incident(row)] == row["notification_id"])
     ]
+
+
+def provisional_names(
+    connection: Connection, drafts: Sequence[Draft], now: datetime
+) -> Mapping[str, str]:
+    """Return new provisional `ts` of the drafts that are messages, by notification.
+
+    Args:
+        drafts: of one workspace, whose queue is locked.
+    """
+    ids = [draft.id for draft in drafts if draft.is_message]
+    if not ids:
+        return {}
+    return dict(zip(ids, issue(connection, drafts[0].team_id, now, len(ids)), strict=True))
 
 
 def _planned(draft: Draft, destination: Destination) -> PlannedDelivery:

@@ -10,11 +10,16 @@ from bolt_app.notifications.content.states import ShownState
 
 @dataclass(frozen=True)
 class NewDelivery:
-    """A delivery, its recipient, and its state at acceptance: WAITING, HELD or MUTED."""
+    """A delivery, its recipient, and its state at acceptance: WAITING, HELD or MUTED.
+
+    Attributes:
+        provisional_ts: of a message of the Slack-compatible Web API.
+    """
 
     id: int
     to: str
     state: ShownState
+    provisional_ts: str | None = None
 
 
 @dataclass(frozen=True)

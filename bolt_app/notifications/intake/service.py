@@ -22,6 +22,7 @@ from bolt_app.notifications.intake.planning import (
     Submission,
     apply_effects,
     plan_deliveries,
+    provisional_names,
 )
 from bolt_app.notifications.intake.results import NewNotification, SubmitResult
 from bolt_app.notifications.intake.sender import Sender
@@ -60,11 +61,14 @@ class Intake:
         requests: Sequence[NotificationRequest],
         *,
         idempotency_key: str | None = None,
+        as_messages: bool = False,
     ) -> SubmitResult:
         """Accept `requests`, all or none.
 
         Args:
             idempotency_key: a repeated key with the same requests gets the first result again.
+            as_messages: whether each is one message of the Slack-compatible Web API, to one channel
+                or person.
 
         Raises:
             IdempotencyConflictError: the key was used before with other requests.
@@ -73,7 +77,8 @@ class Intake:
             TooManySubscribersError: several requests have too many deliveries to subscribers.
         """
         now = self._clock()
-        submission = Submission(sender, [Draft.of(sender, request, now) for request in requests])
+        draft = Draft.of_message if as_messages else Draft.of
+        submission = Submission(sender, [draft(sender, request, now) for request in requests])
         with self._counting_rejections(sender):
             if sender.credential is not None:
                 self._limits.check(sender.credential)
@@ -203,9 +208,11 @@ class Intake:
             connection,
             [{**draft.row, "is_unrouted": draft.id not in routed} for draft in drafts],
         )
+        names = provisional_names(connection, drafts, latest)
         rows = [
             {
                 **row,
+                "provisional_ts": names.get(row["notification_id"]),
                 "seq": seq,
                 "urgency": stored_urgency(row["rank"], max(row["send_at"], latest)),
             }

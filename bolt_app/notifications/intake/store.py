@@ -37,7 +37,13 @@ _RAISE_URGENCY = (
     .values(urgency=bindparam("latest"), seq=bindparam("number"))
 )
 _DELIVERIES = (
-    select(Delivery.notification_id, Delivery.id, Delivery.target, Delivery.state)
+    select(
+        Delivery.notification_id,
+        Delivery.id,
+        Delivery.target,
+        Delivery.state,
+        Delivery.provisional_ts,
+    )
     .where(Delivery.notification_id.in_(bindparam("ids", expanding=True)))
     .order_by(Delivery.id)
 )
@@ -67,13 +73,18 @@ def insert_deliveries(
     if len(rows) == 1:
         [row] = rows
         delivery_id = connection.execute(_INSERT_DELIVERY, row).scalar_one()
-        found = {row["notification_id"]: [_delivery(delivery_id, row["target"], row["state"])]}
+        found = {row["notification_id"]: [_delivery(delivery_id, row)]}
     elif rows:
         connection.execute(_INSERT_DELIVERIES, rows)
         found = find_deliveries(connection, notification_ids)
     else:
         found = {}
-    raised = [_raised_urgency(row) for row in rows if row["key"] is not None]
+    # No earlier delivery has the key of a new message.
+    raised = [
+        _raised_urgency(row)
+        for row in rows
+        if row["key"] is not None and row["provisional_ts"] is None
+    ]
     if raised:
         connection.execute(_RAISE_URGENCY, raised)
     return (NewNotification(id_, found.get(id_, ())) for id_ in notification_ids)
@@ -84,14 +95,14 @@ def find_deliveries(
 ) -> dict[str, list[NewDelivery]]:
     """Return the deliveries of notifications, by the notification's id."""
     found: dict[str, list[NewDelivery]] = {}
-    for row in connection.execute(_DELIVERIES, {"ids": notification_ids}):
-        delivery = _delivery(row.id, row.target, row.state)
-        found.setdefault(row.notification_id, []).append(delivery)
+    for row in connection.execute(_DELIVERIES, {"ids": notification_ids}).mappings():
+        found.setdefault(row["notification_id"], []).append(_delivery(row["id"], row))
     return found
 
 
-def _delivery(id_: int, target: str, state: str) -> NewDelivery:
-    return NewDelivery(id_, target, _INITIAL_STATES.get(state, ShownState.WAITING))
+def _delivery(id_: int, row: Any) -> NewDelivery:
+    state = _INITIAL_STATES.get(row["state"], ShownState.WAITING)
+    return NewDelivery(id_, row["target"], state, row["provisional_ts"])
 
 
 def _raised_urgency(row: Row) -> dict[str, Any]:

@@ -20,6 +20,8 @@ RANKS: Mapping[Severity, int] = {
     Severity.CRITICAL: -5,
 }
 URGENT_RANK = RANKS[Severity.CRITICAL]
+# Messages of the Slack-compatible Web API, and their changes: first in, first out.
+MESSAGE_RANK = 0
 # For a day, waiting makes no delivery as urgent as a critical one: otherwise the backlog of a long
 # flood would go first.
 URGENT_LEAD_SECONDS = 86_400.0

@@ -25,7 +25,13 @@ from bolt_app.blockkit.elements import (
 )
 from bolt_app.blockkit.mrkdwn import escape, person_mention
 from bolt_app.blockkit.text import cut
-from bolt_app.credentials.api_keys import LIMITED_SCOPES, ApiKeyRecord, ApiKeyState, Scope
+from bolt_app.credentials.api_keys import (
+    LIMITED_SCOPES,
+    PERSONAL_SCOPES,
+    ApiKeyRecord,
+    ApiKeyState,
+    Scope,
+)
 from bolt_app.credentials.webhooks import AUTO, WebhookRecord
 from bolt_app.senders.registry import known_senders
 from bolt_app.slack import ids
@@ -87,7 +93,7 @@ def key_modal() -> Block:
                 "Permissions",
                 {
                     "type": "checkboxes",
-                    "options": [_scope_option(scope) for scope in Scope],
+                    "options": [_scope_option(scope) for scope in PERSONAL_SCOPES],
                     "initial_options": [_scope_option(scope) for scope in LIMITED_SCOPES],
                 },
             ),

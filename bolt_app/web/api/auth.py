@@ -8,10 +8,10 @@ from flask import request
 
 from bolt_app.credentials.api_keys import ApiKeyRecord, ApiKeyState, Scope
 from bolt_app.credentials.limits import LimitError, RevokedError
-from bolt_app.db.audit import AuditAction
 from bolt_app.guesses import TooManyGuessesError
 from bolt_app.services import Services
 from bolt_app.web.api.problems import ApiError
+from bolt_app.web.keys import count_rejected, find_key
 from bolt_app.workspaces.client import NotInstalledError
 
 _REALM: Final = 'Bearer realm="Bellhop"'
@@ -75,7 +75,7 @@ def revoked(services: Services, key: ApiKeyRecord) -> ApiError:
     The next request with it is rejected before its body is read.
     """
     services.api_keys.forget(key.id)
-    _count_rejected(services, key)
+    count_rejected(services, key)
     return _invalid_key("revoked")
 
 
@@ -85,34 +85,16 @@ def over_limit(error: LimitError | TooManyGuessesError) -> ApiError:
 
 
 def _find(services: Services, *, is_fresh: bool) -> ApiKeyRecord | None:
-    """Return the key; after too many guesses, an address may use only known active keys.
-
-    A revoked or expired key counts as a guess.
-
-    Args:
-        is_fresh: whether to read from the database whether the key was revoked.
-    """
-    secret, keys = _bearer_token(), services.api_keys
-    address = request.remote_addr
     try:
-        if not _is_active(services, keys.remembered(secret)):
-            services.guesses.check(address)
+        return find_key(services, _bearer_token(), is_fresh=is_fresh)
     except TooManyGuessesError as error:
         raise over_limit(error) from None
-    found = keys.find(secret) if is_fresh else keys.remember(secret)
-    if not _is_active(services, found):
-        services.guesses.count(address)
-    return found
-
-
-def _is_active(services: Services, key: ApiKeyRecord | None) -> bool:
-    return key is not None and key.state(services.clock()) == ApiKeyState.ACTIVE
 
 
 def _check(services: Services, key: ApiKeyRecord | None, scope: Scope) -> ApiKeyRecord:
     state = "unknown" if key is None else key.state(services.clock())
     if key is None or state != ApiKeyState.ACTIVE:
-        _count_rejected(services, key)
+        count_rejected(services, key)
         raise _invalid_key(state)
     try:
         services.client.find_workspace(key.team_id)
@@ -126,15 +108,6 @@ def _check(services: Services, key: ApiKeyRecord | None, scope: Scope) -> ApiKey
             headers={"WWW-Authenticate": f'{_REALM}, error="insufficient_scope", scope="{scope}"'},
         )
     return key
-
-
-def _count_rejected(services: Services, key: ApiKeyRecord | None) -> None:
-    if key is None:
-        services.audit.reject(AuditAction.API_KEY_REJECTED)
-    else:
-        services.audit.reject(
-            AuditAction.API_KEY_REJECTED, team_id=key.team_id, credential=f"api_key:{key.id}"
-        )
 
 
 def _invalid_key(state: str) -> ApiError:

@@ -38,6 +38,8 @@ NUMBERED = {
     "history/service.py",
     "digests/hold.py",
     "incidents/messages.py",
+    "messages/service.py",
+    "messages/store.py",
     "queue/moved_channels.py",
     "digests/release.py",
 }
@@ -171,6 +173,27 @@ def test_a_retry_is_numbered(busy: Bellhop) -> None:
 
     with numbered(busy):
         busy.services.history.retry(ACME, notification_id)
+
+
+@pytest.mark.parametrize("is_posted", [False, True], ids=["waiting", "posted"])
+@pytest.mark.parametrize("change", ["edit", "delete", "react"])
+def test_changes_of_messages_are_numbered(bellhop: Bellhop, change: str, is_posted: bool) -> None:
+    bellhop.install(ANN)
+    bellhop.services.api_keys.create(ACME, "ci")
+    sender, messages = Sender(ACME, CI.name), bellhop.services.messages
+    first = request(GENERAL, "of a key")
+    result = bellhop.services.intake.submit(sender, [first], as_messages=True)
+    ts = str(result.notifications[0].deliveries[0].provisional_ts)
+    if is_posted:
+        Hand(bellhop).deliver()
+
+    with numbered(bellhop):
+        if change == "edit":
+            messages.edit(sender, [GENERAL], ts, lambda _: request(GENERAL, "changed"))
+        elif change == "delete":
+            messages.delete(sender, [GENERAL], ts)
+        else:
+            messages.react(sender, [GENERAL], ts, "eyes")
 
 
 @pytest.mark.parametrize("answer", ALL_ANSWERS)

@@ -11,7 +11,7 @@ from slack_bolt import Ack, App, BoltContext
 from bolt_app.access.authorization import AccessDeniedError
 from bolt_app.blockkit.elements import Block, Reply, info_modal, plain_reply, section
 from bolt_app.blockkit.signed_values import OutdatedError
-from bolt_app.credentials.api_keys import Scope
+from bolt_app.credentials.api_keys import PERSONAL_SCOPES
 from bolt_app.credentials.create_once import AlreadyCreatedError
 from bolt_app.credentials.webhooks import AUTO, normal_key_field
 from bolt_app.recipients import normal_address
@@ -65,7 +65,7 @@ def register_credential_actions(app: App, services: Services) -> None:
             chosen = {
                 option["value"] for option in input_of(view, SCOPES_BLOCK)["selected_options"]
             }
-        scopes = [scope for scope in Scope if scope in chosen]
+        scopes = [scope for scope in PERSONAL_SCOPES if scope in chosen]
         if not name:
             _refuse(ack, NAME_BLOCK, MissingNameError())
             return

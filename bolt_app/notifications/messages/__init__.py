@@ -1,0 +1,1 @@
+"""Messages of the Slack-compatible Web API: their results, changes and deletion."""

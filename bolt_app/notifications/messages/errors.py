@@ -1,0 +1,7 @@
+"""Errors of the Slack-compatible Web API's messages."""
+
+from __future__ import annotations
+
+
+class MessageNotFoundError(Exception):
+    """The sender has no such message, or it was deleted or never posted."""

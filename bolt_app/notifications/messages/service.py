@@ -1,0 +1,286 @@
+"""Changes of messages of the Slack-compatible Web API: edits, deletion, reactions, schedules.
+
+A message that still waits is changed in the queue. For one that may be in Slack the change is a
+delivery in the same lane and with the same key, so that it follows the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.limits import Charge, LimitError, SenderLimits
+from bolt_app.credentials.sources import credentials_of
+from bolt_app.db import Database
+from bolt_app.db.models import Delivery, Notification, Reaction
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.intake.planning import Draft
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.messages.errors import MessageNotFoundError
+from bolt_app.notifications.messages.store import (
+    PENDING,
+    POSTED,
+    Message,
+    end_pending,
+    find_changes,
+    find_message,
+    find_scheduled,
+    latest_content,
+    point_to,
+)
+from bolt_app.notifications.queue.change_feed import (
+    begin_acceptance,
+    state_until,
+    stored_urgency,
+)
+from bolt_app.notifications.queue.rank import MESSAGE_RANK
+from bolt_app.notifications.queue.wakeup import Wakeup
+
+# Takes the current content of a message, and returns the notification that replaces it.
+Merge = Callable[[Mapping[str, Any]], NotificationRequest]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A transaction that changes messages of one workspace, whose queue it has locked."""
+
+    connection: Connection
+    sender: Sender
+    seq: int
+    now: datetime
+    at: datetime
+
+    @property
+    def ended(self) -> dict[str, Any]:
+        """The columns of a delivery that it ends."""
+        return {"finished_at": self.now, "seq": self.seq}
+
+
+class Messages:
+    """Finds and changes the messages of senders; nobody's message is changed by another source."""
+
+    def __init__(
+        self,
+        database: Database,
+        wakeup: Wakeup,
+        limits: SenderLimits,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._database = database
+        self._wakeup = wakeup
+        self._limits = limits
+        self._clock = clock
+
+    def find(self, sender: Sender, addresses: Collection[str], ts: str) -> Message:
+        """Return a message of the sender's source.
+
+        Args:
+            addresses: one of them must be the message's.
+            ts: provisional, or Slack's.
+
+        Raises:
+            MessageNotFoundError: there is none.
+        """
+        with self._database.reading_connection() as connection:
+            return _find(connection, sender, addresses, ts)
+
+    def edit(self, sender: Sender, addresses: Collection[str], ts: str, merge: Merge) -> int:
+        """Replace the content of a message.
+
+        Returns: the delivery that brings it to Slack.
+
+        Raises:
+            MessageNotFoundError: there is no such message of the sender's source.
+            RevokedError, LimitError: see `SenderLimits.charge`.
+        """
+        with self._changing(sender, deliveries=1) as change:
+            message = _require(change, addresses, ts)
+            changes = find_changes(change.connection, message)
+            _require_not_deleted(changes)
+            request = merge(latest_content(change.connection, message))
+            new = _insert_notification(change, message, request)
+            edits = [row for row in changes if row.mode == DeliveryMode.EDIT]
+            for waiting in (message, *edits):
+                if point_to(change.connection, waiting.id, new, change.seq):
+                    _insert(change, _replaced_row(change, message, waiting.notification_id, new))
+                    return int(waiting.id)
+            row = _change_row(change, message, DeliveryMode.EDIT)
+            return _insert(change, {**row, "notification_id": new})
+
+    def delete(self, sender: Sender, addresses: Collection[str], ts: str) -> int | None:
+        """Delete a message, or cancel it if it still waits.
+
+        Returns: the delivery that deletes it from Slack; None if it was cancelled.
+
+        Raises:
+            MessageNotFoundError: there is no such message of the sender's source.
+            RevokedError, LimitError: see `SenderLimits.charge`.
+        """
+        with self._changing(sender, deliveries=1) as change:
+            message = _require(change, addresses, ts)
+            changes = find_changes(change.connection, message)
+            _require_not_deleted(changes)
+            cancelled = {"state": DeliveryState.CANCELLED, **change.ended}
+            others = [row.id for row in changes]
+            is_cancelled = end_pending(change.connection, [message.id], cancelled)
+            end_pending(change.connection, others, cancelled)
+            if is_cancelled:
+                return None
+            return _insert(change, _change_row(change, message, DeliveryMode.DELETE))
+
+    def react(self, sender: Sender, addresses: Collection[str], ts: str, name: str) -> int:
+        """Add an emoji to a message, once it is in Slack.
+
+        Args:
+            name: of the emoji, without colons.
+
+        Returns: the delivery that adds it.
+
+        Raises:
+            MessageNotFoundError: there is no such message of the sender's source.
+            RevokedError, LimitError: see `SenderLimits.charge`.
+        """
+        with self._changing(sender, deliveries=1) as change:
+            message = _require(change, addresses, ts)
+            _require_not_deleted(find_changes(change.connection, message))
+            id_ = _insert(change, _change_row(change, message, DeliveryMode.REACT))
+            change.connection.execute(insert(Reaction).values(delivery_id=id_, name=name))
+            return id_
+
+    def scheduled(self, sender: Sender, most: int) -> list[Message]:
+        """Return the first scheduled messages of the sender's source."""
+        with self._database.reading_connection() as connection:
+            return find_scheduled(connection, sender.team_id, _sources(connection, sender), most)
+
+    def cancel_scheduled(self, sender: Sender, addresses: Collection[str], ts: str) -> None:
+        """Cancel a scheduled message.
+
+        Raises:
+            MessageNotFoundError: there is no such message of the sender's source, or it is no
+                longer scheduled.
+            RevokedError, LimitError: see `SenderLimits.charge`.
+        """
+        with self._changing(sender) as change:
+            message = _find(change.connection, sender, addresses, ts)
+            cancelled = {"state": DeliveryState.CANCELLED, **change.ended}
+            is_scheduled = message.state == DeliveryState.SCHEDULED
+            if not is_scheduled or not end_pending(change.connection, [message.id], cancelled):
+                raise MessageNotFoundError
+
+    @contextmanager
+    def _changing(self, sender: Sender, *, deliveries: int = 0) -> Iterator[_Change]:
+        """Charge the sender, and lock the queue of its workspace; wake its owner afterwards."""
+        now = self._clock()
+        with self._counting(sender), self._database.writing_connection() as connection:
+            if sender.credential is not None:
+                charges = [Charge(sender.credential, requests=1, deliveries=deliveries)]
+                self._limits.charge(connection, charges, now)
+            seq, at = begin_acceptance(connection, sender.team_id, now)
+            yield _Change(connection, sender, seq, now, at)
+        self._wakeup.notify(sender.team_id)
+
+    @contextmanager
+    def _counting(self, sender: Sender) -> Iterator[None]:
+        try:
+            yield
+        except LimitError as error:
+            if sender.credential is not None:
+                self._limits.reject(sender.credential, error)
+            raise
+
+
+def _sources(connection: Connection, sender: Sender) -> frozenset[str]:
+    return credentials_of(connection, sender.team_id, sender.source or sender.name)
+
+
+def _find(connection: Connection, sender: Sender, addresses: Collection[str], ts: str) -> Message:
+    sources = _sources(connection, sender)
+    message = find_message(connection, sender.team_id, sources, addresses, ts)
+    if message is None:
+        raise MessageNotFoundError
+    return message
+
+
+def _require(change: _Change, addresses: Collection[str], ts: str) -> Message:
+    """Return a message that is in Slack, may be, or is to be.
+
+    Raises:
+        MessageNotFoundError: there is none.
+    """
+    message = _find(change.connection, change.sender, addresses, ts)
+    if message.state not in PENDING | POSTED:
+        raise MessageNotFoundError
+    return message
+
+
+def _require_not_deleted(changes: Collection[Any]) -> None:
+    deleting = (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.SENT)
+    if any(row.mode == DeliveryMode.DELETE and row.state in deleting for row in changes):
+        raise MessageNotFoundError
+
+
+def _insert_notification(change: _Change, message: Message, request: NotificationRequest) -> str:
+    draft = Draft.of_message(change.sender, request, change.now)
+    row = {**draft.row, "key": message.key, "is_unrouted": False}
+    change.connection.execute(insert(Notification).values(row))
+    return draft.id
+
+
+def _insert(change: _Change, row: Mapping[str, Any]) -> int:
+    inserted = insert(Delivery).values(row).returning(Delivery.id)
+    return change.connection.execute(inserted).scalar_one()
+
+
+def _replaced_row(
+    change: _Change, message: Message, notification_id: str, new: str
+) -> dict[str, Any]:
+    """Return the ended delivery of a notification that another one replaced in the queue."""
+    return {
+        **_row(change, message),
+        **change.ended,
+        "notification_id": notification_id,
+        "state": DeliveryState.DIGESTED,
+        "digest_id": new,
+        "mode": DeliveryMode.NEW,
+        "urgency": message.urgency,
+        "send_at": message.send_at,
+    }
+
+
+def _change_row(change: _Change, message: Message, mode: DeliveryMode) -> dict[str, Any]:
+    """Return the delivery that changes a message, after the message itself."""
+    send_at = change.now
+    if message.state in (DeliveryState.SCHEDULED, DeliveryState.HELD):
+        send_at = max(message.send_at, change.now)
+    return {
+        **_row(change, message),
+        "notification_id": message.notification_id,
+        "state": state_until(send_at, change.now),
+        "mode": mode,
+        "urgency": stored_urgency(MESSAGE_RANK, max(send_at, change.at)),
+        "send_at": send_at,
+        "channel_id": message.channel_id,
+    }
+
+
+def _row(change: _Change, message: Message) -> dict[str, Any]:
+    return {
+        "team_id": change.sender.team_id,
+        "lane_id": message.lane_id,
+        "seq": change.seq,
+        "target": message.target,
+        "source": message.source,
+        "rank": MESSAGE_RANK,
+        "key": message.key,
+        "on_unknown": message.on_unknown,
+        "attempts": 0,
+    }

@@ -1,0 +1,181 @@
+"""Stored messages of the Slack-compatible Web API: deliveries with a provisional `ts`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from bolt_app.db.models import IS_LATER, IS_PENDING, Delivery, Lane, Notification
+from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.states import DeliveryState
+
+# The states of a message that is in Slack, or may be.
+POSTED = frozenset({DeliveryState.SENDING, DeliveryState.SENT, DeliveryState.UNKNOWN})
+PENDING = frozenset({DeliveryState.WAITING, DeliveryState.SCHEDULED, DeliveryState.HELD})
+_MESSAGES = (
+    select(
+        Delivery.id,
+        Delivery.notification_id,
+        Delivery.lane_id,
+        Delivery.target,
+        Delivery.state,
+        Delivery.source,
+        Delivery.key,
+        Delivery.urgency,
+        Delivery.on_unknown,
+        Delivery.send_at,
+        Delivery.channel_id,
+        Delivery.ts,
+        Delivery.provisional_ts,
+        Lane.address,
+    )
+    .join(Lane, Lane.id == Delivery.lane_id)
+    .join(Notification, Notification.id == Delivery.notification_id)
+    .where(
+        Delivery.team_id == bindparam("team_id"),
+        Delivery.provisional_ts.is_not(None),
+        Notification.source.in_(bindparam("sources", expanding=True)),
+    )
+)
+_PROVISIONAL = _MESSAGES.where(Delivery.provisional_ts == bindparam("ts"))
+_IN_SLACK = _MESSAGES.where(
+    Delivery.channel_id.in_(bindparam("addresses", expanding=True)),
+    Delivery.ts == bindparam("ts"),
+    Delivery.ts.is_not(None),
+)
+_SCHEDULED = (
+    _MESSAGES.where(IS_LATER, Delivery.state == DeliveryState.SCHEDULED)
+    .order_by(Delivery.send_at, Delivery.id)
+    .limit(bindparam("most"))
+)
+_LATEST_CONTENT = (
+    select(Notification.content)
+    .join(Delivery, Delivery.notification_id == Notification.id)
+    .where(
+        Delivery.lane_id == bindparam("lane_id"),
+        Delivery.key == bindparam("key"),
+        Delivery.key.is_not(None),
+        Delivery.mode.in_((DeliveryMode.NEW, DeliveryMode.EDIT)),
+        Delivery.state.not_in((DeliveryState.DEAD, DeliveryState.DIGESTED)),
+    )
+    .order_by(Delivery.id.desc())
+    .limit(1)
+)
+_CHANGES = select(Delivery.id, Delivery.notification_id, Delivery.mode, Delivery.state).where(
+    Delivery.lane_id == bindparam("lane_id"),
+    Delivery.key == bindparam("key"),
+    Delivery.key.is_not(None),
+    Delivery.mode.in_((DeliveryMode.EDIT, DeliveryMode.DELETE, DeliveryMode.REACT)),
+)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of the Slack-compatible Web API.
+
+    Attributes:
+        id: of its delivery.
+        address: of its lane.
+        target: the recipient as the sender named it.
+        key: which its changes share.
+        channel_id, ts: in Slack; None while it is not posted.
+        provisional_ts: names it for its sender.
+    """
+
+    id: int
+    notification_id: str
+    lane_id: int
+    target: str
+    state: str
+    source: str
+    key: str = field(repr=False)
+    urgency: int
+    on_unknown: str
+    send_at: datetime
+    channel_id: str | None
+    ts: str | None
+    provisional_ts: str
+    address: str
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The ids and names by which its channel or person is known."""
+        return frozenset(filter(None, (self.address, self.target, self.channel_id)))
+
+
+def find_message(
+    connection: Connection,
+    team_id: str,
+    sources: Collection[str],
+    addresses: Collection[str],
+    ts: str,
+) -> Message | None:
+    """Return the message with a `ts`, provisional or Slack's, at one of the addresses.
+
+    Args:
+        sources: the credentials whose messages may be found.
+    """
+    values = {"team_id": team_id, "sources": list(sources), "ts": ts}
+    row = connection.execute(_PROVISIONAL, values).first()
+    if row is None:
+        row = connection.execute(_IN_SLACK, {**values, "addresses": list(addresses)}).first()
+    if row is None:
+        return None
+    message = _message(row)
+    return message if message.addresses & set(addresses) else None
+
+
+def find_scheduled(
+    connection: Connection, team_id: str, sources: Collection[str], most: int
+) -> list[Message]:
+    """Return the first scheduled messages of credentials, by the time they are due."""
+    values = {"team_id": team_id, "sources": list(sources), "most": most}
+    return [_message(row) for row in connection.execute(_SCHEDULED, values)]
+
+
+def latest_content(connection: Connection, message: Message) -> Mapping[str, Any]:
+    """Return the content that a message has after all of its accepted changes."""
+    values = {"lane_id": message.lane_id, "key": message.key}
+    content: Mapping[str, Any] = connection.scalars(_LATEST_CONTENT, values).one()
+    return content
+
+
+def find_changes(connection: Connection, message: Message) -> Sequence[Any]:
+    """Return the changes of a message: their id, notification, mode and state."""
+    values = {"lane_id": message.lane_id, "key": message.key}
+    return connection.execute(_CHANGES, values).all()
+
+
+def point_to(connection: Connection, delivery_id: int, notification_id: str, seq: int) -> bool:
+    """Let a delivery that has not begun deliver another notification, in its place in the queue.
+
+    Its content could not be changed instead: a begin that reads the row at the same time could
+    still see the former one.
+
+    Returns: whether it had not begun.
+    """
+    pending = update(Delivery).where(Delivery.id == delivery_id, IS_PENDING)
+    changed = pending.values(notification_id=notification_id, seq=seq)
+    return connection.execute(changed).rowcount > 0
+
+
+def end_pending(
+    connection: Connection, delivery_ids: Collection[int], values: Mapping[str, Any]
+) -> bool:
+    """End deliveries that have not begun; return whether one of them was ended.
+
+    Args:
+        values: their columns, with the number of the change.
+    """
+    if not delivery_ids:
+        return False
+    pending = update(Delivery).where(Delivery.id.in_(delivery_ids), IS_PENDING).values(values)
+    return connection.execute(pending).rowcount > 0
+
+
+def _message(row: Any) -> Message:
+    return Message(**row._asdict())

@@ -1,0 +1,129 @@
+"""The Slack-compatible Web API, `/api/<method>`: Slack's methods with an API key as the token.
+
+https://docs.slack.dev/apis/web-api
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, Response, abort, jsonify
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from bolt_app.db import DATABASE_UNAVAILABLE
+from bolt_app.notifications.messages.errors import MessageNotFoundError
+from bolt_app.services import Services
+from bolt_app.slack_api import SlackCallError
+from bolt_app.web.methods import chat, conversations, ephemeral, identity, reactions, users
+from bolt_app.web.methods.arguments import read_call
+from bolt_app.web.methods.auth import bearer_token, charge, require_key
+from bolt_app.web.methods.call import Answer, Call, Method
+from bolt_app.web.methods.errors import MethodError, OverloadError
+from bolt_app.workspaces.client import NotInstalledError
+
+logger = logging.getLogger(__name__)
+
+METHODS_PATH = "/api/"
+# Longer than the name of any method.
+NAME_LENGTH = 100
+# Until the next call, if Slack or the database does not answer.
+RETRY_SECONDS = 60
+METHODS: Mapping[str, Method] = {
+    **identity.METHODS,
+    **chat.METHODS,
+    **ephemeral.METHODS,
+    **conversations.METHODS,
+    **reactions.METHODS,
+    **users.METHODS,
+}
+
+
+def create_blueprint(services: Services) -> Blueprint:
+    """Return the blueprint of the Slack-compatible Web API."""
+    blueprint = Blueprint("methods", __name__)
+
+    @blueprint.route(f"{METHODS_PATH}<name>", methods=["GET", "POST"])
+    def call(name: str) -> Response:
+        if "." not in name:
+            abort(404)
+        return jsonify({"ok": True, **_run(services, name)})
+
+    blueprint.register_error_handler(MethodError, _answer_error)
+    blueprint.register_error_handler(OverloadError, _answer_overload)
+    blueprint.register_error_handler(SlackCallError, _answer_slack_error)
+    blueprint.register_error_handler(NotInstalledError, _answer_not_installed)
+    blueprint.register_error_handler(RequestEntityTooLarge, _answer_too_large)
+    blueprint.register_error_handler(MessageNotFoundError, _answer_message_not_found)
+    for kind in DATABASE_UNAVAILABLE:
+        blueprint.register_error_handler(kind, _answer_database_unavailable)
+    return blueprint
+
+
+def _run(services: Services, name: str) -> Answer:
+    """Run a method; return the members of its answer beside `ok`.
+
+    A token in a header is checked before the body is read.
+    """
+    method = METHODS.get(name)
+    if name == identity.API_TEST:
+        return identity.api_test(read_call()[0])
+    if method is None:
+        raise MethodError("unknown_method", req_method=name[:NAME_LENGTH])
+    token, given = bearer_token(), None
+    if not token:
+        given, token = read_call()
+    key = require_key(services, token, method.scope, is_fresh=not method.charges)
+    if not method.charges:
+        charge(services, key)
+        return method.run(Call(services, key, given or read_call()[0]))
+    try:
+        return method.run(Call(services, key, given or read_call()[0]))
+    except (MessageNotFoundError, MethodError, RequestEntityTooLarge, SlackCallError) as error:
+        if not getattr(error, "is_charged", False):
+            # A rejected call counts too.
+            charge(services, key)
+        raise
+
+
+def _failed(code: str, status: int = 200, **members: Any) -> Response:
+    response = jsonify({"ok": False, "error": code, **members})
+    response.status_code = status
+    return response
+
+
+def _answer_error(error: MethodError) -> Response:
+    return _failed(error.code, **error.members)
+
+
+def _answer_overload(error: OverloadError) -> Response:
+    response = _failed("service_unavailable", 503)
+    response.headers["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def _answer_slack_error(error: SlackCallError) -> Response:
+    """Answer a lookup that Slack refused or did not answer."""
+    if error.is_dead_token:
+        return _failed("account_inactive")
+    if error.is_permanent:
+        return _failed(error.code)
+    return _answer_overload(OverloadError(error.retry_after or RETRY_SECONDS))
+
+
+def _answer_not_installed(_error: NotInstalledError) -> Response:
+    return _failed("account_inactive")
+
+
+def _answer_message_not_found(_error: MessageNotFoundError) -> Response:
+    return _failed("message_not_found")
+
+
+def _answer_too_large(_error: RequestEntityTooLarge) -> Response:
+    return _failed("request_too_large", 413)
+
+
+def _answer_database_unavailable(error: Exception) -> Response:
+    logger.error("the database is not answering", exc_info=error)
+    return _answer_overload(OverloadError(RETRY_SECONDS))

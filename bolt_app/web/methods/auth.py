@@ -1,0 +1,89 @@
+"""Authentication of the Slack-compatible Web API: an API key as the token.
+
+https://docs.slack.dev/authentication/tokens, and the errors of
+https://docs.slack.dev/reference/methods/auth.test.
+"""
+
+from __future__ import annotations
+
+from flask import request
+
+from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
+from bolt_app.credentials.limits import LimitError, RevokedError
+from bolt_app.guesses import TooManyGuessesError
+from bolt_app.services import Services
+from bolt_app.web.keys import count_rejected, find_key
+from bolt_app.web.methods.errors import MethodError, OverloadError
+
+_CODES = {"unknown": "invalid_auth", "revoked": "token_revoked", "expired": "token_expired"}
+
+
+def bearer_token() -> str:
+    """Return the token of the header `Authorization`, or an empty text."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def require_key(
+    services: Services, token: str, scope: Scope | None, *, is_fresh: bool
+) -> ApiKeyRecord:
+    """Return the key of a call.
+
+    Args:
+        scope: that the key must have; None: any key may call.
+        is_fresh: whether to read from the database whether the key was revoked; otherwise the
+            transaction of the call checks that.
+
+    Raises:
+        MethodError: the key is missing, unknown, expired or revoked, or it lacks the scope.
+        NotInstalledError: its workspace has no bot.
+        OverloadError: the address sent too many wrong keys, or the key is over a limit.
+    """
+    if not token:
+        raise MethodError("not_authed", is_charged=True)
+    try:
+        key = find_key(services, token, is_fresh=is_fresh)
+    except TooManyGuessesError as error:
+        raise OverloadError(error.retry_after) from None
+    state = "unknown" if key is None else key.state(services.clock())
+    if key is None or state != "active":
+        count_rejected(services, key)
+        raise MethodError(_CODES[state], is_charged=True)
+    _check_limits(services, key)
+    services.client.find_workspace(key.team_id)
+    if scope is not None and not key.may(scope):
+        charge(services, key)
+        given = ",".join(sorted(key.scopes))
+        raise MethodError("missing_scope", is_charged=True, needed=scope, provided=given)
+    return key
+
+
+def charge(services: Services, key: ApiKeyRecord) -> None:
+    """Charge a key for a call that accepts nothing.
+
+    Raises:
+        MethodError: the key is revoked.
+        OverloadError: it is over its limit.
+    """
+    try:
+        services.sender_limits.charge_request(key.credential)
+    except RevokedError:
+        raise revoked(services, key) from None
+    except LimitError as error:
+        raise OverloadError(error.retry_after) from None
+
+
+def revoked(services: Services, key: ApiKeyRecord) -> MethodError:
+    """Return the error for a key that was revoked during its call, and forget the key."""
+    services.api_keys.forget(key.id)
+    count_rejected(services, key)
+    return MethodError("token_revoked", is_charged=True)
+
+
+def _check_limits(services: Services, key: ApiKeyRecord) -> None:
+    """Reject a key that was just over a limit, before its call is read."""
+    try:
+        services.sender_limits.check(key.credential)
+    except LimitError as error:
+        services.sender_limits.reject(key.credential, error)
+        raise OverloadError(error.retry_after) from None

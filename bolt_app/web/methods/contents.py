@@ -1,0 +1,107 @@
+"""Contents of messages in calls, under the rules of webhooks in Slack's format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from bolt_app.notifications.content.schema import TS_PATTERN, NotificationRequest, read_one
+from bolt_app.notifications.content.webhook_format import PayloadError, members_of
+from bolt_app.web.methods.call import Call
+from bolt_app.web.methods.errors import MethodError
+
+# https://docs.slack.dev/reference/block-kit/blocks/markdown-block
+MARKDOWN_LENGTH = 12_000
+_TS = re.compile(TS_PATTERN)
+# Members of a posted message that chat.update does not change.
+_KEPT = ("thread_ts", "username", "icon_emoji", "icon_url", "reply_broadcast")
+_STRUCTURES = {"blocks": "invalid_blocks_format", "attachments": "invalid_attachments"}
+# Slack's answers to a message without the arguments that Bellhop does not pass on.
+IGNORED = "metadata"
+
+
+def read_content(call: Call) -> dict[str, Any]:
+    """Return the members of a notification that a call describes.
+
+    Raises:
+        MethodError: it has no content, or a part of it is malformed.
+    """
+    thread_ts = call.arguments.text("thread_ts")
+    if thread_ts and not _TS.fullmatch(thread_ts):
+        raise MethodError("invalid_thread_ts")
+    try:
+        return members_of(given_members(call), key_field="")
+    except PayloadError as error:
+        raise MethodError(error.code) from None
+
+
+def given_members(call: Call) -> dict[str, Any]:
+    """Return the arguments of a call as a webhook's payload has them.
+
+    Raises:
+        MethodError: a list is malformed, or Markdown has other content beside it.
+    """
+    arguments = call.arguments
+    given = dict(arguments.values)
+    for name, code in _STRUCTURES.items():
+        given[name] = arguments.structure(name, code)
+        if given[name] is not None and not isinstance(given[name], list):
+            raise MethodError(code)
+    markdown = arguments.text("markdown_text")
+    if not markdown:
+        return given
+    if arguments.text("text") or given["blocks"]:
+        raise MethodError("markdown_text_conflict")
+    if len(markdown) > MARKDOWN_LENGTH:
+        raise MethodError("msg_too_long")
+    return {**given, "text": markdown, "blocks": [{"type": "markdown", "text": markdown}]}
+
+
+def merged_content(call: Call, current: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a message after `chat.update`.
+
+    Omitted attachments are kept, and so are blocks if the text is omitted too
+    (https://docs.slack.dev/reference/methods/chat.update). The look stays as it was posted.
+
+    Args:
+        current: as it is stored.
+
+    Raises:
+        MethodError: it has no content, or a part of it is malformed.
+    """
+    given = given_members(call)
+    has_text = any(call.arguments.has(name) for name in ("text", "markdown_text"))
+    kept = [name for name in _KEPT if name in current]
+    if given["attachments"] is None:
+        kept.append("attachments")
+    if given["blocks"] is None and not has_text:
+        kept.append("blocks")
+    if not has_text:
+        kept.append("text")
+    try:
+        return members_of(given | {name: current.get(name) for name in kept}, key_field="")
+    except PayloadError as error:
+        raise MethodError(error.code) from None
+
+
+def to_request(call: Call, content: Mapping[str, Any], to: str, **more: Any) -> NotificationRequest:
+    """Return the notification with a content for one recipient.
+
+    Raises:
+        MethodError: the content is too large.
+    """
+    try:
+        return read_one({**content, **more, "to": [to]}, call.services.clock())
+    except ValidationError:
+        raise MethodError("msg_too_long") from None
+
+
+def with_warnings(call: Call, answer: dict[str, Any]) -> dict[str, Any]:
+    """Add a warning to an answer if the call has an argument that is not passed on."""
+    if not call.arguments.has(IGNORED):
+        return answer
+    warning = f"{IGNORED}_ignored"
+    return {**answer, "warning": warning, "response_metadata": {"warnings": [warning]}}

@@ -1,0 +1,134 @@
+"""`conversations.*`: channels from the last listing, and direct messages."""
+
+from __future__ import annotations
+
+from bolt_app.credentials.api_keys import Scope
+from bolt_app.slack_ids import is_conversation, is_person
+from bolt_app.web.methods.call import Answer, Call, Method
+from bolt_app.web.methods.destinations import NOT_FOUND, allowed_channels, find_destination
+from bolt_app.web.methods.errors import MethodError
+from bolt_app.workspaces.channels import ListedChannel
+
+MOST_LISTED = 1000
+DEFAULT_LISTED = 100
+_KINDS = frozenset({"public_channel", "private_channel", "mpim", "im"})
+_NOT_SUPPORTED = "method_not_supported_for_channel_type"
+
+
+def list_channels(call: Call) -> Answer:
+    """List channels (https://docs.slack.dev/reference/methods/conversations.list).
+
+    A limited key sees its own channels only, and a key that a person made only public ones.
+    """
+    arguments = call.arguments
+    kinds = {kind.strip() for kind in (arguments.text("types") or "public_channel").split(",")}
+    if not kinds <= _KINDS:
+        raise MethodError("invalid_types")
+    if call.key.is_personal:
+        kinds -= {"private_channel"}
+    limit = arguments.number("limit", DEFAULT_LISTED, most=MOST_LISTED)
+    found = call.services.channels.page(
+        call.services.client.find_workspace(call.team_id),
+        public="public_channel" in kinds,
+        private="private_channel" in kinds,
+        archived=not arguments.flag("exclude_archived"),
+        among=allowed_channels(call),
+        after=arguments.text("cursor"),
+        limit=limit + 1,
+    )
+    page = found[:limit]
+    cursor = page[-1].channel_id if len(found) > limit else ""
+    return {
+        "channels": [_shown(channel) for channel in page],
+        "response_metadata": {"next_cursor": cursor},
+    }
+
+
+def info(call: Call) -> Answer:
+    """Return a channel (https://docs.slack.dev/reference/methods/conversations.info)."""
+    return {"channel": _shown(_require_channel(call))}
+
+
+def join(call: Call) -> Answer:
+    """Let the bot join a public channel
+    (https://docs.slack.dev/reference/methods/conversations.join).
+    """
+    channel, services = _require_channel(call), call.services
+    if channel.is_private:
+        raise MethodError(_NOT_SUPPORTED)
+    if channel.is_archived:
+        raise MethodError("is_archived")
+    shown = {"channel": {**_shown(channel), "is_member": True}}
+    if channel.is_member:
+        warning = "already_in_channel"
+        return {**shown, "warning": warning, "response_metadata": {"warnings": [warning]}}
+    services.channels.join(services.client.find_workspace(call.team_id), channel.channel_id)
+    return shown
+
+
+def open_conversation(call: Call) -> Answer:
+    """Open the bot's direct message with a person
+    (https://docs.slack.dev/reference/methods/conversations.open).
+    """
+    name = "channel" if call.arguments.has("channel") else "users"
+    address = find_destination(call, name).channel_id
+    services = call.services
+    workspace = services.client.find_workspace(call.team_id)
+    if is_conversation(address):
+        user_id = services.users.find_by_conversation(workspace, address)
+        conversation_id = address
+    elif is_person(address):
+        user_id = address
+        conversation_id = services.users.open_conversation(workspace, user_id)
+    else:
+        raise MethodError(_NOT_SUPPORTED)
+    channel = {"id": conversation_id}
+    if call.arguments.flag("return_im"):
+        return {"channel": {**channel, "is_im": True, "user": user_id}}
+    return {"channel": channel}
+
+
+def _require_channel(call: Call) -> ListedChannel:
+    """Return the channel of a call from the last listing.
+
+    Raises:
+        MethodError: it is not in there, or the key may not use it.
+    """
+    channel_id = find_destination(call).channel_id
+    workspace = call.services.client.find_workspace(call.team_id)
+    found = call.services.channels.page(
+        workspace,
+        public=True,
+        private=not call.key.is_personal,
+        archived=True,
+        among=[channel_id],
+        limit=1,
+    )
+    if not found:
+        raise MethodError(NOT_FOUND)
+    return found[0]
+
+
+def _shown(channel: ListedChannel) -> Answer:
+    """Return a channel as in https://docs.slack.dev/reference/objects/conversation-object."""
+    return {
+        "id": channel.channel_id,
+        "name": channel.name,
+        "name_normalized": channel.name,
+        "is_channel": not channel.is_private,
+        "is_group": channel.is_private,
+        "is_im": False,
+        "is_mpim": False,
+        "is_private": channel.is_private,
+        "is_archived": channel.is_archived,
+        "is_member": channel.is_member,
+        "num_members": channel.member_count,
+    }
+
+
+METHODS = {
+    "conversations.list": Method(list_channels, Scope.READ),
+    "conversations.info": Method(info, Scope.READ),
+    "conversations.join": Method(join, Scope.SEND),
+    "conversations.open": Method(open_conversation, Scope.SEND),
+}

@@ -1,0 +1,295 @@
+"""Every method of the Slack-compatible Web API, called by everyone who may not use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from bolt_app.credentials.api_keys import Scope
+from bolt_app.db.models import Delivery, Notification
+from bolt_app.web.methods import METHODS
+from bolt_app.web.methods.identity import API_TEST
+from tests.notifications.hand import Hand
+from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
+from tests.running import Bellhop
+from tests.web.methods.calling import MethodCaller, method_caller
+from tests.web.methods.test_messages import grant_reactions
+
+pytestmark = pytest.mark.sqlite_only
+
+RANDOM, LEADS = "C0ACME0002", "C0ACME0006"
+SECRET = "confidential"
+LATER = 3600
+
+
+@pytest.fixture
+def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.install(ANN)
+    bellhop.install(BEA)
+    grant_reactions(bellhop)
+    bellhop.slack.invite_bot(ANN, LEADS)
+    bellhop.slack.invite_bot(ANN, GENERAL)
+    return bellhop
+
+
+class Target:
+    """Messages of an owner in #general: one in Slack, one that waits, and one that is scheduled."""
+
+    def __init__(self, bellhop: Bellhop) -> None:
+        self._bellhop = bellhop
+        owner = method_caller(bellhop)
+        self.posted = owner.ok("chat.postMessage", channel=GENERAL, text=SECRET)["ts"]
+        Hand(bellhop).deliver()
+        self.waiting = owner.ok("chat.postMessage", channel=GENERAL, text=SECRET)["ts"]
+        at = int(bellhop.clock.timestamp()) + LATER
+        scheduled = owner.ok("chat.scheduleMessage", channel=GENERAL, text=SECRET, post_at=at)
+        self.scheduled = scheduled["scheduled_message_id"]
+        [message] = bellhop.slack.messages(GENERAL)
+        self.in_slack = message.ts
+
+    def facts(self) -> Any:
+        """Return everything of the owner that a call could change."""
+        columns = (Delivery.id, Delivery.mode, Delivery.state, Delivery.provisional_ts)
+        statement = (
+            select(*columns, Notification.content)
+            .join(Notification)
+            .where(Notification.source == "api_key:1", Notification.team_id == ACME)
+            .order_by(Delivery.id)
+        )
+        with self._bellhop.services.database.reading() as session:
+            rows = [tuple(row) for row in session.execute(statement)]
+        return rows, [one.text for one in self._bellhop.slack.messages(GENERAL)]
+
+
+def arguments(bellhop: Bellhop, target: Target, ts: str) -> Mapping[str, dict[str, Any]]:
+    """Return the arguments of each method: the owner's messages, and a person."""
+    at = int(bellhop.clock.timestamp()) + LATER
+    there = {"channel": GENERAL}
+    return {
+        "auth.test": {},
+        "chat.delete": {**there, "ts": ts},
+        "chat.deleteScheduledMessage": {**there, "scheduled_message_id": target.scheduled},
+        "chat.getPermalink": {**there, "message_ts": ts},
+        "chat.postEphemeral": {**there, "text": "x", "user": BEN},
+        "chat.postMessage": {**there, "text": "x", "thread_ts": ts},
+        "chat.scheduleMessage": {**there, "text": "x", "post_at": at, "thread_ts": ts},
+        "chat.scheduledMessages.list": {},
+        "chat.update": {**there, "ts": ts, "text": "x"},
+        "conversations.info": there,
+        "conversations.join": there,
+        "conversations.list": {"types": "public_channel,private_channel"},
+        "conversations.open": {"users": BEN},
+        "reactions.add": {**there, "timestamp": ts, "name": "eyes"},
+        "users.info": {"user": BEN},
+        "users.list": {},
+        "users.lookupByEmail": {"email": "ben@acme.example"},
+    }
+
+
+def nobody(bellhop: Bellhop) -> MethodCaller:
+    return MethodCaller(bellhop.url, "")
+
+
+def wrong(bellhop: Bellhop) -> MethodCaller:
+    return MethodCaller(bellhop.url, "bh_wrong")
+
+
+def revoked(bellhop: Bellhop) -> MethodCaller:
+    who = method_caller(bellhop, *Scope)
+    who.ok("chat.postMessage", channel=RANDOM, text="x")
+    key = bellhop.services.api_keys.find(who.key)
+    assert key is not None
+    bellhop.services.api_keys.revoke(key.id)
+    return who
+
+
+def expired(bellhop: Bellhop) -> MethodCaller:
+    who = method_caller(bellhop, *Scope, lifetime=timedelta(minutes=1))
+    bellhop.clock.advance(60)
+    return who
+
+
+def uninstalled(bellhop: Bellhop) -> MethodCaller:
+    who = method_caller(bellhop, *Scope)
+    who.ok("chat.postMessage", channel=RANDOM, text="x")
+    bellhop.slack.uninstall(ACME)
+    bellhop.settle()
+    return who
+
+
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (nobody, "not_authed"),
+        (wrong, "invalid_auth"),
+        (revoked, "token_revoked"),
+        (expired, "token_expired"),
+        (uninstalled, "account_inactive"),
+    ],
+    ids=lambda one: getattr(one, "__name__", None),
+)
+def test_without_a_valid_key_nothing_happens(
+    installed: Bellhop, make: Callable[[Bellhop], MethodCaller], error: str
+) -> None:
+    target = Target(installed)
+    who = make(installed)
+    before, calls = target.facts(), len(installed.slack.calls)
+
+    for name, given in arguments(installed, target, target.posted).items():
+        assert who.error(name, **given) == error, name
+
+    assert target.facts() == before
+    assert len(installed.slack.calls) == calls
+
+
+def test_every_method_is_swept(installed: Bellhop) -> None:
+    assert set(arguments(installed, Target(installed), "1.1")) == set(METHODS)
+    assert API_TEST not in METHODS
+
+
+@pytest.mark.parametrize("named", ["posted", "in_slack", "waiting"])
+class TestAnotherKey:
+    """Keys with every scope, but of another source, workspace, or channel."""
+
+    def sweep(
+        self, bellhop: Bellhop, who: MethodCaller, named: str, expected: Mapping[str, str]
+    ) -> None:
+        target = Target(bellhop)
+        before = target.facts()
+        for name, given in arguments(bellhop, target, getattr(target, named)).items():
+            answer = who.call(name, **given)
+            error = answer.get("error", "")
+            assert error == expected.get(name, ""), (name, answer)
+            assert SECRET not in str(answer)
+        assert target.facts() == before
+
+    def test_of_another_source(self, installed: Bellhop, named: str) -> None:
+        who = method_caller(installed, *Scope, source="other")
+
+        self.sweep(
+            installed,
+            who,
+            named,
+            {
+                **dict.fromkeys(
+                    ("chat.update", "chat.delete", "chat.getPermalink", "reactions.add"),
+                    "message_not_found",
+                ),
+                **dict.fromkeys(("chat.postMessage", "chat.scheduleMessage"), "thread_not_found"),
+                "chat.deleteScheduledMessage": "invalid_scheduled_message_id",
+            },
+        )
+
+    def test_limited_to_another_channel(self, installed: Bellhop, named: str) -> None:
+        # The same source: only the channel differs.
+        who = method_caller(
+            installed, Scope.SEND, Scope.READ, Scope.ADMIN, source="api_key:1", channels=["#random"]
+        )
+        installed.services.channels.refresh_listing(installed.services.client.find_workspace(ACME))
+        about_channels = [name for name in METHODS if name.startswith(("chat.", "conversations."))]
+
+        self.sweep(
+            installed,
+            who,
+            named,
+            {
+                **dict.fromkeys((*about_channels, "reactions.add"), "restricted_action"),
+                **dict.fromkeys(("conversations.list", "chat.scheduledMessages.list"), ""),
+                **dict.fromkeys(
+                    ("users.info", "users.list", "users.lookupByEmail"), "missing_scope"
+                ),
+            },
+        )
+
+    def test_of_another_workspace(self, installed: Bellhop, named: str) -> None:
+        who = method_caller(installed, *Scope, team_id=BETA)
+        target = Target(installed)
+        before = target.facts()
+
+        for name, given in arguments(installed, target, getattr(target, named)).items():
+            answer = who.call(name, **given)
+            assert not answer["ok"] or name in (
+                "auth.test",
+                "chat.scheduledMessages.list",
+                "conversations.list",
+                "users.list",
+            ), (name, answer)
+            assert SECRET not in str(answer)
+            assert ACME not in str(answer)
+        assert target.facts() == before
+
+
+class TestALimitedKey:
+    """A key for #random sees and does no more here than in the HTTP API."""
+
+    @pytest.fixture
+    def limited(self, installed: Bellhop) -> MethodCaller:
+        installed.services.channels.refresh_listing(installed.services.client.find_workspace(ACME))
+        return method_caller(installed, Scope.SEND, Scope.READ, channels=["#random"])
+
+    @pytest.mark.parametrize("channel", [RANDOM, "#random", "random"])
+    def test_uses_its_channel_by_id_and_name(self, limited: MethodCaller, channel: str) -> None:
+        answer = limited.ok("chat.postMessage", channel=channel, text="x")
+        assert answer["channel"] == RANDOM
+
+        limited.ok("chat.update", channel=channel, ts=answer["ts"], text="y")
+        limited.ok("chat.delete", channel=channel, ts=answer["ts"])
+
+    @pytest.mark.parametrize("channel", [GENERAL, "#general", LEADS, BEN, "#nowhere", "C0NOWHERE1"])
+    def test_learns_nothing_of_others(self, limited: MethodCaller, channel: str) -> None:
+        for name in ("chat.postMessage", "conversations.info", "conversations.join"):
+            assert limited.error(name, channel=channel, text="x") == "restricted_action"
+
+    def test_lists_its_channel_only(self, limited: MethodCaller) -> None:
+        listed = limited.ok("conversations.list", types="public_channel,private_channel")
+
+        assert [one["id"] for one in listed["channels"]] == [RANDOM]
+
+    def test_a_direct_message_belongs_to_its_person(self, installed: Bellhop) -> None:
+        who = method_caller(installed, Scope.SEND, channels=[BEN])
+        conversation = who.ok("conversations.open", users=BEN)["channel"]["id"]
+
+        who.ok("chat.postMessage", channel=conversation, text="x")
+        other = installed.slack.app_dm(ACME, ANN).id
+
+        assert who.error("chat.postMessage", channel=other, text="x") == "restricted_action"
+
+
+class TestAKeyThatAPersonMade:
+    def test_sees_public_channels_only(self, installed: Bellhop) -> None:
+        who = method_caller(installed, Scope.SEND, Scope.READ, created_by=ANN)
+
+        listed = who.ok("conversations.list", types="public_channel,private_channel")["channels"]
+        assert GENERAL in [one["id"] for one in listed]
+        assert LEADS not in [one["id"] for one in listed]
+        assert who.error("conversations.info", channel=LEADS) == "channel_not_found"
+
+    @pytest.mark.parametrize("scopes", [(Scope.ADMIN,), (Scope.SEND, Scope.READ, Scope.ADMIN)])
+    def test_admin_does_not_include_personal_data(
+        self, installed: Bellhop, scopes: tuple[Scope, ...]
+    ) -> None:
+        who = method_caller(installed, *scopes, created_by=ANN)
+
+        for name in ("users.info", "users.list", "users.lookupByEmail"):
+            assert who.error(name, user=BEN, email="ben@acme.example") == "missing_scope"
+
+
+def test_broadcasts_need_permission(installed: Bellhop) -> None:
+    who = method_caller(installed)
+    allowed = method_caller(installed, allow_broadcast=True)
+    ts = who.ok("chat.postMessage", channel=RANDOM, text="x")["ts"]
+    who.ok("chat.update", channel=RANDOM, ts=ts, text="<!channel> one")
+    allowed.ok("chat.postMessage", channel=RANDOM, text="<!channel> two")
+
+    hand = Hand(installed)
+    hand.deliver()
+    installed.clock.advance(1)
+    hand.deliver()
+
+    one, two = [message.text for message in installed.slack.messages(RANDOM)]
+    assert "<!channel>" not in one
+    assert two == "<!channel> two"

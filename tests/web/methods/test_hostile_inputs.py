@@ -1,0 +1,121 @@
+"""Sweep: no method answers 500 to any input, and its answer is always Slack's JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bolt_app.credentials.api_keys import Scope
+from bolt_app.web.methods import METHODS
+from bolt_app.web.methods.identity import API_TEST
+from tests.notifications.hand import Hand
+from tests.people import ANN, BEN, GENERAL
+from tests.running import Bellhop, Page
+from tests.test_hostile_inputs import HOSTILE_JSON, HOSTILE_TEXT
+from tests.web.methods.calling import FORM, JSON, method_caller
+from tests.web.methods.test_messages import grant_reactions
+
+pytestmark = [pytest.mark.slow, pytest.mark.sqlite_only]
+
+# Valid arguments, and the ones that each method reads.
+ARGUMENTS = {
+    "attachments": [],
+    "blocks": [],
+    "channel": GENERAL,
+    "cursor": "",
+    "email": "ben@acme.example",
+    "error": "",
+    "exclude_archived": True,
+    "icon_url": "https://example.com/i.png",
+    "limit": 1,
+    "markdown_text": None,
+    "message_ts": "1.1",
+    "metadata": {},
+    "mrkdwn": True,
+    "name": "eyes",
+    "post_at": 4_000_000_000,
+    "reply_broadcast": True,
+    "return_im": True,
+    "scheduled_message_id": "Q1",
+    "text": "x",
+    "thread_ts": "1.1",
+    "timestamp": "1.1",
+    "token": None,
+    "ts": "1.1",
+    "types": "public_channel",
+    "unfurl_links": False,
+    "user": BEN,
+    "username": "x",
+    "users": BEN,
+}
+CONTENT = (
+    *("channel", "text", "blocks", "attachments", "markdown_text", "metadata", "mrkdwn"),
+    *("icon_url", "username", "unfurl_links", "reply_broadcast", "thread_ts", "token"),
+)
+READ: dict[str, tuple[str, ...]] = {
+    "api.test": ("error", "text", "token"),
+    "auth.test": ("token",),
+    "chat.delete": ("channel", "ts"),
+    "chat.deleteScheduledMessage": ("channel", "scheduled_message_id"),
+    "chat.getPermalink": ("channel", "message_ts"),
+    "chat.postEphemeral": ("channel", "text", "user", "thread_ts", "blocks"),
+    "chat.postMessage": CONTENT,
+    "chat.scheduleMessage": ("channel", "text", "post_at", "thread_ts"),
+    "chat.scheduledMessages.list": ("channel",),
+    "chat.update": (*CONTENT, "ts"),
+    "conversations.info": ("channel",),
+    "conversations.join": ("channel",),
+    "conversations.list": ("types", "limit", "cursor", "exclude_archived"),
+    "conversations.open": ("channel", "users", "return_im"),
+    "reactions.add": ("channel", "timestamp", "name"),
+    "users.info": ("user",),
+    "users.list": ("limit", "cursor"),
+    "users.lookupByEmail": ("email",),
+}
+MARK = "hostile-value"
+
+
+def check(answer: Page) -> None:
+    assert answer.status in (200, 413, 503), answer.text
+    assert isinstance(answer.json()["ok"], bool)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
+def test_json(bellhop: Bellhop, hostile: str) -> None:
+    bellhop.install(ANN)
+    grant_reactions(bellhop)
+    caller = method_caller(bellhop, *Scope)
+    ts = caller.ok("chat.postMessage", channel=GENERAL, text="x")["ts"]
+    known = {**ARGUMENTS, **dict.fromkeys(("ts", "thread_ts", "timestamp", "message_ts"), ts)}
+
+    for method, names in READ.items():
+        for name in names:
+            body = json.dumps({**known, name: MARK}).replace(f'"{MARK}"', hostile)
+            check(caller.post(method, body.encode(), JSON))
+    Hand(bellhop).deliver()
+
+
+@pytest.mark.parametrize("hostile", HOSTILE_TEXT.values(), ids=HOSTILE_TEXT.keys())
+def test_forms(bellhop: Bellhop, hostile: str) -> None:
+    bellhop.install(ANN)
+    caller = method_caller(bellhop, *Scope)
+    given = {name: str(value) for name, value in ARGUMENTS.items()}
+
+    for method, names in READ.items():
+        for name in names:
+            answer = caller.form(method, **{**given, name: hostile})
+            assert isinstance(answer["ok"], bool)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"\0", b"a=%00", b"token=%ff", b"--x--"])
+@pytest.mark.parametrize("content_type", [JSON, FORM, "multipart/form-data; boundary=x", "x", ""])
+def test_bodies(bellhop: Bellhop, body: bytes, content_type: str) -> None:
+    caller = method_caller(bellhop, *Scope)
+
+    for method in ("chat.postMessage", "conversations.list", API_TEST):
+        check(caller.post(method, body, content_type))
+
+
+def test_every_method_is_swept() -> None:
+    assert set(READ) == {*METHODS, API_TEST}
