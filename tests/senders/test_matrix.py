@@ -40,6 +40,7 @@ def parts_of(found: list[dict[str, Any]]) -> str:
         "text": any(one.get("text") for one in found),
         "link": any(map(link_of, found)),
         "fields": any(map(fields_of, found)),
+        "table": any(one.get("rows") for one in found),
     }
     return ", ".join(name for name, is_there in parts.items() if is_there)
 

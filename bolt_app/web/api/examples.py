@@ -29,6 +29,16 @@ SENDING: Examples = {
             "priority": 5,
         },
     ),
+    "report": (
+        "A report in Markdown with a table",
+        {
+            "to": "#general",
+            "title": "Backups of last night",
+            "format": "markdown",
+            "text": "**2 of 3** are complete, see [the log](https://backups.example.com/1).",
+            "rows": [["Host", "Size", "Minutes"], ["db1", "4 GB", 12], ["db2", "7 GB", 31]],
+        },
+    ),
     "question": (
         "An alert with buttons, escalated if nobody answers within ten minutes",
         {
