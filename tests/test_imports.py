@@ -24,6 +24,7 @@ LAYERS: Sequence[set[str]] = [
         "shared_lookup",
         "single_flight",
         "slack_ids",
+        "template_runner",
         "text_forms",
     },
     {
