@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 from flask import Flask
@@ -17,9 +18,10 @@ from bolt_app.cli.credentials import (
 )
 from bolt_app.cli.destinations import warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.webhook_templates import add_template_commands, read_template, template_option
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.credentials.sources import Credential
-from bolt_app.credentials.webhooks import AUTO, WebhookRecord
+from bolt_app.credentials.webhooks import AUTO, CUSTOM, WebhookRecord
 from bolt_app.senders.registry import known_senders, secret_for, senders_with_secrets
 from bolt_app.services import FindServices
 
@@ -41,7 +43,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     @click.option(
         "--from",
         "sender",
-        type=click.Choice([AUTO, *known_senders()]),
+        type=click.Choice([AUTO, *known_senders(), CUSTOM]),
         default=AUTO,
         show_default=True,
         help="The tool that posts to it. Only with its name is its signature checked.",
@@ -52,6 +54,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         help="Field of a message, such as alertname, whose value is its key. Default: the key of "
         "the sender's own format.",
     )
+    @template_option
     @source_option
     @broadcast_option
     @one_line_errors
@@ -61,6 +64,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         name: str,
         sender: str,
         key_field: str | None,
+        template: TextIO | None,
         source: str | None,
         *,
         allow_broadcast: bool,
@@ -69,6 +73,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         services = find_services()
         workspace = require_workspace(services, team_id)
         secret = secret_for(sender)
+        if template is not None and sender != CUSTOM:
+            fail("--template requires --from custom.", status=MISUSED)
         try:
             url = services.webhooks.create(
                 team_id,
@@ -77,12 +83,15 @@ def register(app: Flask, find_services: FindServices) -> None:
                 key_field=key_field,
                 sender=sender,
                 signing_secret=secret,
+                template=None if template is None else read_template(template),
                 source=source,
                 allow_broadcast=allow_broadcast,
             )
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, workspace, to)
+        if sender == CUSTOM and template is None:
+            click.echo("Its messages have an unknown format until `webhook template` is run.")
         if secret is not None:
             click.echo(f"Secret, to paste into {known_senders()[sender].title} with the URL:")
             click.echo(secret)
@@ -139,6 +148,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         if cancel:
             click.echo(cancelled(number))
 
+    add_template_commands(group, find_services)
+
 
 def _sender(hook: WebhookRecord) -> str:
     if hook.sender == AUTO:
@@ -155,4 +166,5 @@ def _unrecognized(hook: WebhookRecord) -> str:
         return ""
     at = hook.unrecognized_at
     last = "" if at is None else f", last {at:%Y-%m-%d %H:%M} UTC"
-    return f"; {hook.unrecognized} in an unknown format{last}"
+    reason = "with a failed template" if hook.sender == CUSTOM else "in an unknown format"
+    return f"; {hook.unrecognized} {reason}{last}"

@@ -18,9 +18,10 @@ from sqlalchemy.orm import Session
 
 from bolt_app.access.sessions import end_sessions_of
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.webhook_bodies import delete_bodies
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
-from bolt_app.db.models import InstallationCheck
+from bolt_app.db.models import Hook, InstallationCheck
 from bolt_app.db.receipts import CLOCK_SKEW, is_latest, record_effect, take_receipt
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.removals import InstallationRemovals
@@ -219,7 +220,9 @@ class Lifecycle:
     def _erase_workspaces(
         self, session: Session, enterprise_id: str | None, team_id: str | None
     ) -> None:
-        for erased_id in sorted(find_teams(session, enterprise_id, team_id)):
+        teams = sorted(find_teams(session, enterprise_id, team_id))
+        delete_bodies(session, Hook.team_id.in_(teams))
+        for erased_id in teams:
             everyone = ErasedPeople(erased_id, None)
             erase_people(session.connection(), everyone, self._clock(), refreshes=False)
         forget_teams(session, enterprise_id, team_id)

@@ -42,6 +42,7 @@ from bolt_app.db.models.notifications import (
     Notification,
     RateLimit,
     Subscription,
+    WebhookBody,
     WorkspaceQueue,
 )
 from bolt_app.db.models.people import (
@@ -97,5 +98,6 @@ __all__ = [
     "User",
     "UserInstallation",
     "WebSession",
+    "WebhookBody",
     "WorkspaceQueue",
 ]

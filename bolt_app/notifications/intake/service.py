@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import Charge, LimitError, Limits, SenderLimits
+from bolt_app.credentials.webhook_bodies import SealedBody, record_bodies
 from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.digests.hold import hold
@@ -56,11 +57,13 @@ class Intake:
         requests: Sequence[NotificationRequest],
         *,
         idempotency_key: str | None = None,
+        body: SealedBody | None = None,
     ) -> SubmitResult:
         """Accept `requests`, all or none.
 
         Args:
             idempotency_key: a repeated key with the same requests gets the first result again.
+            body: the body of the webhook that they were read from, to be recorded.
 
         Raises:
             IdempotencyConflictError: the key was used before with other requests.
@@ -68,7 +71,8 @@ class Intake:
             LimitError: the sender is over one of its limits.
         """
         now = self._clock()
-        submission = Submission(sender, [Draft.of(sender, request, now) for request in requests])
+        drafts = [Draft.of(sender, request, now) for request in requests]
+        submission = Submission(sender, drafts, body)
         if sender.credential is None:
             return self._submit(submission, requests, idempotency_key, now)
         try:
@@ -161,6 +165,8 @@ class Intake:
         charges = submission_charges(submissions, planned, requests_each=0 if is_counted else 1)
         # Before anything is locked that others wait for.
         self._limits.charge(connection, charges, now)
+        bodies = [submission.body for submission in submissions if submission.body is not None]
+        record_bodies(connection, bodies, now)
         signals = [signal for draft in drafts if (signal := draft.incident_signal) is not None]
         seq, latest = 0, now
         if planned or signals:
