@@ -213,6 +213,7 @@ ROUTES = {
     "api.find": KEY,
     "api.cancel": KEY,
     "api.retry": KEY,
+    "api.create_webhook": KEY,
     "webhooks.take": KEY,
     "health.healthz": ANYONE,
     "health.readyz": ANYONE,

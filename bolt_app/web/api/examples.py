@@ -8,6 +8,21 @@ from typing import Any
 # Each with its summary and body.
 Examples = Mapping[str, tuple[str, Any]]
 
+CREATING_WEBHOOKS: Examples = {
+    "tool": (
+        "A webhook for a tool that signs what it sends",
+        {"to": "#ops", "name": "Repositories", "from": "github"},
+    ),
+    "template": (
+        "A webhook with a template for any other tool",
+        {
+            "to": "topic:backups",
+            "name": "Backups",
+            "from": "custom",
+            "template": '{{ {"title": body.job, "severity": body.level} | tojson }}',
+        },
+    ),
+}
 SENDING: Examples = {
     "short": (
         "A message to a channel",
