@@ -42,20 +42,25 @@ def add_template_commands(group: AppGroup, find_services: FindServices) -> None:
 
     @group.command("template")
     @click.argument("webhook_id", type=int)
-    @click.argument("template", type=_FILE)
+    @click.argument("template", type=_FILE, required=False)
+    @click.option("--off", is_flag=True, help="Recognize the sender of each body again.")
     @one_line_errors
-    def set_template(webhook_id: int, template: TextIO) -> None:
+    def set_template(webhook_id: int, template: TextIO | None, *, off: bool) -> None:
         """Map the bodies of a webhook by the template in a file."""
+        if off is (template is not None):
+            fail("Give either a file with the template or --off.", status=MISUSED)
         try:
-            is_set = find_services().webhooks.set_template(webhook_id, read_template(template))
+            source = None if template is None else read_template(template)
         except ValueError as error:
             fail(str(error), status=MISUSED)
+        is_set = find_services().webhooks.set_template(webhook_id, source)
         if not is_set:
             fail(
                 f"Webhook {webhook_id} does not exist, is revoked, or checks a signature. "
                 "Create another with --from custom."
             )
-        click.echo(f"Webhook {webhook_id} maps its bodies by this template.")
+        does = "recognizes the sender of each body" if off else "maps its bodies by this template"
+        click.echo(f"Webhook {webhook_id} {does}.")
 
     @group.command("preview")
     @click.argument("webhook_id", type=int)

@@ -49,7 +49,7 @@ _COLUMNS = (
     Hook.target,
     Hook.key_field,
     Hook.sender,
-    Hook.template,
+    Hook.template.is_not(None).label("has_template"),
     Hook.signing_secret.is_not(None).label("is_signed"),
     Hook.unrecognized,
     Hook.unrecognized_at,
@@ -59,9 +59,12 @@ _COLUMNS = (
     Hook.revoked_by,
     *sender_columns(Hook),
 )
+_WITH_TEMPLATE = select(*_COLUMNS, Hook.template)
 # Prepared once, because it runs for every request.
-_FIND = select(*_COLUMNS, Hook.signing_secret).where(Hook.secret_hash == bindparam("secret_hash"))
-_FIND_BY_ID = select(*_COLUMNS).where(Hook.id == bindparam("webhook_id"))
+_FIND = _WITH_TEMPLATE.add_columns(Hook.signing_secret).where(
+    Hook.secret_hash == bindparam("secret_hash")
+)
+_FIND_BY_ID = _WITH_TEMPLATE.where(Hook.id == bindparam("webhook_id"))
 # Prepared once, because it runs for every App Home of an admin.
 _OF_TEAM = PreparedSelect(
     select(*_COLUMNS).where(Hook.team_id == bindparam("team_id")).order_by(Hook.id)
@@ -77,7 +80,8 @@ class WebhookRecord:
         key_field: the payload field whose value is the notification's key; empty: none; None: the
             key of the sender's own format.
         sender: a folder of `bolt_app/senders`, `AUTO` or `CUSTOM`.
-        template: of a webhook with the sender `CUSTOM`, which may have none yet.
+        has_template: whether a webhook with the sender `CUSTOM` has its template already.
+        template: only in a record that `find` or `find_by_id` returned.
         is_signed: whether the sender's signature is checked.
         signing_secret: the secret of the signature; only in a record that `find` returned.
         unrecognized: the number of bodies that no mapping understood.
@@ -92,6 +96,7 @@ class WebhookRecord:
     to: tuple[str, ...]
     key_field: str | None
     sender: str
+    has_template: bool
     template: str | None = field(repr=False, compare=False)
     is_signed: bool
     signing_secret: str | None = field(repr=False, compare=False)
@@ -259,12 +264,14 @@ class Webhooks:
     def set_template(
         self,
         webhook_id: int,
-        template: str,
+        template: str | None,
         *,
         team_id: str | None = None,
         changed_by: str | None = None,
     ) -> bool:
         """Map the bodies of a webhook by a template, from the next request on.
+
+        Without one, their sender is recognized again.
 
         Other processes may map by the earlier one for up to `REMEMBERED_FOR`.
 
@@ -285,7 +292,7 @@ class Webhooks:
         statement = (
             update(Hook)
             .where(*conditions)
-            .values(sender=CUSTOM, template=template)
+            .values(sender=AUTO if template is None else CUSTOM, template=template)
             .returning(Hook.team_id)
         )
         now = self._clock()
@@ -364,7 +371,8 @@ def _record(row: Any) -> WebhookRecord:
         to=tuple(row.target.split()),
         key_field=row.key_field,
         sender=row.sender,
-        template=row.template,
+        has_template=row.has_template,
+        template=getattr(row, "template", None),
         is_signed=row.is_signed,
         signing_secret=getattr(row, "signing_secret", None),
         unrecognized=row.unrecognized,

@@ -18,6 +18,7 @@ from tests.conftest import FakeClock
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.people import ACME, GENERAL
 from tests.running import Bellhop
+from tests.senders.fixtures import fixture
 from tests.senders.test_bodies import post, recorded
 from tests.senders.test_hooks import accepted
 from tests.senders.test_pages import DOCS
@@ -229,6 +230,15 @@ class TestChange:
         assert [content["title"] for content, _ in accepted(bellhop)] == ["Disk full"] * 2
         assert [one.problem for one in recorded(bellhop)] == [None, "unknown format"]
 
+    def test_without_it_the_sender_is_recognized_again(self, bellhop: Bellhop) -> None:
+        url = create(bellhop, TEMPLATE)
+
+        assert run(bellhop, "webhook", "template", "1", "--off").exit_code == 0
+        post(url, fixture("alertmanager", "firing").body)
+
+        assert accepted(bellhop)[0][0]["title"] == "DiskFull"
+        assert recorded(bellhop)[0].problem is None
+
     def test_another_process_uses_it_within_seconds(
         self, bellhop: Bellhop, clock: FakeClock
     ) -> None:
@@ -304,6 +314,7 @@ class TestCommands:
         empty_one = run(bellhop, *new, "--from", "custom", "--template", str(empty))
         assert_failed(empty_one, "The template is empty.", status=2)
         assert_failed(run(bellhop, "webhook", "template", "7", template), "does not exist")
+        assert_failed(run(bellhop, "webhook", "template", "1"), "--off", status=2)
         assert_failed(run(bellhop, "webhook", "preview", "7"), "does not exist")
 
     def test_a_preview_shows_the_latest_bodies_by_another_template(

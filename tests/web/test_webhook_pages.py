@@ -66,7 +66,7 @@ def test_a_preview_shows_the_message_and_sends_nothing(
     assert '<article class="card notification error"' in page.text
     assert '"key": "disk/db1"' in page.text
     assert len(accepted(bellhop)) == 1
-    assert bellhop.services.webhooks.of_team(ACME)[0].template is None
+    assert not bellhop.services.webhooks.of_team(ACME)[0].has_template
 
 
 def test_a_saved_template_maps_the_next_body(bellhop: Bellhop, ann: Browser, url: str) -> None:
@@ -77,6 +77,16 @@ def test_a_saved_template_maps_the_next_body(bellhop: Bellhop, ann: Browser, url
 
     assert "saved" in saved.text
     assert [key for _, key in accepted(bellhop)] == [None, "hook:1|disk/db1"]
+
+
+def test_a_template_can_be_removed(bellhop: Bellhop, ann: Browser, url: str) -> None:
+    send(ann, "save")
+
+    removed = follow(ann, send(ann, "remove", template=""))
+
+    assert "is removed" in removed.text
+    [webhook] = bellhop.services.webhooks.of_team(ACME)
+    assert (webhook.sender, webhook.has_template) == ("auto", False)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +153,7 @@ class TestAccess:
         assert "hunter2" not in known.text
         for do in ("preview", "save"):
             assert send(browser, do).status == 404
-        assert bellhop.services.webhooks.of_team(ACME)[0].template is None
+        assert not bellhop.services.webhooks.of_team(ACME)[0].has_template
 
     def test_the_role_is_that_of_this_moment(
         self, bellhop: Bellhop, ann: Browser, url: str
@@ -175,7 +185,7 @@ class TestAccess:
     ) -> None:
         assert ann.post(PAGE, {"do": "save", "template": TEMPLATE}).status == 400
 
-        assert bellhop.services.webhooks.of_team(ACME)[0].template is None
+        assert not bellhop.services.webhooks.of_team(ACME)[0].has_template
 
     @pytest.mark.parametrize("path", ["/webhooks/x", "/webhooks/" + "9" * 3000, "/webhooks/²"])
     def test_other_addresses_have_no_page(self, ann: Browser, path: str) -> None:

@@ -292,7 +292,7 @@ def _use(record: ApiKeyRecord | WebhookRecord) -> Iterator[str]:
 
 def _from(hook: WebhookRecord) -> Iterator[str]:
     if hook.sender == CUSTOM:
-        yield "with its own template" if hook.template else "its template is not written yet"
+        yield "with its own template" if hook.has_template else "its template is not written yet"
     elif hook.sender != AUTO:
         title = (
             known_senders()[hook.sender].title if hook.sender in known_senders() else hook.sender

@@ -60,6 +60,8 @@ def create_blueprint(services: Services) -> Blueprint:
         if installation is None:
             return redirect(url_for("pages.home"), 303)
         found, admin = find(installation, webhook_id)
+        if request.form.get("do") == "remove":
+            return save(found, admin, None)
         written = request.form.get("template", "")
         try:
             template = normal_template(written)
@@ -85,14 +87,15 @@ def create_blueprint(services: Services) -> Blueprint:
                     return record, person
         abort(404)
 
-    def save(found: WebhookRecord, admin: Person, template: str) -> str | Response:
+    def save(found: WebhookRecord, admin: Person, template: str | None) -> str | Response:
         is_set = services.webhooks.set_template(
             found.id, template, team_id=admin.team_id, changed_by=admin.user_id
         )
         if not is_set:
             problem = "The webhook is revoked, or checks a signature. Create another."
-            return show(found, template, problem=problem)
-        flash("The template is saved and maps the next messages.", "done")
+            return show(found, template or "", problem=problem)
+        done = "is saved and maps the next messages." if template else "is removed."
+        flash(f"The template {done}", "done")
         return redirect(url_for("webhook_pages.webhook", webhook_id=found.id), 303)
 
     def show_preview(found: WebhookRecord, template: str, number: str) -> str:
