@@ -17,6 +17,7 @@ from bolt_app.config import Settings, Subscribers
 from bolt_app.connections import close_connections
 from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.limits import Limits, SenderLimits
+from bolt_app.credentials.webhook_bodies import WebhookBodies
 from bolt_app.credentials.webhooks import Webhooks
 from bolt_app.db import Database, schema
 from bolt_app.guesses import GuessLimit
@@ -66,6 +67,7 @@ from bolt_app.slack import create_bolt_app
 from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
+from bolt_app.template_runner.runner import TemplateRunner
 from bolt_app.web import register_web
 from bolt_app.web.pages.install import InstallPages
 from bolt_app.workspaces.channels import Channels
@@ -197,6 +199,8 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         ),
         api_keys=ApiKeys(database, signals, clock=clock),
         webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
+        webhook_bodies=WebhookBodies(database, clock=clock),
+        templates=TemplateRunner(),
         sns=SnsChecks(CallbackClient(http, background, timeout=SNS_TIMEOUT_SECONDS).get),
         subscriptions=Subscriptions(
             database,

@@ -14,6 +14,7 @@ from bolt_app.clock import Clock
 from bolt_app.config import Settings
 from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.limits import SenderLimits
+from bolt_app.credentials.webhook_bodies import WebhookBodies
 from bolt_app.credentials.webhooks import Webhooks
 from bolt_app.db import Database
 from bolt_app.guesses import GuessLimit
@@ -44,6 +45,7 @@ from bolt_app.senders.aws_sns.checks import SnsChecks
 from bolt_app.signals import Signals
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
+from bolt_app.template_runner.runner import TemplateRunner
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
@@ -99,7 +101,9 @@ class Services:
     message_results: MessageResults
     api_keys: ApiKeys
     webhooks: Webhooks
+    webhook_bodies: WebhookBodies
     sns: SnsChecks
+    templates: TemplateRunner
     subscriptions: Subscriptions
     preferences: Preferences
     previews: Previews
@@ -116,6 +120,7 @@ class Services:
         """Finish what runs, and close all connections."""
         self.requests.shutdown()
         self.background.shutdown()
+        self.templates.close()
         self.callback_sender.close()
         self.http.close()
         self.wakeup.close()

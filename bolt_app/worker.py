@@ -122,6 +122,7 @@ def _periodic_tasks(services: Services, stopping: Event) -> list[PeriodicTask]:
         "revoke_tokens": services.revocations.revoke_pending,
         "delete_sessions": services.sessions.delete_expired,
         "delete_audit_events": services.audit.delete_expired,
+        "delete_webhook_bodies": services.webhook_bodies.delete_expired,
     }
     tasks = [PeriodicTask(name, call, RARELY_SECONDS) for name, call in rarely.items()]
     failures = FailureWatch(services.database, services.signals)

@@ -24,6 +24,7 @@ LAYERS: Sequence[set[str]] = [
         "private_files",
         "severity",
         "slack_ids",
+        "template_runner",
         "text_forms",
     },
     {

@@ -20,6 +20,8 @@ import pytest
 import bolt_app
 from bolt_app.blockkit import mrkdwn
 from bolt_app.blockkit.broadcasts import without_broadcasts
+from bolt_app.blockkit.markdown import to_mrkdwn
+from bolt_app.blockkit.tables import table_text
 from bolt_app.config import ROOT
 from bolt_app.notifications.content.fallbacks import renderings
 from bolt_app.notifications.content.meaning import with_meaning
@@ -29,6 +31,7 @@ from bolt_app.notifications.content.summaries import headline
 from bolt_app.slack.subscriptions.parsing import LONGEST, ParseError, parse_notify_command
 from bolt_app.text_forms import comparable, lowered
 from bolt_app.web.html.content_html import content_html
+from bolt_app.web.html.markdown_html import markdown_html
 from bolt_app.web.html.mrkdwn_html import Reader, mrkdwn_html
 from slack_sandbox.client.render.markdown import markdown
 from slack_sandbox.client.render.mrkdwn import mrkdwn as sandbox_mrkdwn
@@ -141,6 +144,12 @@ WRITERS: dict[str, Callable[[str], object]] = {
     "without_broadcasts": lambda text: without_broadcasts({"text": text}),
     "the stand-in's mrkdwn": lambda text: sandbox_mrkdwn(text, SANDBOX_READER),
     "the stand-in's Markdown": markdown,
+    "to_mrkdwn": to_mrkdwn,
+    "markdown_html": markdown_html,
+    "table_text": lambda text: table_text([[text, "a"], ["b", text]]),
+    "render Markdown": lambda text: list(
+        renderings({"format": "markdown", "text": text[:12_000], "rows": [[text[:5000]]]})
+    ),
 }
 
 

@@ -22,6 +22,7 @@ from bolt_app.notifications.content.errors import problems_of
 from bolt_app.notifications.content.modes import Mode
 from bolt_app.notifications.content.schema import (
     BATCH,
+    Format,
     NotificationRequest,
     read_one,
 )
@@ -65,6 +66,11 @@ def register(app: Flask, find_services: FindServices) -> None:
     )
     @click.option(
         "--field", "fields", multiple=True, metavar="NAME=VALUE", help="Field. Repeatable."
+    )
+    @click.option(
+        "--format",
+        type=click.Choice([one.value for one in Format], case_sensitive=False),
+        help="Markup of TEXT: Slack's mrkdwn (default), or standard Markdown.",
     )
     @click.option("--link", help="URL that the title links to.")
     @click.option("--key", help="Key of the subject, such as the id of an alert.")

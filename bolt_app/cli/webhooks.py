@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 from flask import Flask
@@ -19,9 +20,10 @@ from bolt_app.cli.credentials import (
 )
 from bolt_app.cli.destinations import warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.webhook_templates import add_template_commands, read_template, template_option
 from bolt_app.cli.workspaces import require_workspace, team_option
 from bolt_app.credentials.sources import Credential, SourceKind
-from bolt_app.credentials.webhooks import AUTO, WebhookRecord
+from bolt_app.credentials.webhooks import AUTO, CUSTOM, WebhookRecord
 from bolt_app.senders.registry import known_senders, secret_for, senders_with_secrets
 from bolt_app.services import FindServices
 
@@ -43,7 +45,7 @@ def register(app: Flask, find_services: FindServices) -> None:
     @click.option(
         "--from",
         "sender",
-        type=click.Choice([AUTO, *known_senders()]),
+        type=click.Choice([AUTO, *known_senders(), CUSTOM]),
         default=AUTO,
         show_default=True,
         help="The tool that posts to it. Only with its name is its signature checked.",
@@ -54,6 +56,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         help="Field of a message, such as alertname, whose value is its key. Default: the key of "
         "the sender's own format.",
     )
+    @template_option
     @source_option
     @broadcast_option
     @one_line_errors
@@ -63,6 +66,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         name: str,
         sender: str,
         key_field: str | None,
+        template: TextIO | None,
         source: str | None,
         *,
         allow_broadcast: bool,
@@ -71,6 +75,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         services = find_services()
         workspace = require_workspace(services, team_id)
         secret = secret_for(sender)
+        if template is not None and sender != CUSTOM:
+            fail("--template requires --from custom.", status=MISUSED)
         try:
             url = services.webhooks.create(
                 team_id,
@@ -79,12 +85,15 @@ def register(app: Flask, find_services: FindServices) -> None:
                 key_field=key_field,
                 sender=sender,
                 signing_secret=secret,
+                template=None if template is None else read_template(template),
                 source=source,
                 allow_broadcast=allow_broadcast,
             )
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, workspace, to)
+        if sender == CUSTOM and template is None:
+            click.echo("Its messages have an unknown format until `webhook template` is run.")
         if secret is not None:
             click.echo(f"Secret, to paste into {known_senders()[sender].title} with the URL:")
             click.echo(secret)
@@ -134,6 +143,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         credential = Credential(SourceKind.WEBHOOK, webhook_id)
         finish_revocation(services, credential, f"Webhook {webhook_id}", is_revoked, cancel=cancel)
 
+    add_template_commands(group, find_services)
+
 
 def _sender(webhook: WebhookRecord) -> str:
     if webhook.sender == AUTO:
@@ -148,4 +159,5 @@ def _key(webhook: WebhookRecord) -> str:
 def _unrecognized(webhook: WebhookRecord) -> str:
     if not webhook.unrecognized:
         return ""
-    return f"; {webhook.unrecognized} in an unknown format{last_at(webhook.unrecognized_at)}"
+    reason = "with a failed template" if webhook.sender == CUSTOM else "in an unknown format"
+    return f"; {webhook.unrecognized} {reason}{last_at(webhook.unrecognized_at)}"

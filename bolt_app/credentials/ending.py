@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
+from bolt_app.credentials.webhook_bodies import delete_bodies
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import (
     ApiKey,
@@ -39,6 +40,7 @@ def end_earlier_credentials(
         return
     keys = _revoke(session, ApiKey, team_id, now)
     webhooks = _revoke(session, Webhook, team_id, now)
+    delete_bodies(session, Webhook.id.in_(webhooks))
     session.execute(delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id.in_(keys)))
     for action, name, ids in (
         (AuditAction.API_KEY_REVOKED, "api_key", keys),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Row, update
 from sqlalchemy.orm import Session
 
+from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import LIMIT_WORDS
 from bolt_app.credentials.secrets import hash_of
 from bolt_app.credentials.sources import normal_source
+from bolt_app.credentials.webhook_bodies import delete_bodies
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import ApiKey, Webhook
 from bolt_app.db.receipts import record_effect
@@ -39,22 +41,32 @@ class RememberedCredentials(Generic[R]):
     They may be revoked by now: the transaction that uses one checks that.
     """
 
-    def __init__(self) -> None:
-        self._records: dict[str, R] = {}
+    def __init__(self, clock: Clock = utc_now, *, lifetime: timedelta = timedelta.max) -> None:
+        """Remember credentials.
+
+        Args:
+            lifetime: after which a credential is forgotten.
+        """
+        self._clock = clock
+        self._lifetime = lifetime
+        self._records: dict[str, tuple[R, datetime]] = {}
 
     def find(self, secret: str) -> R | None:
         """Return the credential with that secret."""
-        return self._records.get(hash_of(secret))
+        record, at = self._records.get(hash_of(secret), (None, None))
+        if at is None or self._clock() - at > self._lifetime:
+            return None
+        return record
 
     def add(self, secret: str, record: R) -> None:
         """Remember a credential; too many are all forgotten."""
         if len(self._records) >= MOST_REMEMBERED:
             self._records.clear()
-        self._records[hash_of(secret)] = record
+        self._records[hash_of(secret)] = record, self._clock()
 
     def forget(self, id_: int) -> None:
         """Drop a credential, so that its next request reads it again."""
-        for secret_hash, known in list(self._records.items()):
+        for secret_hash, (known, _) in list(self._records.items()):
             if known.id == id_:
                 self._records.pop(secret_hash, None)
 
@@ -133,6 +145,8 @@ def revoke_row(
     )
     record_effect(session, now)
     revoked = session.execute(statement).first()
+    if revoked is not None and model is Webhook:
+        delete_bodies(session, Webhook.id == id_)
     if revoked is not None:
         write_audit(
             session,

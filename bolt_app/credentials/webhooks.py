@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -33,9 +33,14 @@ from bolt_app.signals import Signals
 from bolt_app.text_forms import visible
 
 WEBHOOKS_PATH = "/hooks/"
+# The pages for admins, by the webhook's id.
+WEBHOOK_PAGES_PATH = "/webhooks"
 # The sender is recognized by each body; such a webhook has no signing secret.
 AUTO = "auto"
+# The webhook's own template maps its bodies.
+CUSTOM = "custom"
 KEY_FIELD_LENGTH = 255
+REMEMBERED_FOR = timedelta(seconds=10)
 
 _COLUMNS = (
     Webhook.id,
@@ -44,6 +49,7 @@ _COLUMNS = (
     Webhook.target,
     Webhook.key_field,
     Webhook.sender,
+    Webhook.template.is_not(None).label("has_template"),
     Webhook.signing_secret.is_not(None).label("is_signed"),
     Webhook.unrecognized,
     Webhook.unrecognized_at,
@@ -53,15 +59,12 @@ _COLUMNS = (
     Webhook.revoked_by,
     *sender_columns(Webhook),
 )
+_WITH_TEMPLATE = select(*_COLUMNS, Webhook.template)
 # Prepared once, because it runs for every request.
-_FIND = select(*_COLUMNS, Webhook.signing_secret).where(
+_FIND = _WITH_TEMPLATE.add_columns(Webhook.signing_secret).where(
     Webhook.secret_hash == bindparam("secret_hash")
 )
-_COUNT_UNRECOGNIZED = (
-    update(Webhook)
-    .where(Webhook.id == bindparam("webhook_id"))
-    .values(unrecognized=Webhook.unrecognized + 1, unrecognized_at=bindparam("now"))
-)
+_FIND_BY_ID = _WITH_TEMPLATE.where(Webhook.id == bindparam("webhook_id"))
 # Prepared once, because it runs for every App Home of an admin.
 _OF_TEAM = PreparedSelect(
     select(*_COLUMNS).where(Webhook.team_id == bindparam("team_id")).order_by(Webhook.id)
@@ -76,7 +79,9 @@ class WebhookRecord:
         to: the addresses that its notifications go to.
         key_field: the payload field whose value is the notification's key; empty: none; None: the
             key of the sender's own format.
-        sender: a folder of `bolt_app/senders`, or `AUTO`.
+        sender: a folder of `bolt_app/senders`, `AUTO` or `CUSTOM`.
+        has_template: whether a webhook with the sender `CUSTOM` has its template already.
+        template: only in a record that `find` or `find_by_id` returned.
         is_signed: whether the sender's signature is checked.
         signing_secret: the secret of the signature; only in a record that `find` returned.
         unrecognized: the number of bodies that no mapping understood.
@@ -91,6 +96,8 @@ class WebhookRecord:
     to: tuple[str, ...]
     key_field: str | None
     sender: str
+    has_template: bool
+    template: str | None = field(repr=False, compare=False)
     is_signed: bool
     signing_secret: str | None = field(repr=False, compare=False)
     unrecognized: int = field(compare=False)
@@ -130,9 +137,9 @@ class Webhooks:
         self._signals = signals or Signals()
         self._clock = clock
         # By the hash of the secret: webhooks without a signing secret, which could be replaced.
-        # Such a webhook changes only if it is revoked, or if the id of a channel changes:
-        # deliveries to the previous id still arrive.
-        self._remembered = RememberedCredentials[WebhookRecord]()
+        # Such a webhook changes only if it is revoked, if it gets a template, or if the id of a
+        # channel changes: deliveries to the previous id still arrive.
+        self._remembered = RememberedCredentials[WebhookRecord](clock, lifetime=REMEMBERED_FOR)
 
     def create(
         self,
@@ -143,6 +150,7 @@ class Webhooks:
         key_field: str | None = None,
         sender: str = AUTO,
         signing_secret: str | None = None,
+        template: str | None = None,
         source: str | None = None,
         allow_broadcast: bool = False,
         created_by: str | None = None,
@@ -155,6 +163,7 @@ class Webhooks:
                 sender's own format.
             sender: the name of a known sender, which the caller has checked.
             signing_secret: the secret that the sender signs with.
+            template: of a webhook with the sender `CUSTOM`.
             source: shared with other API keys and webhooks; None for the default.
             allow_broadcast: whether it may mention everyone in a channel, or a user group.
             created_by: the id of the person; None for the command line.
@@ -174,6 +183,7 @@ class Webhooks:
             "key_field": normal_key_field(key_field),
             "sender": sender,
             "signing_secret": signing_secret,
+            "template": template,
             "created_at": now,
             "created_by": created_by,
             **sender_row(source, allow_broadcast=allow_broadcast),
@@ -219,12 +229,6 @@ class Webhooks:
         """Drop a webhook from memory, so that its next request reads it again."""
         self._remembered.forget(webhook_id)
 
-    def count_unrecognized(self, webhook_id: int) -> None:
-        """Count a body that no mapping understood."""
-        with self._database.writing_connection() as connection:
-            found = {"webhook_id": webhook_id, "now": self._clock()}
-            connection.execute(_COUNT_UNRECOGNIZED, found)
-
     def set_signing_secret(
         self, webhook_id: int, signing_secret: str, senders: Sequence[str]
     ) -> bool:
@@ -258,6 +262,64 @@ class Webhooks:
             )
         self._signals.admin_data_changed(team_id)
         return True
+
+    def set_template(
+        self,
+        webhook_id: int,
+        template: str | None,
+        *,
+        team_id: str | None = None,
+        changed_by: str | None = None,
+    ) -> bool:
+        """Map the bodies of a webhook by a template, from the next request on.
+
+        Without one, their sender is recognized again.
+
+        Other processes may map by the earlier one for up to `REMEMBERED_FOR`.
+
+        Args:
+            template: in its normal form.
+            team_id: if given, the webhook must belong to this workspace.
+            changed_by: the id of the person; None for the command line.
+
+        Returns: whether the webhook exists, is not revoked, and its sender does not sign.
+        """
+        conditions = [
+            Webhook.id == webhook_id,
+            Webhook.revoked_at.is_(None),
+            Webhook.signing_secret.is_(None),
+        ]
+        if team_id is not None:
+            conditions.append(Webhook.team_id == team_id)
+        statement = (
+            update(Webhook)
+            .where(*conditions)
+            .values(sender=AUTO if template is None else CUSTOM, template=template)
+            .returning(Webhook.team_id)
+        )
+        now = self._clock()
+        with self._database.writing() as session:
+            record_effect(session, now)
+            changed_id = session.scalars(statement).first()
+            if changed_id is None:
+                return False
+            write_audit(
+                session,
+                AuditAction.WEBHOOK_TEMPLATE_CHANGED,
+                at=now,
+                team_id=changed_id,
+                user_id=changed_by,
+                credential=f"webhook:{webhook_id}",
+            )
+        self._remembered.forget(webhook_id)
+        self._signals.admin_data_changed(changed_id)
+        return True
+
+    def find_by_id(self, webhook_id: int) -> WebhookRecord | None:
+        """Return the webhook with that id, revoked or not."""
+        with self._database.reading_connection() as connection:
+            row = connection.execute(_FIND_BY_ID, {"webhook_id": webhook_id}).first()
+        return None if row is None else _record(row)
 
     def of_team(self, team_id: str) -> list[WebhookRecord]:
         """Return the webhooks of a workspace, oldest first."""
@@ -311,6 +373,8 @@ def _record(row: Any) -> WebhookRecord:
         to=tuple(row.target.split()),
         key_field=row.key_field,
         sender=row.sender,
+        has_template=row.has_template,
+        template=getattr(row, "template", None),
         is_signed=row.is_signed,
         signing_secret=getattr(row, "signing_secret", None),
         unrecognized=row.unrecognized,

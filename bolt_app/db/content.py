@@ -61,6 +61,10 @@ def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def _are_rows(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_are_texts, value))
+
+
 def _are_objects(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
@@ -89,12 +93,14 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("mentions", "actions"), _are_texts),
     **dict.fromkeys(("blocks", "attachments"), _are_objects),
     "fields": _are_fields,
+    "rows": _are_rows,
+    "format": lambda value: value in ("mrkdwn", "markdown"),
     "derived": _is_derived,
     "severity": lambda value: known_severity(value) is not None,
 }
 
 
-_SUMMARIZED = ("severity", "title", "link", "fields", "mrkdwn", "derived")
+_SUMMARIZED = ("severity", "title", "link", "fields", "format", "mrkdwn", "derived")
 _SEVERITY_PATHS = ("$.severity", "$.derived.severity")
 
 

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock
+from bolt_app.credentials.webhook_bodies import delete_bodies
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.models import Webhook
 from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.profiles.removal import forget_teams, forget_users
@@ -32,7 +34,9 @@ class Erasure:
         self, session: Session, enterprise_id: str | None, team_id: str | None
     ) -> None:
         """Delete the data of an installation's workspaces and of everyone in them."""
-        for erased_id in sorted(find_teams(session, enterprise_id, team_id)):
+        teams = sorted(find_teams(session, enterprise_id, team_id))
+        delete_bodies(session, Webhook.team_id.in_(teams))
+        for erased_id in teams:
             everyone = ErasedPeople(erased_id, None)
             erase_people(session.connection(), everyone, self._clock(), refreshes=False)
         forget_teams(session, enterprise_id, team_id)

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs
 from pydantic import ValidationError
 
 from bolt_app.charsets import UTF_8, CharsetError, codec_of, decode
+from bolt_app.credentials.webhooks import CUSTOM
+from bolt_app.notifications.content.errors import problems_of
 from bolt_app.notifications.content.schema import BATCH, NotificationRequest, read_one
 from bolt_app.notifications.content.webhook_format import (
     PayloadError,
@@ -23,16 +25,20 @@ from bolt_app.notifications.content.webhook_format import (
     read_json,
     read_webhook,
 )
-from bolt_app.senders.builder import short_key
-from bolt_app.senders.fallback import readable
+from bolt_app.senders.builder import notification, short_key
+from bolt_app.senders.custom import Render, notifications_of
+from bolt_app.senders.fallback import UNKNOWN_TITLE, readable
 from bolt_app.senders.known import Headers, KnownSender, Notification
 from bolt_app.senders.registry import known_senders
 from bolt_app.senders.slack.mapping import is_slack
+from bolt_app.template_runner.runner import TemplateError
 from bolt_app.text_forms import comparable
 
 logger = logging.getLogger(__name__)
 
 SLACK = "slack"
+UNKNOWN_FORMAT = "unknown format"
+NO_TEMPLATE = "the webhook has no template"
 
 
 @dataclass(frozen=True)
@@ -40,10 +46,11 @@ class Incoming:
     """A request to a webhook.
 
     Attributes:
-        sender: a known sender's name, or `AUTO`.
+        sender: a known sender's name, `AUTO` or `CUSTOM`.
         headers: by their names in lower case.
         key: from the URL; it takes precedence over all others.
         key_field: as `WebhookRecord.key_field`.
+        render: renders the webhook's own template; None if it has none.
     """
 
     sender: str
@@ -53,14 +60,19 @@ class Incoming:
     now: datetime
     key: str | None = field(default=None, repr=False)
     key_field: str | None = field(default=None, repr=False)
+    render: Render | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class Understood:
-    """The notifications of a body, and whether a mapping understood it."""
+    """The notifications of a body.
+
+    Attributes:
+        problem: why no mapping understood it, for admins; None if one did.
+    """
 
     requests: Sequence[NotificationRequest]
-    is_recognized: bool = True
+    problem: str | None = field(default=None, repr=False)
 
 
 def body_of(raw: bytes, charset: str | None) -> Any:
@@ -93,6 +105,8 @@ def read(incoming: Incoming) -> Understood:
     """
     if incoming.sender == SLACK:
         return Understood([_slack(incoming)])
+    if incoming.sender == CUSTOM:
+        return _by_template(incoming)
     sender = _sender_of(incoming)
     if sender is not None:
         requests = _mapped(sender, incoming)
@@ -103,13 +117,43 @@ def read(incoming: Incoming) -> Understood:
             return Understood([_slack(incoming)])
         except PayloadError:
             logger.info("a body in Slack's format is shown by the fallback")
-    return Understood([_fallback(incoming)], is_recognized=False)
+    return Understood([_fallback(incoming)], problem=UNKNOWN_FORMAT)
+
+
+def read_by_template(incoming: Incoming) -> list[NotificationRequest]:
+    """Return the notifications of a request by the webhook's own template.
+
+    Raises:
+        TemplateError: the template has no result, or an invalid one.
+    """
+    if incoming.render is None:
+        raise TemplateError(NO_TEMPLATE)
+    found = notifications_of(incoming.render(incoming.body))
+    try:
+        return [_request(one, incoming, has_key=len(found) == 1) for one in found]
+    except ValidationError as error:
+        problem = problems_of(error)[0]
+        raise TemplateError(f"{problem.field} {problem.detail}".strip()) from None
 
 
 def recognize(headers: Headers, body: Any) -> str | None:
     """Return the name of a body's sender; None if it is unknown, or the format is Slack's."""
     names = (name for name, one in known_senders().items() if one.recognizes(headers, body))
     return next(names, None)
+
+
+def _by_template(incoming: Incoming) -> Understood:
+    """Return the notifications by the webhook's own template, or else by the fallback."""
+    try:
+        return Understood(read_by_template(incoming))
+    except TemplateError as error:
+        problem = str(error)
+    try:
+        return Understood([_fallback(incoming)], problem=problem)
+    except PayloadError:
+        # A template may understand a body that shows nothing to people.
+        nothing = _request(notification(UNKNOWN_TITLE), incoming, has_key=True)
+        return Understood([nothing], problem=problem)
 
 
 def _sender_of(incoming: Incoming) -> KnownSender | None:

@@ -16,6 +16,8 @@ from bolt_app.severity import Severity
 from bolt_app.text_forms import visible
 
 TITLE_LENGTH, NAME_LENGTH, VALUE_LENGTH = 250, 200, 1500
+# Such a table has fewer characters than Slack accepts.
+TABLE_ROWS, TABLE_COLUMNS, CELL_LENGTH = 21, 4, 100
 # Slack collapses longer texts.
 TEXT_LENGTH = 2800
 _URL: TypeAdapter[Any] = TypeAdapter(Url)
@@ -28,6 +30,7 @@ def notification(
     severity: Severity | None = None,
     link: str = "",
     fields: Iterable[tuple[str, str]] = (),
+    rows: Sequence[Sequence[str]] = (),
     key: str = "",
     asks: bool = False,
 ) -> Notification:
@@ -38,6 +41,8 @@ def notification(
         text: mrkdwn; texts of the sender are escaped with `plain` and `link_to`.
         link: ignored unless it is an http(s) URL.
         fields: names and values; fields without a value are omitted.
+        rows: a table of plain texts, the first row with the names of its columns; none without
+            another row.
         key: of the subject; if it is too long, its hash is used.
         asks: whether it opens an incident; the next notification with the key that does not ask
             closes it.
@@ -52,12 +57,18 @@ def notification(
             for name, value in fields
             if visible(name) and value.strip()
         ][:FIELDS],
+        "rows": _table(rows) if len(rows) > 1 else [],
         "key": short_key(key),
         "actions": list(IncidentAction) if asks and key.strip() else [],
     }
     if not visible(found["title"]) and not found["text"]:
         found["title"] = "Notification"
     return {name: value for name, value in found.items() if value}
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return a table cut to the size that is accepted."""
+    return [[cut(cell, CELL_LENGTH) for cell in row[:TABLE_COLUMNS]] for row in rows[:TABLE_ROWS]]
 
 
 def plain(value: str, most: int = 1500) -> str:

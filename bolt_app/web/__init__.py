@@ -19,6 +19,7 @@ from bolt_app.web import (
 )
 from bolt_app.web.pages import notifications as notification_pages
 from bolt_app.web.pages import profile as profile_pages
+from bolt_app.web.pages import webhooks as webhook_pages
 
 
 def register_web(app: Flask, services: Services) -> None:
@@ -27,6 +28,7 @@ def register_web(app: Flask, services: Services) -> None:
     sessions.configure_sessions(app, services.settings)
     app.register_blueprint(profile_pages.create_blueprint(services))
     app.register_blueprint(notification_pages.create_blueprint(services))
+    app.register_blueprint(webhook_pages.create_blueprint(services))
     app.register_blueprint(api.create_blueprint(services))
     app.register_blueprint(methods.create_blueprint(services))
     app.register_blueprint(webhooks.create_blueprint(services))

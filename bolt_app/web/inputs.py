@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from flask import Flask, abort, request
 
-# The largest form of a page has a channel id and a CSRF token.
-MAX_FORM_BYTES = 16 * 1024
+# The largest form of a page, by blueprint: a channel id and a CSRF token, or a template, of which a
+# browser writes a character in up to twelve bytes.
+MAX_FORM_BYTES: Mapping[str | None, int] = {"pages": 16 * 1024, "webhook_pages": 256 * 1024}
 
 
 def register_input_checks(app: Flask) -> None:
@@ -22,8 +23,8 @@ def register_input_checks(app: Flask) -> None:
 
     @app.before_request
     def bound_forms() -> None:
-        if request.blueprint == "pages":
-            request.max_content_length = MAX_FORM_BYTES
+        if request.blueprint in MAX_FORM_BYTES:
+            request.max_content_length = MAX_FORM_BYTES[request.blueprint]
 
     @app.before_request
     def refuse_nul() -> None:
@@ -34,7 +35,7 @@ def register_input_checks(app: Flask) -> None:
 def _texts() -> Iterator[str]:
     if request.query_string:
         yield from _flat(request.args.items(multi=True))
-    if request.blueprint == "pages":
+    if request.blueprint in MAX_FORM_BYTES:
         yield from _flat(request.form.items(multi=True))
 
 

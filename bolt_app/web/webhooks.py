@@ -6,6 +6,7 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handli
 from __future__ import annotations
 
 import logging
+from functools import partial
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -19,6 +20,7 @@ from bolt_app.notifications.content.webhook_format import PayloadError, payload_
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.senders import bodies
 from bolt_app.senders.aws_sns import checks as sns
+from bolt_app.senders.custom import Render
 from bolt_app.senders.registry import known_senders
 from bolt_app.services import Services
 from bolt_app.workspaces.client import NotInstalledError
@@ -97,11 +99,9 @@ def create_blueprint(services: Services) -> Blueprint:
             raise RevokedError
         try:
             check(webhook)
-            understood = read(webhook)
-            # Not afterwards: a failure would make the sender post an accepted body again.
-            if not understood.is_recognized:
-                services.webhooks.count_unrecognized(webhook.id)
-            services.intake.submit_in_parts(Sender.of(webhook), understood.requests)
+            understood, body = read(webhook)
+            sealed = services.webhook_bodies.seal(webhook.id, body, understood.problem)
+            services.intake.submit_in_parts(Sender.of(webhook), understood.requests, body=sealed)
         except RevokedError:
             services.webhooks.forget(webhook.id)
             raise
@@ -114,7 +114,8 @@ def create_blueprint(services: Services) -> Blueprint:
             services.sender_limits.reject(webhook.credential, error)
             raise
 
-    def read(webhook: WebhookRecord) -> bodies.Understood:
+    def read(webhook: WebhookRecord) -> tuple[bodies.Understood, object]:
+        """Return the notifications of the request's body, and the body itself."""
         try:
             _verify(webhook)
             body = _body(webhook)
@@ -128,12 +129,18 @@ def create_blueprint(services: Services) -> Blueprint:
                 services.clock(),
                 key=request.args.get("key"),
                 key_field=webhook.key_field,
+                render=renderer(webhook),
             )
-            return bodies.read(incoming)
+            return bodies.read(incoming), body
         except (PayloadError, RequestEntityTooLarge, SignatureError, sns.SnsUnreachableError):
             # A rejected request counts too.
             services.sender_limits.charge_request(webhook.credential)
             raise
+
+    def renderer(webhook: WebhookRecord) -> Render | None:
+        if webhook.template is None:
+            return None
+        return partial(services.templates.render, f"webhook:{webhook.id}", webhook.template)
 
     def check_sns(body: object) -> None:
         """Check the signature of Amazon SNS, and confirm a requested subscription.

@@ -27,6 +27,7 @@ from slack_sandbox.blocks.rules import (
     boolean,
     either,
     integer,
+    number,
     one_of,
     record,
     required,
@@ -130,6 +131,13 @@ _RICH_BLOCK = _block({"elements": required(array(_RICH_TEXT))})
 _CELL = typed(
     {
         "raw_text": record({"type": Field(anything), "text": required(string(None, 1))}),
+        "raw_number": record(
+            {
+                "type": Field(anything),
+                "value": required(number),
+                "text": Field(string(None, 1)),
+            }
+        ),
         "rich_text": _RICH_BLOCK,
     }
 )

@@ -85,6 +85,12 @@ def integer(minimum: int, maximum: int) -> Rule:
     return check
 
 
+def number(value: Any, pointer: str, errors: list[str]) -> None:
+    """A number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        add_error(errors, "must provide a number", pointer)
+
+
 def one_of(*options: str) -> Rule:
     """One of these strings."""
 

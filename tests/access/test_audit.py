@@ -155,6 +155,13 @@ DONE: dict[AuditAction, tuple[Callable[[Bellhop], object], Event]] = {
         ),
         ("webhook_signing_changed", ACME, None, "webhook:1", None),
     ),
+    AuditAction.WEBHOOK_TEMPLATE_CHANGED: (
+        lambda bellhop: (
+            bellhop.services.webhooks.create(ACME, "", [GENERAL]),
+            bellhop.services.webhooks.set_template(1, "{}", changed_by=ANN),
+        ),
+        ("webhook_template_changed", ACME, ANN, "webhook:1", None),
+    ),
     AuditAction.WEBHOOK_REJECTED: (reject_webhook, ("webhook_rejected", None, None, None, HERE)),
     AuditAction.CHANNEL_SUBSCRIPTIONS_CHANGED: (
         lambda bellhop: bellhop.slack.send_command(ANN, GENERAL, "/notify", "subscribe deploys"),

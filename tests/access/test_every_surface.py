@@ -193,6 +193,7 @@ KEY = "holders of an API key or webhook"
 SLACK = "Slack, by its signature"
 SIGNED_IN = "signed-in people who are not deactivated, for their own data"
 PERSON = "signed-in people, for what they may see"
+ADMIN = "signed-in admins, for their workspace"
 ROUTES = {
     "pages.static": ANYONE,
     "pages.home": ANYONE,
@@ -204,6 +205,8 @@ ROUTES = {
     "pages.data": SIGNED_IN,
     "pages.unlink": SIGNED_IN,
     "notifications.notification": PERSON,
+    "webhook_pages.webhook": ADMIN,
+    "webhook_pages.change": ADMIN,
     "api.openapi": ANYONE,
     "api.docs": ANYONE,
     "api.accept": KEY,
@@ -213,6 +216,7 @@ ROUTES = {
     "api.retry": KEY,
     # `tests/web/test_methods_access.py` has the methods.
     "methods.call": KEY,
+    "api.create_webhook": KEY,
     "webhooks.take": KEY,
     "health.healthz": ANYONE,
     "health.readyz": ANYONE,

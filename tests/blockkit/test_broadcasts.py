@@ -44,6 +44,7 @@ PLACES: dict[str, Any] = {
     "text": "{}",
     "title": "{}",
     "fields": [{"name": "{}", "value": "{}"}],
+    "rows": [["{}", "{}"]],
     "username": "{}",
     "blocks": [
         {"type": "section", "text": {"type": "mrkdwn", "text": "{}"}},
@@ -132,6 +133,7 @@ def test_every_field_of_a_notification_is_swept() -> None:
         "icon_url",
         "mentions",
         "actions",
+        "format",
     }
 
     assert set(Content.model_fields) == set(PLACES) | no_text

@@ -13,6 +13,7 @@ from slack_sdk.oauth.installation_store import Installation
 from sqlalchemy import event, select, text
 
 from bolt_app.credentials.api_keys import ApiKeys
+from bolt_app.credentials.webhook_bodies import WebhookBodies, record_bodies
 from bolt_app.credentials.webhooks import Webhooks
 from bolt_app.db import Database, DecryptionError
 from bolt_app.db.encryption import EncryptedText
@@ -102,6 +103,9 @@ def test_every_encrypted_column_is_rotated(
     url = Webhooks(database, "").create(
         "T1", "", ["#ops"], sender="github", signing_secret="of hooks"
     )
+    bodies = WebhookBodies(database)
+    with database.writing_connection() as connection:
+        record_bodies(connection, [bodies.seal(1, {"a": 1}, "unknown format")], FakeClock()())
     encrypted = [
         column
         for table in Base.metadata.tables.values()

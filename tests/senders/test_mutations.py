@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
+from itertools import count
 from typing import Any
 
 import pytest
@@ -12,12 +13,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
+from bolt_app.credentials.webhooks import CUSTOM
 from bolt_app.db.models import Notification
 from bolt_app.senders.registry import known_senders
 from tests.people import ACME
 from tests.property import examples
 from tests.running import Bellhop
 from tests.senders.fixtures import fixtures
+from tests.senders.test_templates import BODY, TEMPLATE
 from tests.web.calling import put_bot, request
 
 pytestmark = [pytest.mark.sqlite_only, pytest.mark.long, pytest.mark.slow]
@@ -92,7 +95,7 @@ def test_no_body_is_lost(bellhop: Bellhop, sender: str) -> None:
     urls = [bellhop.services.webhooks.create(ACME, "", ["#ops"], sender=one) for one in names]
     recorded = list(fixtures(sender))
 
-    def count() -> int:
+    def accepted() -> int:
         with bellhop.services.database.reading() as session:
             return session.scalars(select(func.count()).select_from(Notification)).one()
 
@@ -106,7 +109,7 @@ def test_no_body_is_lost(bellhop: Bellhop, sender: str) -> None:
         body = mutated(one.body, data)
         raw = json.dumps(body).encode()
         assume(len(raw) < MOST_BYTES)
-        before = count()
+        before = accepted()
 
         answer = request("POST", data.draw(st.sampled_from(urls)), raw, one.headers)
 
@@ -116,9 +119,35 @@ def test_no_body_is_lost(bellhop: Bellhop, sender: str) -> None:
             assert not body or sender == "slack"
             return
         assert (answer.status, answer.text) == (200, "ok")
-        assert count() > before
+        assert accepted() > before
         if sender != "slack":
             assert_tame(bellhop)
+
+    post()
+
+
+def test_no_body_is_lost_by_a_template(bellhop: Bellhop) -> None:
+    put_bot(bellhop)
+    make = bellhop.services.webhooks.create
+    url = make(ACME, "", ["#ops"], sender=CUSTOM, template=TEMPLATE)
+    numbers = count(1)
+
+    @settings(
+        max_examples=examples(40),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(st.data())
+    def post(data: st.DataObject) -> None:
+        raw = json.dumps(data.draw(JSON | st.just(mutated(BODY, data)))).encode()
+        assume(len(raw) < MOST_BYTES)
+
+        answer = request("POST", url, raw)
+
+        assert (answer.status, answer.text) == (200, "ok")
+        with bellhop.services.database.reading() as session:
+            accepted = session.scalars(select(func.count()).select_from(Notification)).one()
+        assert accepted == next(numbers)
+        assert_tame(bellhop)
 
     post()
 

@@ -273,6 +273,23 @@ def test_messages_in_an_unknown_format_are_counted_at_home(installed: Bellhop) -
     assert "1 in an unknown format, last <!date^" in text_of(home(installed))
 
 
+def test_a_webhook_with_a_template_is_shown_with_its_page(installed: Bellhop) -> None:
+    modal = open_form(installed, ids.NEW_WEBHOOK)
+    result = installed.slack.submit_view(ANN, modal.id, hook_values(sender="custom"))
+    assert result.errors == {}
+    url = shown_secret(installed)
+
+    before = text_of(home(installed))
+    installed.services.webhooks.set_template(1, "{{ 1 / 0 }}")
+    request("POST", url, b'{"disk": "full"}')
+    after = text_of(home(installed))
+
+    assert "its template is not written yet" in before
+    assert f"<{installed.url}/webhooks/1|latest messages and template>" in before
+    assert "with its own template" in after
+    assert "1 with a failed template, last <!date^" in after
+
+
 @pytest.mark.sqlite_only
 def test_a_webhook_without_a_name_is_shown_by_its_id(installed: Bellhop) -> None:
     installed.services.webhooks.create(ACME, "", [GENERAL])

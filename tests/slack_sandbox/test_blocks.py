@@ -102,6 +102,7 @@ GOOD: list[dict[str, Any]] = [
     },
     {"type": "markdown", "text": "**bold**"},
     {"type": "table", "rows": [[{"type": "raw_text", "text": "a"}]]},
+    {"type": "table", "rows": [[{"type": "raw_number", "value": 1.5, "text": "1.5"}]]},
     {"type": "carousel", "elements": [{"type": "card", "title": _mrkdwn("A card")}]},
 ]
 

@@ -57,6 +57,24 @@ def test_posting_to_a_user_id_opens_a_direct_message(bot: WebClient, slack: Sand
     assert slack.app_dm(ACME, BEN).id == answer["channel"]
 
 
+def table(length: int) -> dict[str, Any]:
+    """Return a table with so many characters."""
+    return {"type": "table", "rows": [[{"type": "raw_text", "text": "x" * length}]]}
+
+
+def text_in(markdown: str) -> dict[str, Any]:
+    return {"type": "markdown", "text": markdown}
+
+
+@pytest.mark.parametrize("length", [1, 10_000])
+def test_a_table_and_the_longest_markdown_are_accepted(
+    bot: WebClient, channel: str, length: int
+) -> None:
+    bars = [{"blocks": [table(length)]}]
+    blocks = [{"type": "divider"}, text_in("x" * 12_000)]
+    bot.chat_postMessage(channel=channel, text="x", blocks=blocks, attachments=bars)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
@@ -73,6 +91,15 @@ def test_posting_to_a_user_id_opens_a_direct_message(bot: WebClient, slack: Sand
             "metadata_too_large",
         ),
         ({"text": "x", "markdown_text": "y"}, "markdown_text_conflict"),
+        ({"blocks": [table(1), table(1)]}, "invalid_blocks"),
+        ({"blocks": [table(1)], "attachments": [{"blocks": [table(1)]}]}, "invalid_attachments"),
+        ({"blocks": [table(10_001)]}, "invalid_blocks"),
+        ({"attachments": [{"blocks": [table(10_001)]}]}, "invalid_attachments"),
+        ({"blocks": [table(0)]}, "invalid_blocks"),
+        (
+            {"blocks": [text_in("x" * 7000)], "attachments": [{"blocks": [text_in("x" * 5001)]}]},
+            "invalid_attachments",
+        ),
         ({"text": "x", "username": "Somebody"}, "missing_scope"),
         ({"text": "x", "channel": "C0NOWHERE"}, "channel_not_found"),
         ({"text": "x", "channel": ANN_AT_BETA}, "channel_not_found"),

@@ -15,7 +15,7 @@ from bolt_app.credentials.api_keys import DEFAULT_SCOPES, Scope
 from tests.people import ACME
 from tests.running import Bellhop, Page
 
-NOTIFICATIONS = "/api/v1/notifications"
+NOTIFICATIONS, WEBHOOKS = "/api/v1/notifications", "/api/v1/webhooks"
 
 
 @dataclass(frozen=True)

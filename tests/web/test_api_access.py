@@ -16,7 +16,7 @@ from bolt_app.web.api import API_PATH
 from tests.notifications.hand import accept
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
-from tests.web.calling import NOTIFICATIONS, Caller, caller, request
+from tests.web.calling import NOTIFICATIONS, WEBHOOKS, Caller, caller, request
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -92,7 +92,8 @@ ACCEPT, LIST = ("POST", NOTIFICATIONS), ("GET", NOTIFICATIONS)
 FIND = ("GET", f"{NOTIFICATIONS}/<notification_id>")
 CANCEL = ("DELETE", f"{NOTIFICATIONS}/<notification_id>")
 RETRY = ("POST", f"{NOTIFICATIONS}/<notification_id>/retry")
-ROUTES = [ACCEPT, CANCEL, FIND, LIST, RETRY]
+CREATE_WEBHOOK = ("POST", WEBHOOKS)
+ROUTES = [ACCEPT, CANCEL, FIND, LIST, RETRY, CREATE_WEBHOOK]
 CALLERS: list[tuple[Callable[[Bellhop], Caller], dict[Any, int]]] = [
     (nobody, dict.fromkeys(ROUTES, 401)),
     (wrong, dict.fromkeys(ROUTES, 401)),
@@ -100,11 +101,20 @@ CALLERS: list[tuple[Callable[[Bellhop], Caller], dict[Any, int]]] = [
     (expired, dict.fromkeys(ROUTES, 401)),
     (uninstalled, dict.fromkeys(ROUTES, 403)),
     # They may list, but find nothing.
-    (limited, {ACCEPT: 403, LIST: 200, FIND: 404, CANCEL: 404, RETRY: 404}),
+    (
+        limited,
+        {ACCEPT: 403, LIST: 200, FIND: 404, CANCEL: 404, RETRY: 404, CREATE_WEBHOOK: 403},
+    ),
     # It sends in its own workspace.
-    (of_another_workspace, {ACCEPT: 202, LIST: 200, FIND: 404, CANCEL: 404, RETRY: 404}),
+    (
+        of_another_workspace,
+        {ACCEPT: 202, LIST: 200, FIND: 404, CANCEL: 404, RETRY: 404, CREATE_WEBHOOK: 201},
+    ),
     # It may read its workspace, and its notifications have a separate key.
-    (of_another_source, {ACCEPT: 202, LIST: 200, FIND: 200, CANCEL: 403, RETRY: 403}),
+    (
+        of_another_source,
+        {ACCEPT: 202, LIST: 200, FIND: 200, CANCEL: 403, RETRY: 403, CREATE_WEBHOOK: 403},
+    ),
 ]
 
 
@@ -132,7 +142,7 @@ def test_nobody_has_an_effect_that_is_not_theirs(
     who = make(installed)
 
     for method, path in routes(installed):
-        sent = BODY if (method, path) == ACCEPT else None
+        sent = {ACCEPT: BODY, CREATE_WEBHOOK: {"to": GENERAL}}.get((method, path))
         answer = who.call(method, path.replace("<notification_id>", target), sent)
 
         assert answer.status == expected[method, path], f"{method} {path}: {answer.text}"
@@ -140,9 +150,10 @@ def test_nobody_has_an_effect_that_is_not_theirs(
             assert answer.headers["Content-Type"] == "application/problem+json"
         if (method, path) == LIST and answer.status == 200 and make is not of_another_source:
             assert answer.json()["notifications"] == []
-        if make is not of_another_source:
+        if make is not of_another_source and (method, path) != CREATE_WEBHOOK:
             assert "secret" not in answer.text
     assert facts(installed, target) == before
+    assert installed.services.webhooks.of_team(ACME) == []
     with installed.services.database.reading() as session:
         accepted = select(Notification.content).where(
             Notification.team_id == ACME, Notification.source != "api_key:1"

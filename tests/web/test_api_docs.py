@@ -10,12 +10,13 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from bolt_app.credentials.api_keys import Scope
+from bolt_app.web.api.examples import CREATING_WEBHOOKS
 from bolt_app.web.api.openapi import build_document
 from tests.browser.chromium import OpenPage, Shoot
 from tests.conftest import FakeClock
 from tests.people import ACME
 from tests.running import Bellhop, running_bellhop
-from tests.web.calling import NOTIFICATIONS, caller
+from tests.web.calling import NOTIFICATIONS, WEBHOOKS, caller
 from tests.web.test_headers import InlineCode
 
 pytestmark = pytest.mark.sqlite_only
@@ -87,7 +88,7 @@ class TestDocument:
         served = {
             (method, re.sub(r"<\w+>", "{id}", rule.rule))
             for rule in bellhop.app.url_map.iter_rules()
-            if rule.rule.startswith("/api/") and rule.rule.startswith(NOTIFICATIONS)
+            if rule.rule.startswith((NOTIFICATIONS, WEBHOOKS))
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         }
 
@@ -108,6 +109,18 @@ class TestTruth:
 
         assert answer.status == 202
         assert_as_described(answer.json(), NOTIFICATIONS, "post", 202)
+
+    @pytest.mark.parametrize("name", CREATING_WEBHOOKS)
+    def test_every_webhook_of_an_example_is_created(self, bellhop: Bellhop, name: str) -> None:
+        operation = DOCUMENT["paths"][WEBHOOKS]["post"]
+        example = CREATING_WEBHOOKS[name][1]
+        body = operation["requestBody"]["content"]["application/json"]["schema"]
+
+        validator(body).validate(example)
+        answer = caller(bellhop, Scope.ADMIN).call("POST", WEBHOOKS, example)
+
+        assert answer.status == 201
+        assert_as_described(answer.json(), WEBHOOKS, "post", 201)
 
     def test_answers_are_as_described(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)

@@ -18,6 +18,7 @@ from tests.commands import run
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, Browser
+from tests.web.calling import request
 from tests.web.forms import csrf_of, send_form
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -192,6 +193,12 @@ STATES: list[Callable[[Bellhop, Browser], None]] = [
 ]
 
 
+def replace_names(path: str, names: dict[str, str]) -> str:
+    for name, value in names.items():
+        path = path.replace(name, value)
+    return path
+
+
 def ask(browser: Browser, method: str, path: str, csrf: str) -> tuple[int, str]:
     if method == "GET":
         page = browser.get(path)
@@ -208,8 +215,11 @@ def test_no_page_shows_or_does_anything_without_a_good_session(
     browser, _ = bellhop.install(ANN)
     id_ = accept(bellhop, ANN, "the safe is open")
     Hand(bellhop).deliver()
+    webhook = bellhop.services.webhooks.create(ACME, "", [ANN])
+    assert request("POST", webhook, b'{"text": "the safe is open"}').status == 200
+    names = {"<notification_id>": id_, "<webhook_id>": "1"}
     paths = [
-        (method, str(rule.rule).replace("<notification_id>", id_), rule.endpoint)
+        (method, replace_names(str(rule.rule), names), rule.endpoint)
         for method, rule in routes(bellhop)
     ]
     csrf = csrf_of(browser)
@@ -242,6 +252,8 @@ def test_the_sweep_knows_the_pages(bellhop: Bellhop) -> None:
         "pages.profile",
         "pages.signout",
         "pages.unlink",
+        "webhook_pages.change",
+        "webhook_pages.webhook",
     }
 
 

@@ -43,6 +43,7 @@ from bolt_app.db.models.notifications import (
     Reaction,
     Subscription,
     Webhook,
+    WebhookBody,
     WorkspaceQueue,
 )
 from bolt_app.db.models.people import (
@@ -99,5 +100,6 @@ __all__ = [
     "UserInstallation",
     "WebSession",
     "Webhook",
+    "WebhookBody",
     "WorkspaceQueue",
 ]

@@ -144,7 +144,9 @@ class Webhook(SenderColumns, Base):
     # sender's own format.
     key_field: Mapped[str | None] = mapped_column(Text)
     # A folder of `bolt_app/senders`, or "auto".
+    # Or "custom": `template` maps its bodies.
     sender: Mapped[str] = mapped_column(String(32), server_default="auto")
+    template: Mapped[str | None] = mapped_column(Text)
     # By which the sender signs its bodies; NULL: signatures are not checked.
     signing_secret: Mapped[str | None] = mapped_column(EncryptedText)
     # Bodies that no mapping understood.
@@ -154,6 +156,24 @@ class Webhook(SenderColumns, Base):
     created_by: Mapped[str | None] = mapped_column(SlackId)  # empty: the command line
     revoked_at: Mapped[datetime | None]
     revoked_by: Mapped[str | None] = mapped_column(SlackId)
+
+
+class WebhookBody(Base):
+    """One of the latest bodies of a webhook: a new one replaces the oldest, in its slot."""
+
+    __tablename__ = "webhook_bodies"
+    __table_args__ = (UniqueConstraint("webhook_id", "slot"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    webhook_id: Mapped[int] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
+    slot: Mapped[int]
+    # Counts the bodies of a webhook.
+    number: Mapped[int] = mapped_column(BigInteger)
+    body: Mapped[str] = mapped_column(EncryptedText)  # JSON; the beginning of it if `is_cut`
+    is_cut: Mapped[bool]
+    # Why no mapping understood it; empty if one did.
+    problem: Mapped[str | None] = mapped_column(EncryptedText)  # may quote the body
+    received_at: Mapped[datetime]
 
 
 class Notification(Base):

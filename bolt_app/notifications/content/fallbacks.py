@@ -11,8 +11,15 @@ from typing import Any
 
 from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.mrkdwn import escape, link
+from bolt_app.blockkit.tables import table_text
 from bolt_app.notifications.content.meaning import severity_of
-from bolt_app.notifications.content.message import render, spoken, strings, without_images
+from bolt_app.notifications.content.message import (
+    mrkdwn_of,
+    render,
+    spoken,
+    strings,
+    without_images,
+)
 from bolt_app.notifications.content.summaries import NO_FALLBACK, block_text
 
 # Slack's codes for rejected content, after which nothing was posted
@@ -62,11 +69,13 @@ def _words(content: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: content[name] for name in _WORDS if name in content}
     if (severity := severity_of(content)) is not None:
         kept["severity"] = severity
-    text = content.get("text", "")
+    text = "\n".join(filter(None, [mrkdwn_of(content), content.get("mentioned")]))
     # With blocks, the text is for screen readers, and often repeats them.
     lines = [text, *(line for line in _block_lines(content.get("blocks")) if line not in text)]
     for attachment in content.get("attachments", ()):
         lines += _attachment_lines(attachment)
+    if "rows" in content:
+        lines.append(table_text(content["rows"]))
     if "image_url" in content:
         lines.append(_link(content["image_url"], "Picture"))
     if joined := "\n".join(line for line in lines if line.strip()):

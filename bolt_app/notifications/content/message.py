@@ -14,6 +14,7 @@ from typing import Any
 
 from bolt_app.blockkit.elements import Block
 from bolt_app.blockkit.foreign_ids import replace_foreign_ids
+from bolt_app.blockkit.markdown import to_mrkdwn
 from bolt_app.blockkit.mrkdwn import (
     SECTION_LENGTH,
     escape,
@@ -25,6 +26,7 @@ from bolt_app.blockkit.mrkdwn import (
     shorten,
     split,
 )
+from bolt_app.blockkit.tables import spoken_rows, table_block
 from bolt_app.severity import COLOURS, SIGNS
 
 TEXT_LENGTH = 40_000
@@ -115,12 +117,25 @@ def mention(content: Mapping[str, Any], user_ids: Sequence[str]) -> dict[str, An
     if not user_ids:
         return dict(content)
     mentioned = " ".join(f"<@{user_id}>" for user_id in user_ids)
+    if is_markdown(content):
+        return {**content, "mentioned": mentioned}
     text = content.get("text", "")
     extended = {**content, "text": f"{text}\n{mentioned}" if text else mentioned}
     blocks = content.get("blocks", [])
     if blocks and _fit([*blocks, _section(mentioned)]):
         extended["blocks"] = [*blocks, _section(mentioned)]
     return extended
+
+
+def is_markdown(content: Mapping[str, Any]) -> bool:
+    """Whether the text of a content is standard Markdown."""
+    return content.get("format") == "markdown"
+
+
+def mrkdwn_of(content: Mapping[str, Any]) -> str:
+    """Return the text of a content as Slack's mrkdwn."""
+    text: str = content.get("text", "")
+    return to_mrkdwn(text) if is_markdown(content) else text
 
 
 def _put_under(message: dict[str, Any], content: Mapping[str, Any], under: list[Block]) -> None:
@@ -142,8 +157,14 @@ def _message(content: Mapping[str, Any], *, with_picture: bool) -> dict[str, Any
     heading = _heading(content)
     if "blocks" in content:
         return message | _with_own_blocks(content, heading)
+    details = [
+        *_fields(content),
+        *_table(content),
+        *_picture(content, with_picture=with_picture),
+    ]
+    if is_markdown(content):
+        return message | _with_markdown(content, heading, details)
     texts = _texts(content)
-    details = [*_fields(content), *_picture(content, with_picture=with_picture)]
     is_short = message["text"] == content.get("text", "")
     if texts is None or not (heading or details or (texts and not is_short)):
         return message | _with_own_text(content, heading, details)
@@ -171,6 +192,19 @@ def _with_own_blocks(content: Mapping[str, Any], heading: list[Block]) -> dict[s
         return {"blocks": heading} | _bars(content, _pages(blocks))
     first, others = _first_page([*heading, *blocks])
     return {"blocks": first} | _bars(content, _pages(others))
+
+
+def _with_markdown(
+    content: Mapping[str, Any], heading: list[Block], details: list[Block]
+) -> dict[str, Any]:
+    """Return a message with its Markdown outside of attachments, where Slack documents it.
+
+    https://docs.slack.dev/reference/block-kit/blocks/markdown-block
+    """
+    text, mentioned = content.get("text", ""), content.get("mentioned", "")
+    texts = [{"type": "markdown", "text": text}] if text.strip() else []
+    blocks = [*heading, *texts, *([_section(mentioned)] if mentioned else [])]
+    return ({"blocks": blocks} if blocks else {}) | _bars(content, _pages(details))
 
 
 def _with_own_text(
@@ -247,12 +281,13 @@ def spoken(content: Mapping[str, Any]) -> str:
     if severity is not None:
         word = severity.capitalize()
         head = f"{SIGNS[severity]} {word}: {head}" if head else f"{SIGNS[severity]} {word}"
-    text = content.get("text", "")
+    text = "\n".join(filter(None, [mrkdwn_of(content), content.get("mentioned")]))
     if not text.strip() and "blocks" in content:
         texts = strings(content["blocks"])
         text = "\n".join(part if is_mrkdwn else escape(part) for part, is_mrkdwn in texts)
     fields = [escape(f"{field['name']}: {field['value']}") for field in content.get("fields", ())]
-    wording = "\n".join(part for part in (head, text, *fields) if part.strip())
+    rows = spoken_rows(content.get("rows", ()))
+    wording = "\n".join(part for part in (head, text, *fields, *rows) if part.strip())
     # A default text would be shown above the sender's attachments.
     wording = wording or ("" if "attachments" in content else "A notification")
     return shorten(wording, TEXT_SIZE)
@@ -315,6 +350,11 @@ def _field(name: str, value: str) -> Block:
     if not name or is_misread_in_bold(name) or is_markup(value) or len(text) > FIELD_LENGTH:
         return _literal(f"{name}\n{value}".strip() or "-")
     return {"type": "mrkdwn", "text": text}
+
+
+def _table(content: Mapping[str, Any]) -> Iterator[Block]:
+    if "rows" in content:
+        yield table_block(content["rows"])
 
 
 def _picture(content: Mapping[str, Any], *, with_picture: bool) -> Iterator[Block]:

@@ -26,6 +26,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from bolt_app.blockkit import tables
+from bolt_app.blockkit.markdown import MARKDOWN_LENGTH
 from bolt_app.clock import utc_now
 from bolt_app.credentials.sources import SOURCE_PATTERN
 from bolt_app.notifications.content.modes import Mode, OnUnknown
@@ -56,6 +58,13 @@ SOONEST_ESCALATION, LATEST_ESCALATION = 60, 7 * 24 * 3600
 URL_LENGTH = 1500
 TS_PATTERN = r"^[0-9]{1,20}\.[0-9]{1,10}$"
 KEY_LENGTH = 255
+
+
+class Format(StrEnum):
+    """The format of a text: Slack's mrkdwn, or standard Markdown."""
+
+    MRKDWN = "mrkdwn"
+    MARKDOWN = "markdown"
 
 
 class IncidentAction(StrEnum):
@@ -105,6 +114,12 @@ def _visible(value: object) -> object:
     return visible(value) if isinstance(value, str) else value
 
 
+def _cell(value: object) -> object:
+    """Return the text of a cell, for which a number is accepted too."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:,}" if is_number else value
+
+
 def _each_once(values: list[IncidentAction]) -> list[IncidentAction]:
     return list(dict.fromkeys(values))
 
@@ -115,6 +130,8 @@ Url = Annotated[HttpUrl, UrlConstraints(max_length=URL_LENGTH), PlainSerializer(
 PersonAddress = Annotated[str, BeforeValidator(normal_person, json_schema_input_type=str)]
 SlackObject = Annotated[dict[str, Any], _Storable]
 Address = Annotated[str, BeforeValidator(normal_address, json_schema_input_type=str)]
+Cell = Annotated[str, BeforeValidator(_cell, json_schema_input_type=str | int | float), _Storable]
+TableRow = Annotated[list[Cell], Field(min_length=1, max_length=tables.COLUMNS)]
 Recipients = Annotated[
     list[Address],
     Field(min_length=1, max_length=RECIPIENTS),
@@ -151,13 +168,28 @@ class MessageField(_Object):
 class Content(_Object):
     """The content of a notification."""
 
-    text: Text = Field("", max_length=TEXT_LENGTH, description="In Slack's mrkdwn.")
+    text: Text = Field(
+        "", max_length=TEXT_LENGTH, description="In Slack's mrkdwn, unless `format` differs."
+    )
+    format: Annotated[Format, BeforeValidator(_word)] = Field(
+        Format.MRKDWN,
+        description=f"The markup of the text: `markdown` for up to {MARKDOWN_LENGTH:,} characters "
+        "of standard Markdown.",
+    )
     title: Text = Field("", max_length=250, description="Plain text, shown in bold above the text.")
     severity: Annotated[Severity | None, BeforeValidator(_word)] = Field(
         None, description="Sets the message's color bar, emoji and rank."
     )
     fields: list[MessageField] = Field(
         default_factory=list, max_length=FIELDS, description="Short facts under the text."
+    )
+    rows: list[TableRow] = Field(
+        default_factory=list,
+        max_length=tables.ROWS,
+        description=f"A table under the fields, in plain text: a list of rows with up to "
+        f"{tables.COLUMNS} cells, the first with the names of the columns; up to "
+        f"{tables.CHARACTERS:,} characters.",
+        examples=[[["Host", "Free"], ["db1", "1 %"]]],
     )
     link: Url | None = Field(None, description="Link of the title.")
     image_url: Url | None = Field(None, description="An image that Slack can fetch.")
@@ -273,15 +305,20 @@ class NotificationRequest(Content):
         return self
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
-        if not (self.text.strip() or self.title.strip() or self.blocks or self.attachments):
+        layout = self.rows or self.blocks or self.attachments
+        if not (self.text.strip() or self.title.strip() or layout):
             yield "text", "is empty: give text, title, blocks or attachments"
         values = {name: _count_values(getattr(self, name)) for name in ("blocks", "attachments")}
         if sum(values.values()) > VALUES:
             largest = max(values, key=values.__getitem__)
             yield largest, f"blocks and attachments have more than {VALUES:,} values: send less"
-        for name in ("fields", "image_url"):
+        if sum(len(cell) for row in self.rows for cell in row) > tables.CHARACTERS:
+            yield "rows", f"have more than {tables.CHARACTERS:,} characters: shorten them"
+        for name in ("fields", "rows", "image_url"):
             if self.blocks and getattr(self, name):
                 yield name, "cannot be combined with blocks: include it there, or leave them out"
+        if self.format == Format.MARKDOWN:
+            yield from self._contradictions_of_markdown()
         if self.send_at is not None and self.delay is not None:
             yield "delay", "cannot be combined with send_at: give one of them"
         if self.mentions and not self.mrkdwn:
@@ -290,6 +327,15 @@ class NotificationRequest(Content):
             yield "source", "requires key: add the key, or leave source out"
         if self.escalate is not None and not self.actions:
             yield "escalate", "requires actions: add some, or leave escalate out"
+
+    def _contradictions_of_markdown(self) -> Iterator[tuple[str, str]]:
+        if len(self.text) > MARKDOWN_LENGTH:
+            limit = f"{MARKDOWN_LENGTH:,} characters, the limit of Markdown"
+            yield "text", f"is longer than {limit}: shorten it"
+        if self.blocks:
+            yield "format", "cannot be combined with blocks: use blocks of the type markdown"
+        if not self.mrkdwn:
+            yield "format", "cannot be combined with mrkdwn false: leave one of them out"
 
     def _impossible_moments(self, now: datetime) -> Iterator[tuple[str, str]]:
         if self.send_at is not None and self.send_at - now > FARTHEST:

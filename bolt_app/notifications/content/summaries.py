@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bolt_app.blockkit.markdown import plain_line
 from bolt_app.blockkit.text import cut
 
 HEADLINE_LENGTH = 100
@@ -53,7 +54,11 @@ def plain(mrkdwn: str, *, is_formatted: bool = True) -> str:
 
 def _texts(content: Mapping[str, Any]) -> Iterator[str]:
     yield content.get("title", "")
-    yield plain(content.get("text", ""), is_formatted=content.get("mrkdwn", True))
+    text = content.get("text", "")
+    if content.get("format") == "markdown":
+        yield next((line for line in map(_markdown_line, text.splitlines()) if line), "")
+    else:
+        yield plain(text, is_formatted=content.get("mrkdwn", True))
     yield _of_blocks(content.get("blocks"))
     for attachment in content.get("attachments", ()):
         for name in _ATTACHMENT_TEXTS:
@@ -61,6 +66,10 @@ def _texts(content: Mapping[str, Any]) -> Iterator[str]:
             if isinstance(text, str) and text != NO_FALLBACK:
                 yield plain(text)
         yield _of_blocks(attachment.get("blocks"))
+
+
+def _markdown_line(line: str) -> str:
+    return plain_line(line[:_READ_LENGTH]).strip("#>|`-*+ ")
 
 
 def _of_blocks(blocks: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from bolt_app.blockkit.broadcasts import without_broadcasts
 from bolt_app.credentials.sources import stored_key
+from bolt_app.credentials.webhook_bodies import SealedBody
 from bolt_app.notifications.content.ids import new_id
 from bolt_app.notifications.content.meaning import severity_of, with_meaning
 from bolt_app.notifications.content.modes import DeliveryMode
@@ -114,10 +115,15 @@ class Draft:
 
 @dataclass(frozen=True)
 class Submission:
-    """Notifications that one sender submits together."""
+    """Notifications that one sender submits together.
+
+    Attributes:
+        body: the body of the webhook that they were read from, to be recorded.
+    """
 
     sender: Sender
     drafts: Sequence[Draft]
+    body: SealedBody | None = field(default=None, repr=False)
 
 
 def plan_deliveries(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -11,6 +12,7 @@ from sqlalchemy import Connection
 from bolt_app.batching import Batcher
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import Charge, LimitError, Limits, SenderLimits
+from bolt_app.credentials.webhook_bodies import SealedBody, record_bodies
 from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.digests.hold import hold
@@ -62,6 +64,7 @@ class Intake:
         *,
         idempotency_key: str | None = None,
         as_messages: bool = False,
+        body: SealedBody | None = None,
     ) -> SubmitResult:
         """Accept `requests`, all or none.
 
@@ -69,6 +72,7 @@ class Intake:
             idempotency_key: a repeated key with the same requests gets the first result again.
             as_messages: whether each is one message of the Slack-compatible Web API, to one channel
                 or person.
+            body: the body of the webhook that they were read from, to be recorded.
 
         Raises:
             IdempotencyConflictError: the key was used before with other requests.
@@ -78,25 +82,35 @@ class Intake:
         """
         now = self._clock()
         draft = Draft.of_message if as_messages else Draft.of
-        submission = Submission(sender, [draft(sender, request, now) for request in requests])
+        drafts = [draft(sender, request, now) for request in requests]
+        submission = Submission(sender, drafts, body)
         with self._counting_rejections(sender):
             if sender.credential is not None:
                 self._limits.check(sender.credential)
             return self._submit(submission, requests, idempotency_key, now)
 
     def submit_in_parts(
-        self, sender: Sender, requests: Sequence[NotificationRequest]
+        self,
+        sender: Sender,
+        requests: Sequence[NotificationRequest],
+        *,
+        body: SealedBody | None = None,
     ) -> Sequence[NewNotification]:
         """Accept `requests`, as `submit` does, or else one after the other if they are too many.
+
+        Args:
+            body: the body of the webhook that they were read from, to be recorded.
 
         Raises:
             RevokedError: the sender's credential is revoked.
             LimitError: the sender is over one of its limits; some requests may be accepted.
         """
         try:
-            return self.submit(sender, requests).notifications
+            return self.submit(sender, requests, body=body).notifications
         except TooManySubscribersError:
-            parts = [Submission(sender, [Draft.of(sender, one, self._clock())]) for one in requests]
+            drafts = [Draft.of(sender, one, self._clock()) for one in requests]
+            parts = [Submission(sender, [draft]) for draft in drafts]
+            parts[0] = replace(parts[0], body=body)
         with self._counting_rejections(sender):
             # They came as one request.
             results = [self._commit([part], is_counted=part is not parts[0])[0] for part in parts]
@@ -196,6 +210,8 @@ class Intake:
         charges = submission_charges(submissions, planned, requests_each=0 if is_counted else 1)
         # Before anything is locked that others wait for.
         self._limits.charge(connection, charges, now)
+        bodies = [submission.body for submission in submissions if submission.body is not None]
+        record_bodies(connection, bodies, now)
         signals = [signal for draft in drafts if (signal := draft.incident_signal) is not None]
         seq, latest = 0, now
         if planned or signals:

@@ -40,19 +40,19 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
                 ("Branch", text(branch, "name")),
                 ("Gate", text(gate, "name")),
                 ("Commit", text(body, "revision")[:7]),
-                *_failed(gate),
             ],
+            rows=[("Failed condition", "Value", "Limit"), *_failed(gate)],
             key=key_of("gate", text(project, "key"), text(branch, "name") or "main"),
             asks=is_bad,
         )
     ]
 
 
-def _failed(gate: Any) -> Iterator[tuple[str, str]]:
+def _failed(gate: Any) -> Iterator[tuple[str, str, str]]:
     for one in items(gate, "conditions"):
         if text(one, "status") == "ERROR":
-            limit = f"limit {text(one, 'errorThreshold')}"
-            yield in_words(text(one, "metric")), f"{first(text(one, 'value'), '?')} ({limit})"
+            metric = in_words(text(one, "metric"))
+            yield metric, text(one, "value"), text(one, "errorThreshold")
 
 
 SENDER = KnownSender("SonarQube", _recognizes, _read, hmac_of_body("X-Sonar-Webhook-HMAC-SHA256"))

@@ -23,7 +23,7 @@ from bolt_app.blockkit.elements import (
     section,
     text_input,
 )
-from bolt_app.blockkit.mrkdwn import escape, person_mention
+from bolt_app.blockkit.mrkdwn import escape, link, person_mention
 from bolt_app.blockkit.text import cut
 from bolt_app.credentials.api_keys import (
     LIMITED_SCOPES,
@@ -32,7 +32,8 @@ from bolt_app.credentials.api_keys import (
     ApiKeyState,
     Scope,
 )
-from bolt_app.credentials.webhooks import AUTO, WebhookRecord
+from bolt_app.credentials.webhooks import AUTO, CUSTOM, WEBHOOK_PAGES_PATH, WebhookRecord
+from bolt_app.senders.custom import TITLE as CUSTOM_TITLE
 from bolt_app.senders.registry import known_senders
 from bolt_app.slack import ids
 
@@ -57,18 +58,23 @@ def credential_blocks(
     webhooks: Sequence[WebhookRecord],
     now: datetime,
     notice: Reply | None,
+    *,
+    public_url: str,
 ) -> list[Block]:
     """Return the list of API keys and webhooks for admins.
 
     Args:
         notice: the result of the latest action.
+        public_url: Bellhop's, for links to the pages of webhooks.
     """
     return [
         {"type": "divider"},
         header("API keys and webhooks"),
         *(notice.blocks if notice else ()),
         *_listed([_key(key, now) for key in _in_order(keys)], "No API keys yet."),
-        *_listed([_webhook(webhook) for webhook in _in_order(webhooks)], "No webhooks yet."),
+        *_listed(
+            [_webhook(webhook, public_url) for webhook in _in_order(webhooks)], "No webhooks yet."
+        ),
         actions(
             button("New API key…", ids.NEW_API_KEY),
             button("New webhook…", ids.NEW_WEBHOOK),
@@ -141,10 +147,12 @@ def webhook_modal() -> Block:
                     "options": [
                         option(AUTO, _RECOGNIZED),
                         *(option(name, one.title) for name, one in known_senders().items()),
+                        option(CUSTOM, CUSTOM_TITLE),
                     ],
                     "initial_option": option(AUTO, _RECOGNIZED),
                 },
-                "The signature of a tool is checked only if you choose the tool.",
+                "The signature of a tool is checked only if you choose the tool. A custom template "
+                "is for any other tool: write it on the page of the webhook.",
             ),
             text_input(
                 KEY_FIELD_BLOCK,
@@ -238,7 +246,7 @@ def _key(key: ApiKeyRecord, now: datetime) -> Block:
     )
 
 
-def _webhook(webhook: WebhookRecord) -> Block:
+def _webhook(webhook: WebhookRecord, public_url: str) -> Block:
     name = _name(webhook.name or str(webhook.id))
     facts = [
         _created(webhook),
@@ -251,6 +259,8 @@ def _webhook(webhook: WebhookRecord) -> Block:
     text = f"Webhook {name}: to {_addresses(webhook.to)}\n{'  •  '.join(facts)}"
     if webhook.revoked_at is not None:
         return section(text)
+    page = link(f"{public_url}{WEBHOOK_PAGES_PATH}/{webhook.id}", "latest messages and template")
+    text = f"{text}  •  {page}"
     question = f"Posts to the webhook {name} will be rejected."
     return section(
         text,
@@ -287,13 +297,17 @@ def _use(record: ApiKeyRecord | WebhookRecord) -> Iterator[str]:
 
 
 def _from(webhook: WebhookRecord) -> Iterator[str]:
-    if webhook.sender != AUTO:
+    is_custom = webhook.sender == CUSTOM
+    if is_custom:
+        yield "with its own template" if webhook.has_template else "its template is not written yet"
+    elif webhook.sender != AUTO:
         known = known_senders().get(webhook.sender)
         title = known.title if known else webhook.sender
         yield f"from {title}{', signed' if webhook.is_signed else ''}"
     if webhook.unrecognized:
         last = f", last {date(webhook.unrecognized_at)}" if webhook.unrecognized_at else ""
-        yield f":warning: {webhook.unrecognized:,} in an unknown format{last}"
+        reason = "with a failed template" if is_custom else "in an unknown format"
+        yield f":warning: {webhook.unrecognized:,} {reason}{last}"
 
 
 def _addresses(addresses: Sequence[str]) -> str:

@@ -131,4 +131,6 @@ def _find_failed(owner: ProfileActions, person: Person) -> Sequence[FailedNotifi
 
 def _admin_blocks(services: Services, team_id: str, notice: Reply | None) -> list[Block]:
     keys, webhooks = services.api_keys.of_team(team_id), services.webhooks.of_team(team_id)
-    return credential_blocks(keys, webhooks, services.clock(), notice)
+    return credential_blocks(
+        keys, webhooks, services.clock(), notice, public_url=services.settings.public_url
+    )

@@ -1,11 +1,11 @@
-"""The HTTP API, `/api/v1`: sending notifications, their delivery state, and its description."""
+"""The HTTP API, `/api/v1`: notifications, their delivery state, webhooks, and its description."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response
 
 from bolt_app.services import Services
-from bolt_app.web.api import docs, notifications
+from bolt_app.web.api import docs, notifications, webhooks
 from bolt_app.web.api.problems import ApiError, error_response
 
 API_PATH = "/api/v1"
@@ -15,6 +15,7 @@ def create_blueprint(services: Services) -> Blueprint:
     """Return the blueprint of the HTTP API."""
     blueprint = Blueprint("api", __name__, url_prefix=API_PATH)
     notifications.add_views(blueprint, services)
+    webhooks.add_views(blueprint, services)
     docs.add_views(blueprint, services.settings)
 
     @blueprint.errorhandler(ApiError)

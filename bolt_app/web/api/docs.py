@@ -13,6 +13,7 @@ from flask import Blueprint, Response, jsonify, render_template
 from bolt_app.config import COMMAND, Settings
 from bolt_app.web.api.openapi import Schema, build_document
 
+NOTIFICATION = "NotificationRequest"
 _LIMITS = {
     "maxLength": "up to {:,} characters",
     "maxItems": "up to {:,}",
@@ -41,7 +42,12 @@ class Example:
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of the API."""
+    """An operation of the API.
+
+    Attributes:
+        fields: those of its body.
+        sends: whether its body has notifications.
+    """
 
     id: str
     method: str
@@ -50,6 +56,7 @@ class Operation:
     description: str
     parameters: list[FieldDescription]
     fields: list[FieldDescription]
+    sends: bool
     examples: list[Example]
     responses: list[tuple[str, str]]
 
@@ -88,6 +95,7 @@ def _operations(document: dict[str, Any], public_url: str) -> Iterator[Operation
 def _operation(
     method: str, path: str, described: Schema, schemas: Schema, public_url: str
 ) -> Operation:
+    body = _body_of(described)
     return Operation(
         id=described["operationId"],
         method=method.upper(),
@@ -103,14 +111,22 @@ def _operation(
             )
             for parameter in described["parameters"]
         ],
-        fields=(
-            _fields(schemas["NotificationRequest"], schemas) if "requestBody" in described else []
-        ),
+        fields=_fields(schemas[body], schemas) if body else [],
+        sends=body == NOTIFICATION,
         examples=list(_examples(method, public_url + path, described)),
         responses=[
             (status, response["description"]) for status, response in described["responses"].items()
         ],
     )
+
+
+def _body_of(described: Schema) -> str:
+    """Return the name of the schema of a body, the first if there are several; empty for none."""
+    if "requestBody" not in described:
+        return ""
+    schema = described["requestBody"]["content"]["application/json"]["schema"]
+    reference: str = schema.get("anyOf", [schema])[0]["$ref"]
+    return reference.rpartition("/")[2]
 
 
 def _fields(schema: Schema, schemas: Schema) -> list[FieldDescription]:

@@ -8,6 +8,21 @@ from typing import Any
 # Each with its summary and body.
 Examples = Mapping[str, tuple[str, Any]]
 
+CREATING_WEBHOOKS: Examples = {
+    "tool": (
+        "A webhook for a tool that signs what it sends",
+        {"to": "#ops", "name": "Repositories", "from": "github"},
+    ),
+    "template": (
+        "A webhook with a template for any other tool",
+        {
+            "to": "topic:backups",
+            "name": "Backups",
+            "from": "custom",
+            "template": '{{ {"title": body.job, "severity": body.level} | tojson }}',
+        },
+    ),
+}
 SENDING: Examples = {
     "short": (
         "A message to a channel",
@@ -27,6 +42,16 @@ SENDING: Examples = {
             "link": "https://status.example.com/incidents/4711",
             "key": "incident-4711",
             "priority": 5,
+        },
+    ),
+    "report": (
+        "A report in Markdown with a table",
+        {
+            "to": "#general",
+            "title": "Backups of last night",
+            "format": "markdown",
+            "text": "**2 of 3** are complete, see [the log](https://backups.example.com/1).",
+            "rows": [["Host", "Size", "Minutes"], ["db1", "4 GB", 12], ["db2", "7 GB", 31]],
         },
     ),
     "question": (

@@ -9,10 +9,8 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
-from pydantic_core import from_json
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from bolt_app.charsets import CharsetError, UnknownCharsetError, decode
 from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.notifications.content.errors import (
@@ -37,6 +35,7 @@ from bolt_app.web.api.auth import (
     require_sender,
     revoked,
 )
+from bolt_app.web.api.bodies import read_body
 from bolt_app.web.api.problems import ApiError, invalid
 from bolt_app.web.api.schemas import (
     IDEMPOTENCY_KEY,
@@ -153,18 +152,7 @@ def _idempotency_key() -> str | None:
 
 def _requests(services: Services) -> tuple[Sequence[NotificationRequest], bool]:
     """Return the notifications in the body, and whether it is a batch."""
-    if not _is_json(request.mimetype):
-        raise ApiError(415, "Send JSON with the header `Content-Type: application/json`.")
-    try:
-        body = decode(request.get_data(cache=False), request.mimetype_params.get("charset"))
-        document = from_json(body, allow_inf_nan=False)
-    except UnknownCharsetError as error:
-        raise ApiError(415, str(error)) from None
-    except CharsetError as error:
-        raise ApiError(400, str(error)) from None
-    except ValueError as error:
-        raise ApiError(400, f"The body is not JSON: {error}.") from None
-    now = services.clock()
+    document, now = read_body(), services.clock()
     is_wrapped = isinstance(document, dict) and "notifications" in document
     try:
         if is_wrapped:
@@ -176,10 +164,6 @@ def _requests(services: Services) -> tuple[Sequence[NotificationRequest], bool]:
     except ValidationError as error:
         within = "notifications" if is_wrapped else ""
         raise invalid(problems_of(error, within=within)) from None
-
-
-def _is_json(mimetype: str) -> bool:
-    return mimetype == "application/json" or mimetype.endswith("+json")
 
 
 def _reject_other_fields(document: dict[str, Any]) -> None:

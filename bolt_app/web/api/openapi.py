@@ -13,21 +13,23 @@ from pydantic.json_schema import models_json_schema
 from bolt_app.notifications.content.schema import BATCH, NotificationRequest
 from bolt_app.notifications.history.reports import NotificationReport
 from bolt_app.notifications.incidents.reports import IncidentCallback
-from bolt_app.web.api.examples import SENDING
+from bolt_app.web.api.examples import CREATING_WEBHOOKS, SENDING, Examples
 from bolt_app.web.api.schemas import (
     AcceptedBatch,
     AcceptedNotification,
     Batch,
     CancelledNotification,
+    CreatedWebhook,
     ListQuery,
     NotificationList,
     Problem,
+    WebhookRequest,
 )
 
 Schema = dict[str, Any]
 
 _REFERENCE = "#/components/schemas/{model}"
-_INPUTS = (NotificationRequest, Batch, ListQuery)
+_INPUTS = (NotificationRequest, Batch, ListQuery, WebhookRequest)
 _OUTPUTS = (
     AcceptedNotification,
     AcceptedBatch,
@@ -35,6 +37,7 @@ _OUTPUTS = (
     NotificationList,
     CancelledNotification,
     IncidentCallback,
+    CreatedWebhook,
     Problem,
 )
 _PROBLEMS = {
@@ -117,6 +120,7 @@ def _paths(query: Schema) -> Schema:
         "/api/v1/notifications": {"post": _accept(), "get": _search(query)},
         "/api/v1/notifications/{id}": {"get": _find(), "delete": _cancel()},
         "/api/v1/notifications/{id}/retry": {"post": _retry()},
+        "/api/v1/webhooks": {"post": _create_webhook()},
     }
 
 
@@ -150,18 +154,7 @@ def _accept() -> Schema:
         "description": f"One, or a batch of up to {BATCH} as a list or under `notifications`. A "
         "batch is accepted completely or not at all. Needs the scope `send`.",
         "parameters": [_IDEMPOTENCY_KEY],
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {"anyOf": [single, batch, _ref("Batch")]},
-                    "examples": {
-                        name: {"summary": summary, "value": value}
-                        for name, (summary, value) in SENDING.items()
-                    },
-                }
-            },
-        },
+        "requestBody": _body({"anyOf": [single, batch, _ref("Batch")]}, SENDING),
         "responses": {
             "202": {
                 "description": "Stored for delivery; a batch is answered in its order.",
@@ -263,6 +256,34 @@ def _retry() -> Schema:
             },
             **_problems(429, 503),
         },
+    }
+
+
+def _create_webhook() -> Schema:
+    return {
+        "operationId": "createWebhook",
+        "summary": "Create a webhook",
+        "description": "Its address accepts what a tool posts. Needs a key with the scope `admin` "
+        "and without a channel limit. The webhook remains when the key is revoked.",
+        "parameters": [],
+        "requestBody": _body(_ref("WebhookRequest"), CREATING_WEBHOOKS),
+        "responses": {
+            "201": {
+                "description": "The webhook; the address and the secret are shown only once.",
+                "content": _json(_ref("CreatedWebhook")),
+            },
+            **_problems(400, 401, 403, 413, 415, 422, 429, 503),
+        },
+    }
+
+
+def _body(schema: Schema, examples: Examples) -> Schema:
+    shown = {
+        name: {"summary": summary, "value": value} for name, (summary, value) in examples.items()
+    }
+    return {
+        "required": True,
+        "content": {"application/json": {"schema": schema, "examples": shown}},
     }
 
 

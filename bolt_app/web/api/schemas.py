@@ -5,22 +5,34 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
+from bolt_app.credentials.webhooks import AUTO, CUSTOM, KEY_FIELD_LENGTH
 from bolt_app.notifications.content.ids import ID_PATTERN
 from bolt_app.notifications.content.page_urls import is_notification_id
-from bolt_app.notifications.content.schema import BATCH, Address, NotificationRequest, Text
+from bolt_app.notifications.content.schema import (
+    BATCH,
+    Address,
+    NotificationRequest,
+    Recipients,
+    Text,
+)
 from bolt_app.notifications.content.states import ShownState, StateFilter
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
+from bolt_app.senders.custom import normal_template
+from bolt_app.senders.registry import known_senders
 
 PAGE = 50
 LONGEST_PAGE = 100
@@ -144,6 +156,55 @@ class ListQuery(BaseModel):
     )
     limit: int = Field(PAGE, ge=1, le=LONGEST_PAGE, description="Notifications on a page.")
     cursor: _Cursor | None = Field(None, description="`next_cursor` of the previous page.")
+
+
+def _known_sender(sender: str) -> str:
+    if sender in (AUTO, CUSTOM) or sender in known_senders():
+        return sender
+    raise ValueError(f"must be {AUTO}, {CUSTOM} or the name of a known tool, such as github")
+
+
+class WebhookRequest(BaseModel):
+    """A webhook to be created."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: Recipients = Field(
+        description="Recipients of its notifications.", examples=["#ops", ["topic:alerts"]]
+    )
+    name: Text = Field("", max_length=80, description="Purpose of the webhook, shown in lists.")
+    sender: Annotated[str, AfterValidator(_known_sender)] = Field(
+        AUTO,
+        alias="from",
+        description="The tool that posts to it, such as `github`: its signature is then required. "
+        "`auto` recognizes it by each body, `custom` uses `template`.",
+    )
+    template: Annotated[Text, AfterValidator(normal_template)] | None = Field(
+        None,
+        description="Jinja template whose output is the JSON of a notification, with `custom`.",
+    )
+    key_field: Text | None = Field(
+        None,
+        max_length=KEY_FIELD_LENGTH,
+        description="Field of a message whose value is its key; by default the key of the tool's "
+        "own format.",
+    )
+
+    @model_validator(mode="after")
+    def _has_template_only_if_custom(self) -> Self:
+        if self.template is not None and self.sender != CUSTOM:
+            problem = ("template", f"requires from {CUSTOM}: set it, or leave template out")
+            raise PydanticCustomError("contradiction", "{problems}", {"problems": [problem]})
+        return self
+
+
+class CreatedWebhook(BaseModel):
+    """A new webhook, shown only once."""
+
+    url: str = Field(description="Address to paste into the tool; anyone with it can send.")
+    secret: str | None = Field(
+        description="Secret to paste into the tool, if it signs what it sends."
+    )
 
 
 class ProblemField(BaseModel):

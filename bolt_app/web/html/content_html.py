@@ -7,10 +7,12 @@ a link are left out, because they work only in Slack.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from markupsafe import Markup
 
+from bolt_app.web.html.markdown_html import markdown_html, table_html
 from bolt_app.web.html.mrkdwn_html import (
     Reader,
     date_words,
@@ -31,17 +33,25 @@ def content_html(content: Mapping[str, Any], reader: Reader) -> Markup:
     Args:
         content: the fields of `Content` that are set.
     """
-    html = _text(content.get("text", ""), reader, is_mrkdwn=content.get("mrkdwn", True))
+    html = _own_text(content, reader)
     if "blocks" in content:
         # The text is the fallback for blocks that cannot be shown.
         html = _blocks(content["blocks"], reader) or html
     html += _fields(
         (field["name"], plain_html(field["value"])) for field in content.get("fields", ())
     )
+    html += table_html(content.get("rows", ()))
     html += _picture(content.get("image_url"), content.get("title"))
     return html + _join(
         _attachment(attachment, reader) for attachment in content.get("attachments", ())
     )
+
+
+def _own_text(content: Mapping[str, Any], reader: Reader) -> Markup:
+    text = content.get("text", "")
+    if content.get("format") == "markdown":
+        return markdown_html(text)
+    return _text(text, reader, is_mrkdwn=content.get("mrkdwn", True))
 
 
 def _text(text: object, reader: Reader, *, is_mrkdwn: bool = True) -> Markup:
@@ -108,7 +118,9 @@ def _block(block: Mapping[str, Any], reader: Reader) -> Markup:
         case "image":
             return _picture(block.get("image_url"), block.get("alt_text"))
         case "markdown":
-            return plain_html(str(block.get("text") or ""))
+            return markdown_html(str(block.get("text") or ""))
+        case "table":
+            return table_html([*map(partial(_row, reader=reader), _lists(block.get("rows")))])
         case "rich_text":
             return _join(_rich(element, reader) for element in _mappings(block.get("elements")))
         case other:
@@ -191,6 +203,20 @@ def _rich_text(piece: Mapping[str, Any]) -> Markup:
         if isinstance(style, Mapping) and style.get(name):
             html = tag_html(tag, html)
     return html
+
+
+def _row(cells: object, reader: Reader) -> list[Markup]:
+    """Return the cells of a row in a table block."""
+    return [
+        _join(_rich(element, reader) for element in _mappings(cell.get("elements")))
+        if cell.get("type") == "rich_text"
+        else Markup("{}").format(cell.get("text") or "")
+        for cell in _mappings(cells)
+    ]
+
+
+def _lists(value: object) -> list[object]:
+    return [item for item in value if isinstance(item, list)] if isinstance(value, list) else []
 
 
 def _small(words: str) -> Markup:

@@ -13,7 +13,7 @@ from bolt_app.blockkit.elements import Block, Reply, info_modal, plain_reply, se
 from bolt_app.blockkit.signed_values import OutdatedError
 from bolt_app.credentials.api_keys import PERSONAL_SCOPES
 from bolt_app.credentials.create_once import AlreadyCreatedError
-from bolt_app.credentials.webhooks import AUTO, normal_key_field
+from bolt_app.credentials.webhooks import AUTO, CUSTOM, normal_key_field
 from bolt_app.recipients import normal_address
 from bolt_app.senders.registry import known_senders
 from bolt_app.services import Services
@@ -178,7 +178,7 @@ def _channel(view: dict[str, Any]) -> str:
 
 def _sender(view: dict[str, Any]) -> str:
     chosen = input_of(view, SENDER_BLOCK)["selected_option"]["value"]
-    if chosen != AUTO and chosen not in known_senders():
+    if chosen not in (AUTO, CUSTOM) and chosen not in known_senders():
         raise ValueError("must be one of the options")
     return str(chosen)
 

@@ -1,0 +1,1 @@
+"""Custom templates, rendered in processes that can do little else."""

@@ -1,0 +1,53 @@
+"""Webhooks over HTTP: created by an API key that manages its whole workspace."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+from pydantic import ValidationError
+
+from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
+from bolt_app.notifications.content.errors import problems_of
+from bolt_app.senders.registry import secret_for
+from bolt_app.services import Services
+from bolt_app.web.api.auth import require_caller
+from bolt_app.web.api.bodies import read_body
+from bolt_app.web.api.problems import ApiError, invalid
+from bolt_app.web.api.schemas import CreatedWebhook, WebhookRequest
+
+
+def add_views(blueprint: Blueprint, services: Services) -> None:
+    """Register the views of webhooks."""
+
+    @blueprint.post("/webhooks")
+    def create_webhook() -> Response:
+        caller = require_caller(services, Scope.ADMIN)
+        _require_whole_workspace(caller)
+        try:
+            wanted = WebhookRequest.model_validate(read_body())
+        except ValidationError as error:
+            raise invalid(problems_of(error)) from None
+        secret = secret_for(wanted.sender)
+        url = services.webhooks.create(
+            caller.team_id,
+            wanted.name,
+            wanted.to,
+            key_field=wanted.key_field,
+            sender=wanted.sender,
+            signing_secret=secret,
+            template=wanted.template,
+            created_by=caller.created_by,
+        )
+        created = CreatedWebhook(url=url, secret=secret)
+        return Response(created.model_dump_json(), status=201, mimetype="application/json")
+
+
+def _require_whole_workspace(caller: ApiKeyRecord) -> None:
+    """Require a key without a channel limit: a webhook would remain after it is revoked.
+
+    Raises:
+        ApiError: the key is limited (403).
+    """
+    if not caller.manages_all:
+        raise ApiError(
+            403, "Use an API key with the scope admin and no channel limit to create webhooks."
+        )

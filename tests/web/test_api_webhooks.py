@@ -1,0 +1,86 @@
+"""Webhooks created over the HTTP API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bolt_app.credentials.api_keys import Scope
+from tests.people import ACME, ANN, GENERAL
+from tests.running import Bellhop
+from tests.senders.test_bodies import post
+from tests.senders.test_templates import BODY, TEMPLATE
+from tests.senders.test_webhooks import accepted
+from tests.web.calling import WEBHOOKS, Caller, caller
+
+pytestmark = pytest.mark.sqlite_only
+
+WHOLE = {"to": "#ops", "name": "Backups", "from": "custom", "template": TEMPLATE}
+
+
+@pytest.fixture
+def admin(bellhop: Bellhop) -> Caller:
+    return caller(bellhop, Scope.ADMIN)
+
+
+def test_a_webhook_with_a_template_takes_bodies(bellhop: Bellhop, admin: Caller) -> None:
+    created = admin.call("POST", WEBHOOKS, WHOLE)
+
+    assert created.status == 201
+    assert created.json()["secret"] is None
+    assert post(created.json()["url"], BODY).status == 200
+    assert accepted(bellhop)[0][1] == "hook:1|disk/db1"
+    [webhook] = bellhop.services.webhooks.of_team(ACME)
+    assert (webhook.name, webhook.to, webhook.allow_broadcast) == ("Backups", ("#ops",), False)
+
+
+def test_a_webhook_for_a_tool_has_its_secret(bellhop: Bellhop, admin: Caller) -> None:
+    created = admin.call("POST", WEBHOOKS, {"to": GENERAL, "from": "github"}).json()
+
+    [webhook] = bellhop.services.webhooks.of_team(ACME)
+    assert webhook.is_signed
+    found = bellhop.services.webhooks.find(created["url"].rpartition("/")[2])
+    assert found is not None
+    assert found.signing_secret == created["secret"]
+
+
+def test_the_person_of_a_key_created_the_webhook(bellhop: Bellhop) -> None:
+    caller(bellhop, Scope.ADMIN, created_by=ANN).call("POST", WEBHOOKS, {"to": GENERAL})
+
+    [webhook] = bellhop.services.webhooks.of_team(ACME)
+    assert webhook.created_by == ANN
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "detail"),
+    [
+        ({"to": []}, "to", "at least one"),
+        ({"to": "nowhere at all"}, "to[0]", ""),
+        ({"from": "jenkinz"}, "from", "known tool"),
+        ({"from": "github"}, "template", "requires from custom"),
+        ({"template": " "}, "template", "empty"),
+        ({"template": "x" * 20_001}, "template", "20,000"),
+        ({"name": "x" * 81}, "name", "80"),
+        ({"key_field": "x" * 256}, "key_field", "255"),
+        ({"allow_broadcast": True}, "allow_broadcast", "unknown"),
+        ({"sender": "github"}, "sender", "unknown"),
+    ],
+)
+def test_an_invalid_field_is_named(
+    bellhop: Bellhop, admin: Caller, changed: dict[str, Any], field: str, detail: str
+) -> None:
+    answer = admin.call("POST", WEBHOOKS, {**WHOLE, **changed})
+
+    assert answer.status == 422, answer.text
+    errors = {one["field"]: one["detail"] for one in answer.json()["errors"]}
+    assert detail in errors[field]
+    assert bellhop.services.webhooks.of_team(ACME) == []
+
+
+@pytest.mark.parametrize(("scopes", "channels"), [(("send", "read"), ()), (("admin",), ("#ops",))])
+def test_other_keys_create_none(bellhop: Bellhop, scopes: Any, channels: tuple[str, ...]) -> None:
+    answer = caller(bellhop, *scopes, channels=channels).call("POST", WEBHOOKS, {"to": "#ops"})
+
+    assert answer.status == 403
+    assert bellhop.services.webhooks.of_team(ACME) == []
