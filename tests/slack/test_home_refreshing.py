@@ -204,7 +204,7 @@ class TestFailedDeliveries:
 
         steps = [row[-1] for row in plan if " deliveries" in row[-1]]
         assert steps
-        assert all("COVERING INDEX ix_deliveries_failed (team_id=?)" in step for step in steps)
+        assert all("USING INDEX ix_deliveries_failed (team_id=?)" in step for step in steps)
 
     def test_the_worker_watches(self, installed: Bellhop) -> None:
         tasks = create_worker(installed.services)._timetable._tasks
