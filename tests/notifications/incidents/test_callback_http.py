@@ -142,6 +142,19 @@ def test_endless_interim_answers_are_refused(start_peer: StartPeer, clients: Cli
     assert not isinstance(caught.value, TimeoutError)
 
 
+def test_endless_answers_before_the_request_are_refused(
+    start_peer: StartPeer, clients: Clients
+) -> None:
+    def serve(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+    with pytest.raises((OSError, ClientError)) as caught:
+        clients().post(f"http://127.0.0.1:{start_peer(serve)}/", b"{}", {})
+
+    assert not isinstance(caught.value, TimeoutError)
+
+
 def test_a_response_followed_by_more_data_is_read(start_peer: StartPeer, clients: Clients) -> None:
     def serve(connection: socket.socket) -> None:
         read_request(connection)
