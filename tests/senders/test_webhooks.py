@@ -65,7 +65,7 @@ SIGNED: dict[str, SignedFixture] = {
     "gitlab": (fixture("gitlab", "push"), {"X-Gitlab-Token": SECRET}),
     "grafana": signed("grafana", "firing", "X-Grafana-Alerting-Signature"),
     "pagerduty": signed("pagerduty", "triggered", "X-PagerDuty-Signature", "v1=0123,v1={}"),
-    "sentry": signed("sentry", "issue_alert", "Sentry-Webhook-Signature"),
+    "sentry": signed("sentry", "issue_alert", "Sentry-Hook-Signature"),
     "sonarqube": signed("sonarqube", "failed", "X-Sonar-Webhook-HMAC-SHA256"),
     "terraform": (
         fixture("terraform", "errored"),

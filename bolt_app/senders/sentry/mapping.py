@@ -144,5 +144,5 @@ SENDER = KnownSender(
     "Sentry",
     _recognizes,
     _read,
-    hmac_of_body("Sentry-Webhook-Signature", is_chosen_here=False),
+    hmac_of_body("Sentry-Hook-Signature", is_chosen_here=False),
 )
