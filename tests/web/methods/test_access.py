@@ -253,7 +253,7 @@ class TestALimitedKey:
 
     def test_a_direct_message_belongs_to_its_person(self, installed: Bellhop) -> None:
         who = method_caller(installed, "send", channels=[BEN])
-        conversation = who.ok("conversations.open", users=BEN)["channel"]["id"]
+        conversation = who.ok("conversations.open", users=[BEN])["channel"]["id"]
 
         who.ok("chat.postMessage", channel=conversation, text="x")
         other = installed.slack.app_dm(ACME, ANN).id

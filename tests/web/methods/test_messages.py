@@ -315,6 +315,20 @@ class TestUpdating:
         assert (message.text, message.username) == ("two", "CI")
         assert message.blocks[0]["text"]["text"] == "block"
 
+    def test_a_person_who_may_not_receive_it_any_more_gets_no_new_text(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        ts = post(ci, "one", BEN)
+        deliver(hand)
+        bellhop.slack.update_user(BEN, deleted=True)
+        bellhop.clock.advance(61)
+
+        ci.ok(UPDATE, channel=BEN, ts=ts, text="two")
+        deliver(hand)
+
+        assert texts(bellhop, bellhop.slack.app_dm(ACME, BEN).id) == ["one"]
+        assert states(bellhop)[1] == ("edit", "dead")
+
     def test_nothing_is_left_to_say(self, ci: MethodCaller) -> None:
         ts = post(ci, "one")
 
