@@ -16,9 +16,10 @@ from bolt_app.notifications.intake.sender import Sender
 from slack_sandbox import Fault
 from slack_sandbox.tokens import Token
 from slack_sandbox.world import Message
+from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, BEN, GENERAL
-from tests.running import Bellhop
+from tests.running import Bellhop, running_bellhop
 from tests.web.methods.calling import MethodCaller, method_caller
 
 RANDOM = "C0ACME0002"
@@ -320,7 +321,8 @@ class TestUpdating:
     ) -> None:
         ts = post(ci, "one", BEN)
         deliver(hand)
-        bellhop.slack.update_user(BEN, deleted=True)
+        # The event was lost.
+        bellhop.slack.users[BEN].deleted = True
         bellhop.clock.advance(61)
 
         ci.ok(UPDATE, channel=BEN, ts=ts, text="two")
@@ -620,6 +622,59 @@ class TestContent:
     )
     def test_malformed(self, ci: MethodCaller, arguments: dict[str, Any], error: str) -> None:
         assert ci.error(POST, channel=GENERAL, **arguments) == error
+
+
+@pytest.mark.parametrize("is_posted", [False, True], ids=["waiting", "posted"])
+def test_a_message_of_another_channel_is_not_found(
+    bellhop: Bellhop, ci: MethodCaller, hand: Hand, is_posted: bool
+) -> None:
+    ts = post(ci, "one")
+    if is_posted:
+        deliver(hand)
+        [message] = messages(bellhop)
+        ts = message.ts
+
+    assert ci.error(UPDATE, channel=RANDOM, ts=ts, text="x") == "message_not_found"
+    assert ci.error(DELETE, channel=RANDOM, ts=ts) == "message_not_found"
+    assert ci.error(POST, channel=RANDOM, text="x", thread_ts=ts) == "thread_not_found"
+    assert [state for mode, state in states(bellhop) if mode != "new"] == []
+
+
+@pytest.mark.parametrize("change", [UPDATE, DELETE, "chat.deleteScheduledMessage"])
+def test_changes_need_a_key_that_is_valid_now(
+    bellhop: Bellhop, ci: MethodCaller, change: str
+) -> None:
+    """The process knows the key, and not yet that it is revoked."""
+    at = int(bellhop.clock.timestamp()) + 3600
+    scheduled = ci.ok("chat.scheduleMessage", channel=GENERAL, text="x", post_at=at)
+    arguments = {"ts": post(ci, "one"), "text": "x"}
+    before = states(bellhop)
+    bellhop.services.api_keys.revoke(1)
+
+    answer = ci.error(
+        change,
+        channel=GENERAL,
+        scheduled_message_id=scheduled["scheduled_message_id"],
+        **arguments,
+    )
+
+    assert answer == "token_revoked"
+    assert states(bellhop) == before
+
+
+def test_changes_count_as_deliveries(database_url: str, encryption_key: str) -> None:
+    clock = FakeClock()
+    limits = {"sender_deliveries_per_minute": 3}
+    with running_bellhop(database_url, encryption_key, clock, **limits) as bellhop:
+        ci = method_caller(bellhop)
+        ts = post(ci, "one")
+        ci.ok(UPDATE, channel=GENERAL, ts=ts, text="two")
+        ci.ok(UPDATE, channel=GENERAL, ts=ts, text="three")
+
+        answer = ci.form(UPDATE, channel=GENERAL, ts=ts, text="four")
+
+        assert answer == {"ok": False, "error": "service_unavailable"}
+        assert len(states(bellhop)) == 3
 
 
 def test_a_message_of_another_entry_point_is_not_found(
