@@ -402,6 +402,8 @@ class TestDeleting:
 
         assert messages(bellhop) == []
         assert states(bellhop) == [("new", "sent"), ("delete", "sent")]
+        # There is nothing to look for.
+        assert bellhop.slack.calls_to("conversations.history") == []
 
     def test_a_deletion_is_in_no_list_of_deliveries(
         self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
