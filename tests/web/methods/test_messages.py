@@ -13,6 +13,7 @@ from sqlalchemy import select
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.queue.moved_channels import move_channel
 from slack_sandbox import Fault
 from slack_sandbox.tokens import Token
 from slack_sandbox.world import Message
@@ -349,6 +350,18 @@ class TestUpdating:
 
         assert messages(bellhop) == []
         assert states(bellhop) == [("new", "sent"), ("edit", "dead")]
+
+    def test_a_channel_is_known_by_its_former_id(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        answer = ci.ok(POST, channel="#general", text="one")
+        former, new = answer["channel"], "C0ACME0009"
+        deliver(hand)
+        with bellhop.services.database.writing_connection() as connection:
+            move_channel(connection, ACME, former, new, bellhop.clock())
+
+        ci.ok(UPDATE, channel=former, ts=answer["ts"], text="two")
+        ci.ok(UPDATE, channel=new, ts=answer["ts"], text="three")
 
 
 class TestDeleting:
