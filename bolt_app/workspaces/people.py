@@ -13,8 +13,11 @@ from typing import Any
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.recent_answers import RecentAnswers
+from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_user import is_in_workspace
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
 
+INFO = "users.info"
 CACHED_FOR = timedelta(minutes=5)
 MOST_PEOPLE, MOST_PAGES = 5_000, 50
 # Slack recommends pages of at most this size.
@@ -25,7 +28,7 @@ _FIELDS = (
     *("is_admin", "is_owner", "is_primary_owner", "is_restricted", "is_ultra_restricted"),
     *("is_bot", "is_app_user", "is_stranger", "updated"),
 )
-_PROFILE_FIELDS = (
+PROFILE_FIELDS = (
     *("real_name", "real_name_normalized", "display_name", "display_name_normalized"),
     *("first_name", "last_name", "title", "email", "team", "avatar_hash"),
     *("image_24", "image_32", "image_48", "image_72", "image_192", "image_512"),
@@ -43,7 +46,10 @@ class PeoplePage:
 
 
 class People:
-    """Looks up people as the bot of a workspace."""
+    """Looks up people of a workspace, as its bot.
+
+    The bot also sees people of other workspaces, who share a channel: these are unknown here.
+    """
 
     def __init__(self, client: WorkspaceClient, *, clock: Clock = utc_now) -> None:
         self._client = client
@@ -80,7 +86,10 @@ class People:
         return known or self._pages.ask(key, lambda: self._list(workspace, cursor, limit))
 
     def _ask(self, workspace: BotWorkspace, user_id: str) -> Person:
-        return _shown(self._client.as_bot(workspace, "users.info", user=user_id)["user"])
+        user = self._client.as_bot(workspace, INFO, user=user_id)["user"]
+        if not is_in_workspace(workspace.team_id, user):
+            raise SlackCallError(INFO, "user_not_found")
+        return _shown(user)
 
     def _list(self, workspace: BotWorkspace, cursor: str, limit: int) -> PeoplePage:
         answer = self._client.as_bot(
@@ -91,12 +100,13 @@ class People:
             team_id=workspace.team_id,
         )
         following = (answer.get("response_metadata") or {}).get("next_cursor") or ""
-        return PeoplePage(tuple(map(_shown, answer["members"])), str(following))
+        members = (user for user in answer["members"] if is_in_workspace(workspace.team_id, user))
+        return PeoplePage(tuple(map(_shown, members)), str(following))
 
 
 def _shown(user: Mapping[str, Any]) -> Person:
     profile = user.get("profile") or {}
     return {
         **{name: user[name] for name in _FIELDS if name in user},
-        "profile": {name: profile[name] for name in _PROFILE_FIELDS if name in profile},
+        "profile": {name: profile[name] for name in PROFILE_FIELDS if name in profile},
     }

@@ -41,6 +41,7 @@ from bolt_app.notifications.queue.change_feed import (
     state_until,
     stored_urgency,
 )
+from bolt_app.notifications.queue.moved_channels import current_ids
 from bolt_app.notifications.queue.rank import MESSAGE_RANK
 from bolt_app.notifications.queue.wakeup import Wakeup
 
@@ -204,6 +205,9 @@ def _sources(connection: Connection, sender: Sender) -> frozenset[str]:
 
 def _find(connection: Connection, sender: Sender, addresses: Collection[str], ts: str) -> Message:
     sources = _sources(connection, sender)
+    # The sender may know a channel by its former id.
+    moved = current_ids(connection, sender.team_id, addresses)
+    addresses = {*addresses, *moved.values()}
     message = find_message(connection, sender.team_id, sources, addresses, ts)
     if message is None:
         raise MessageNotFoundError

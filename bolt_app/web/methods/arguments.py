@@ -33,12 +33,14 @@ class Arguments:
         return self.values.get(name) is not None
 
     def text(self, name: str) -> str:
-        """Return an argument as text; empty if it is missing.
+        """Return an argument as text; empty if it is missing. A list is joined by commas.
 
         Raises:
-            MethodError: it is a list or an object.
+            MethodError: it is an object, or a list of anything but texts.
         """
         value = self.values.get(name)
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return ",".join(value)
         if value is None:
             return ""
         if isinstance(value, bool):

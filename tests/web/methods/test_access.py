@@ -13,10 +13,12 @@ from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.web.methods import METHODS
 from bolt_app.web.methods.identity import API_TEST
+from bolt_app.workspaces.people import PROFILE_FIELDS
+from slack_sandbox import Fault
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
-from tests.web.methods.calling import MethodCaller, method_caller
+from tests.web.methods.calling import JSON, MethodCaller, method_caller
 from tests.web.methods.test_messages import grant_reactions
 
 pytestmark = pytest.mark.sqlite_only
@@ -251,7 +253,7 @@ class TestALimitedKey:
 
     def test_a_direct_message_belongs_to_its_person(self, installed: Bellhop) -> None:
         who = method_caller(installed, Scope.SEND, channels=[BEN])
-        conversation = who.ok("conversations.open", users=BEN)["channel"]["id"]
+        conversation = who.ok("conversations.open", users=[BEN])["channel"]["id"]
 
         who.ok("chat.postMessage", channel=conversation, text="x")
         other = installed.slack.app_dm(ACME, ANN).id
@@ -293,3 +295,60 @@ def test_broadcasts_need_permission(installed: Bellhop) -> None:
     one, two = [message.text for message in installed.slack.messages(RANDOM)]
     assert "<!channel>" not in one
     assert two == "<!channel> two"
+
+
+class TestPeople:
+    @pytest.fixture
+    def reader(self, installed: Bellhop) -> MethodCaller:
+        return method_caller(installed, Scope.USERS)
+
+    def test_of_another_organization_in_a_shared_channel_are_unknown(
+        self, installed: Bellhop, reader: MethodCaller
+    ) -> None:
+        installed.slack.share_channel(GENERAL, BEA)
+
+        assert reader.error("users.info", user=BEA) == "user_not_found"
+        assert reader.error("users.lookupByEmail", email="bea@beta.example") == "users_not_found"
+        assert BEA not in str(reader.ok("users.list"))
+
+    def test_only_some_fields_are_passed_on(self, installed: Bellhop, reader: MethodCaller) -> None:
+        user = reader.ok("users.info", user=ANN)["user"]
+
+        assert (user["id"], user["profile"]["email"]) == (ANN, "ann@acme.example")
+        assert set(user["profile"]) <= set(PROFILE_FIELDS)
+
+    @pytest.mark.parametrize(
+        ("method", "arguments", "error"),
+        [
+            ("users.info", {"user": "U0NOBODY01"}, "user_not_found"),
+            ("users.info", {"user": "../x"}, "user_not_found"),
+            ("users.info", {}, "invalid_arguments"),
+            ("users.list", {"cursor": "x" * 500}, "invalid_cursor"),
+            ("users.list", {"limit": "many"}, "invalid_arguments"),
+            ("users.lookupByEmail", {"email": "nobody@acme.example"}, "users_not_found"),
+            ("users.lookupByEmail", {"email": "x" * 400}, "users_not_found"),
+        ],
+    )
+    def test_an_unknown_person(
+        self, reader: MethodCaller, method: str, arguments: dict[str, Any], error: str
+    ) -> None:
+        assert reader.error(method, **arguments) == error
+
+    def test_slacks_limit_is_overload(self, installed: Bellhop, reader: MethodCaller) -> None:
+        installed.slack.faults.add(Fault("users.info", "rate_limited", retry_after=7))
+
+        answer = reader.post("users.info", b'{"user": "U0BEN00001"}', JSON)
+
+        assert (answer.status, answer.json()["error"]) == (503, "service_unavailable")
+        assert answer.headers["Retry-After"] == "7"
+
+    def test_answers_are_cached(self, installed: Bellhop, reader: MethodCaller) -> None:
+        for _ in range(3):
+            reader.ok("users.info", user=BEN)
+            reader.ok("users.list", limit=2)
+        assert len(installed.slack.calls_to("users.list")) == 1
+
+        installed.clock.advance(301)
+        reader.ok("users.list", limit=2)
+
+        assert len(installed.slack.calls_to("users.list")) == 2

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from slack_sandbox.world import Message
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
+from tests.web.methods.calling import MethodCaller, method_caller
 from tests.web.test_real_clients import alert, alertmanager, ended, tell
 
 NODE_FOLDER = Path(__file__).with_name("node")
@@ -133,6 +135,33 @@ class TestSlackSdk:
         one, *replies = wait_for(running, "one", "two", "two", "two")
         assert len(set(given)) == 4
         assert {reply.thread_ts for reply in replies} == {one.ts}
+
+
+def test_an_update_while_the_message_is_posted_is_never_lost(
+    database_url: str, encryption_key: str
+) -> None:
+    """The worker begins messages at the same time as they are replaced in the queue."""
+    numbers = range(20)
+
+    def post_and_update(caller: MethodCaller, channel: str) -> None:
+        for number in numbers:
+            ts = caller.ok("chat.postMessage", channel=channel, text="draft")["ts"]
+            caller.ok("chat.update", channel=channel, ts=ts, text=str(number))
+
+    with quick_bellhop(database_url, encryption_key) as bellhop:
+        install_without_limits(bellhop)
+        caller = method_caller(bellhop)
+        channels = [one.id for one in bellhop.slack.add_channels(ACME, 4)]
+        with delivering(bellhop), ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda channel: post_and_update(caller, channel), channels))
+            expected = [str(number) for number in numbers]
+            for channel in channels:
+                wait_until(
+                    bellhop,
+                    lambda channel=channel: (  # type: ignore[misc]
+                        [one.text for one in bellhop.slack.messages(channel)] == expected
+                    ),
+                )
 
 
 @pytest.mark.node

@@ -245,6 +245,8 @@ class TestMethods:
         assert nobody.ok("api.test") == {"ok": True}
         assert nobody.ok("api.test", foo="bar", token="x")["args"] == {"foo": "bar"}
         assert nobody.error("api.test", error="my_error") == "my_error"
+        query = request("GET", f"{bellhop.url}/api/api.test?token=x&foo=bar")
+        assert query.json()["args"] == {"foo": "bar"}
 
     def test_auth_test_names_the_bot_and_its_workspace(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
