@@ -9,8 +9,8 @@ from tests.browser.chromium import OpenPage, Shoot
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 from tests.senders.test_bodies import post
-from tests.senders.test_hooks import accepted
 from tests.senders.test_templates import BODY, TEMPLATE
+from tests.senders.test_webhooks import accepted
 
 pytestmark = pytest.mark.sqlite_only
 
