@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 
 from bolt_app.config import Settings
 from bolt_app.db import Database
+from bolt_app.db.libpq import libpq_address
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
@@ -106,8 +107,7 @@ def create_ownership(settings: Settings, database: Database) -> Ownership:
     """Return the ownership of workspaces by this process; its clock is `monotonic`."""
     if database.is_sqlite:
         return SQLiteOwnership(database, settings.delays, now=time.monotonic())
-    url = make_url(settings.session_url).set(drivername="postgresql")
-    address = url.render_as_string(hide_password=False)
+    address = libpq_address(make_url(settings.session_url))
     return PostgreSQLOwnership(address, settings.delays, now=time.monotonic())
 
 
