@@ -182,7 +182,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         installation_checks=InstallationChecks(installations, client, lifecycle),
         channels=channels,
         users=Users(database, client, use_ids, clock=clock),
-        people=People(client, clock=clock),
+        people=People(database, client, clock=clock),
         greetings=Greetings(client, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,
