@@ -184,7 +184,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         installation_checks=InstallationChecks(installations, client, lifecycle.installations),
         channels=channels,
         users=Users(database, client, use_ids, clock=clock),
-        people=People(client, clock=clock),
+        people=People(database, client, clock=clock),
         greetings=Greetings(client, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,

@@ -66,7 +66,7 @@ class _Change:
 
 
 class Messages:
-    """Finds and changes the messages of senders; nobody's message is changed by another source."""
+    """Finds and changes messages, for their own source only."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Messages:
             ts: provisional, or Slack's.
 
         Raises:
-            MessageNotFoundError: there is none.
+            MessageNotFoundError: the source of the sender has no such message.
         """
         with self._database.reading_connection() as connection:
             return _find(connection, sender, addresses, ts)
@@ -97,10 +97,10 @@ class Messages:
     def edit(self, sender: Sender, addresses: Collection[str], ts: str, merge: Merge) -> int:
         """Replace the content of a message.
 
-        Returns: the delivery that brings it to Slack.
+        Returns: the delivery with the new content.
 
         Raises:
-            MessageNotFoundError: there is no such message of the sender's source.
+            MessageNotFoundError: the source of the sender has no such message.
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
         with self._changing(sender, deliveries=1) as change:
@@ -123,7 +123,7 @@ class Messages:
         Returns: the delivery that deletes it from Slack; None if it was cancelled.
 
         Raises:
-            MessageNotFoundError: there is no such message of the sender's source.
+            MessageNotFoundError: the source of the sender has no such message.
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
         with self._changing(sender, deliveries=1) as change:
@@ -147,7 +147,7 @@ class Messages:
         Returns: the delivery that adds it.
 
         Raises:
-            MessageNotFoundError: there is no such message of the sender's source.
+            MessageNotFoundError: the source of the sender has no such message.
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
         with self._changing(sender, deliveries=1) as change:
@@ -166,8 +166,8 @@ class Messages:
         """Cancel a scheduled message.
 
         Raises:
-            MessageNotFoundError: there is no such message of the sender's source, or it is no
-                longer scheduled.
+            MessageNotFoundError: the source of the sender has no such message, or it is not
+                scheduled any more.
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
         with self._changing(sender) as change:
@@ -218,7 +218,7 @@ def _require(change: _Change, addresses: Collection[str], ts: str) -> Message:
     """Return a message that is in Slack, may be, or is to be.
 
     Raises:
-        MessageNotFoundError: there is none.
+        MessageNotFoundError: the source of the sender has no such message.
     """
     message = _find(change.connection, change.sender, addresses, ts)
     if message.state not in PENDING | POSTED:

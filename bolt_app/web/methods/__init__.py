@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, abort, jsonify
+from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.db import DATABASE_UNAVAILABLE
@@ -17,7 +17,7 @@ from bolt_app.notifications.messages.errors import MessageNotFoundError
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
 from bolt_app.web.methods import chat, conversations, ephemeral, identity, reactions, users
-from bolt_app.web.methods.arguments import read_call
+from bolt_app.web.methods.arguments import read_arguments
 from bolt_app.web.methods.auth import bearer_token, charge, require_key
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.errors import MethodError, OverloadError
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 METHODS_PATH = "/api/"
 # Longer than the name of any method.
 NAME_LENGTH = 100
+# Anyone may call api.test.
+MAX_TEST_BYTES = 16 * 1024
 # Until the next call, if Slack or the database does not answer.
 RETRY_SECONDS = 60
 METHODS: Mapping[str, Method] = {
@@ -64,22 +66,25 @@ def create_blueprint(services: Services) -> Blueprint:
 def _run(services: Services, name: str) -> Answer:
     """Run a method; return the members of its answer beside `ok`.
 
-    A token in a header is checked before the body is read.
+    A token in a header is checked before the body is read, and one in the body before anything
+    else there is.
     """
     method = METHODS.get(name)
     if name == identity.API_TEST:
-        return identity.api_test(read_call()[0])
+        request.max_content_length = MAX_TEST_BYTES
+        return identity.api_test(read_arguments().checked())
     if method is None:
         raise MethodError("unknown_method", req_method=name[:NAME_LENGTH])
     token, given = bearer_token(), None
     if not token:
-        given, token = read_call()
+        given = read_arguments()
+        token = given.token
     key = require_key(services, token, method.scope, is_fresh=not method.charges)
     if not method.charges:
         charge(services, key)
-        return method.run(Call(services, key, given or read_call()[0]))
+        return method.run(Call(services, key, (given or read_arguments()).checked()))
     try:
-        return method.run(Call(services, key, given or read_call()[0]))
+        return method.run(Call(services, key, (given or read_arguments()).checked()))
     except (MessageNotFoundError, MethodError, RequestEntityTooLarge, SlackCallError) as error:
         if not getattr(error, "is_charged", False):
             # A rejected call counts too.

@@ -334,6 +334,22 @@ class TestPeople:
     ) -> None:
         assert reader.error(method, **arguments) == error
 
+    def test_linked_people_are_found_without_slack(
+        self, installed: Bellhop, reader: MethodCaller
+    ) -> None:
+        asked = len(installed.slack.calls_to("users.info"))
+        installed.slack.faults.add(Fault("*", "server_error"))
+
+        by_id = reader.ok("users.info", user=ANN)["user"]
+        by_email = reader.ok("users.lookupByEmail", email="Ann@acme.example")["user"]
+
+        assert by_id == by_email
+        shown = (by_id["team_id"], by_id["name"], by_id["is_admin"], by_id["is_restricted"])
+        assert shown == (ACME, "ann", True, False)
+        assert by_id["profile"]["real_name"] == "Ann Archer"
+        assert by_id["profile"]["image_72"]
+        assert len(installed.slack.calls_to("users.info")) == asked
+
     def test_slacks_limit_is_overload(self, installed: Bellhop, reader: MethodCaller) -> None:
         installed.slack.faults.add(Fault("users.info", "rate_limited", retry_after=7))
 

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from slack_sandbox import Fault
 from slack_sandbox.world import Message
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.people import ACME, ANN, BEN, GENERAL
-from tests.running import Bellhop
+from tests.running import PATIENCE_SECONDS, Bellhop
 from tests.web.methods.calling import MethodCaller, method_caller
 from tests.web.test_real_clients import alert, alertmanager, ended, tell
 
@@ -31,9 +32,16 @@ NODE_FOLDER = Path(__file__).with_name("node")
 
 
 @pytest.fixture
-def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """Bellhop, installed and delivering."""
-    with quick_bellhop(database_url, encryption_key, delays=Delays()) as bellhop:
+def running(
+    database_url: str, encryption_key: str, request: pytest.FixtureRequest
+) -> Iterator[Bellhop]:
+    """Bellhop, installed and delivering; a busy machine may be slow to post a message.
+
+    A parameter is how long calls wait for Slack's `ts`, in seconds.
+    """
+    seconds = getattr(request, "param", PATIENCE_SECONDS / 2)
+    delays = replace(Delays(), message_result=seconds)
+    with quick_bellhop(database_url, encryption_key, delays=delays) as bellhop:
         install_without_limits(bellhop)
         with delivering(bellhop):
             yield bellhop
@@ -87,6 +95,7 @@ class TestSlackSdk:
 
         assert caught.value.response["error"] == "is_archived"
 
+    @pytest.mark.parametrize("running", [0.5], indirect=True)
     def test_a_provisional_ts_while_slack_asks_to_wait(
         self, running: Bellhop, client: WebClient
     ) -> None:
