@@ -305,8 +305,8 @@ class NotificationRequest(Content):
         return self
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
-        layout = self.rows or self.blocks or self.attachments
-        if not (self.text.strip() or self.title.strip() or layout):
+        # Lists and phones show no table.
+        if not (self.text.strip() or self.title.strip() or self.blocks or self.attachments):
             yield "text", "is empty: give text, title, blocks or attachments"
         values = {name: _count_values(getattr(self, name)) for name in ("blocks", "attachments")}
         if sum(values.values()) > VALUES:
