@@ -14,7 +14,7 @@ from slack_sandbox.interactions import InteractionResult, State
 from slack_sandbox.messages import visible_messages
 from slack_sandbox.people import CommandResult
 from slack_sandbox.tokens import Installation, InstallKey
-from slack_sandbox.world import Channel, JsonDict, Message, User, View, Workspace
+from slack_sandbox.world import Channel, JsonDict, Message, SlackFile, User, View, Workspace
 
 
 class Sandbox(Core):
@@ -58,6 +58,12 @@ class Sandbox(Core):
         """Open modals by id."""
         with self.lock:
             return dict(self.world.views)
+
+    @property
+    def files(self) -> dict[str, SlackFile]:
+        """Files by id."""
+        with self.lock:
+            return dict(self.world.files)
 
     @property
     def installations(self) -> dict[InstallKey, Installation]:
