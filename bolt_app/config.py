@@ -118,6 +118,8 @@ class Settings:
     subscriptions_per_workspace: int = 10_000
     wrong_keys_per_minute: int = 30
     retry_hours: int = 24
+    file_megabytes: int = 10
+    workspace_files_megabytes: int = 1024
     keep_days: int = 30
     audit_days: int = 90
     trusted_proxies: TrustedProxies = 0
@@ -264,6 +266,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         wrong_keys_per_minute=reader.number("WRONG_KEYS_PER_MINUTE", 30, least=1, most=1_000_000),
         retry_hours=reader.number("RETRY_HOURS", 24, least=1, most=24 * 14),
+        file_megabytes=reader.number("FILE_MEGABYTES", 10, least=0, most=100),
+        workspace_files_megabytes=reader.number(
+            "WORKSPACE_FILES_MEGABYTES", 1024, least=0, most=1_000_000
+        ),
         keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
         audit_days=reader.number("AUDIT_DAYS", 90, least=1, most=3650),
         trusted_proxies=reader.trusted_proxies(),

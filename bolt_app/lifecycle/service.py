@@ -24,6 +24,7 @@ from bolt_app.db.models import InstallationCheck
 from bolt_app.db.receipts import CLOCK_SKEW, is_latest, record_effect, take_receipt
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.removals import InstallationRemovals
+from bolt_app.notifications.files.store import delete_files_of
 from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.queue.moved_channels import move_channel
 from bolt_app.notifications.queue.wakeup import Wakeup
@@ -222,6 +223,7 @@ class Lifecycle:
         for erased_id in sorted(find_teams(session, enterprise_id, team_id)):
             everyone = ErasedPeople(erased_id, None)
             erase_people(session.connection(), everyone, self._clock(), refreshes=False)
+            delete_files_of(session.connection(), erased_id)
         forget_teams(session, enterprise_id, team_id)
         write_audit(
             session,

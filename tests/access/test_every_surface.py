@@ -189,6 +189,7 @@ EVENTS = {
 }
 ANYONE = "anyone"
 KEY = "holders of an API key or webhook"
+UPLOAD = "holders of an upload URL, once"
 SLACK = "Slack, by its signature"
 SIGNED_IN = "signed-in people who are not deactivated, for their own data"
 PERSON = "signed-in people, for what they may see"
@@ -203,6 +204,8 @@ ROUTES = {
     "pages.data": SIGNED_IN,
     "pages.unlink": SIGNED_IN,
     "notifications.notification": PERSON,
+    "files.file": PERSON,
+    "files.download": PERSON,
     "api.openapi": ANYONE,
     "api.docs": ANYONE,
     "api.accept": KEY,
@@ -212,6 +215,7 @@ ROUTES = {
     "api.retry": KEY,
     # `tests/web/test_methods_access.py` has the methods.
     "methods.call": KEY,
+    "uploads.take": UPLOAD,
     "webhooks.take": KEY,
     "health.healthz": ANYONE,
     "health.readyz": ANYONE,

@@ -13,6 +13,7 @@ from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.digests.hold import hold
 from bolt_app.notifications.incidents.service import ChargeResolution, apply_signals
+from bolt_app.notifications.intake.attachments import attach_files
 from bolt_app.notifications.intake.charges import submission_charges
 from bolt_app.notifications.intake.group_commit import GroupCommit
 from bolt_app.notifications.intake.idempotency import claim_key, hash_requests
@@ -70,6 +71,7 @@ class Intake:
             IdempotencyConflictError: the key was used before with other requests.
             RevokedError: the sender's credential is revoked.
             LimitError: the sender is over one of its limits.
+            FileUnavailableError: a file of a request is not the sender's, or not ready.
         """
         now = self._clock()
         draft = Draft.of_message if as_messages else Draft.of
@@ -178,6 +180,7 @@ class Intake:
             connection,
             [{**draft.row, "is_unrouted": draft.id not in routed} for draft in drafts],
         )
+        attach_files(connection, submissions, now)
         names = provisional_names(connection, drafts, latest)
         rows = [
             {
