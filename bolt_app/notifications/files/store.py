@@ -27,7 +27,7 @@ class StoredFile:
         name: as its sender named it, without invisible characters.
         alt_text: the description of a picture.
         length: in bytes.
-        permalink: of its copy in Slack; None if there is none.
+        permalink: of its copy in Slack; None without a copy.
     """
 
     id: str

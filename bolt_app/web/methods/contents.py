@@ -51,7 +51,7 @@ def read_list(call: Call, name: str, code: str) -> list[Any] | None:
     """Return an argument that is a list, or None if it is missing.
 
     Raises:
-        MethodError: it is no list; the error has this code.
+        MethodError: it is not a list; the error has this code.
     """
     value = call.arguments.structure(name, code)
     if value is not None and not isinstance(value, list):
