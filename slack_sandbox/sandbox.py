@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from slack_sandbox import changes, installs, interactions, links, oauth, people, workflows
@@ -280,11 +280,13 @@ class Sandbox(Core):
         *,
         team_id: str | None = None,
         whole_organization: bool = False,
+        optional: Collection[str] = (),
     ) -> str:
         """Click Allow on an authorize page. Returns the callback URL with ``code`` and ``state``.
 
-        The workspace is ``team_id``, the page's own ``team``, or the person's. Raises
-        AuthorizeError where Slack shows an error page.
+        The workspace is ``team_id``, the page's own ``team``, or the person's. Of the manifest's
+        optional scopes only those in ``optional`` are granted. Raises AuthorizeError where Slack
+        shows an error page.
         """
         request = oauth.request_from_url(self.config, authorize_url)
         user = oauth.find_user(self, user_id)
@@ -292,7 +294,7 @@ class Sandbox(Core):
             key = InstallKey(user.enterprise_id, None)
         else:
             key = self.key_for(team_id or request.team or user.team_id)
-        return oauth.allow(self, request, key, user_id)
+        return oauth.allow(self, request, key, user_id, optional)
 
     def install(self, user_id: str, team_id: str | None = None) -> JsonDict:
         """Install the app with the scopes of its manifest, without the app's OAuth pages.

@@ -10,13 +10,14 @@ from sqlalchemy import select
 
 from bolt_app.db.models import Delivery
 from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.delivery.file_links import SCOPE
 from tests.delivering import quick_bellhop, wait_until
 from tests.faults.load import DELAYS
 from tests.faults.worker_process import Death, start_worker, working
 from tests.people import ACME, ANN
 from tests.running import Bellhop
 from tests.web.methods.calling import method_caller
-from tests.web.methods.uploading import grant_files, share
+from tests.web.methods.uploading import share
 
 START_SECONDS = 30
 DATA = b"\0\xff" * 300_000
@@ -27,8 +28,7 @@ def bellhop(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
     """Run Bellhop in real time, with a bot that may upload files."""
     with quick_bellhop(database_url, encryption_key, delays=DELAYS) as running:
         running.slack.limits.enabled = False
-        running.install(ANN)
-        grant_files(running)
+        running.install(ANN, optional=[SCOPE])
         yield running
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from bolt_app.notifications.delivery.file_links import UPLOAD_ATTEMPTS
+from bolt_app.notifications.delivery.file_links import SCOPE, UPLOAD_ATTEMPTS
 from slack_sandbox import Fault
 from slack_sandbox.world import SlackFile
 from tests.notifications.hand import Hand, texts
 from tests.people import ANN, BEN, GENERAL
 from tests.running import Bellhop
 from tests.web.methods.calling import MethodCaller, method_caller
-from tests.web.methods.uploading import COMPLETE, GET_URL, grant_files, share, stored, upload
+from tests.web.methods.uploading import COMPLETE, GET_URL, share, stored, upload
 
 RANDOM = "C0ACME0002"
 
@@ -21,8 +21,7 @@ RANDOM = "C0ACME0002"
 @pytest.fixture
 def ci(bellhop: Bellhop) -> MethodCaller:
     """A program in a workspace whose bot may upload files."""
-    bellhop.install(ANN)
-    grant_files(bellhop)
+    bellhop.install(ANN, optional=[SCOPE])
     return method_caller(bellhop)
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from slack_sdk.oauth.installation_store import Bot
-
 from bolt_app.notifications.files.store import StoredFile
-from tests.people import ACME
 from tests.running import Bellhop, Page
 from tests.web.calling import request
 from tests.web.methods.calling import MethodCaller
 
 GET_URL, COMPLETE = "files.getUploadURLExternal", "files.completeUploadExternal"
-WRITE = "files:write"
 
 
 def open_upload(ci: MethodCaller, length: int = 5, name: str = "a.txt") -> tuple[str, str]:
@@ -43,15 +39,3 @@ def share(ci: MethodCaller, channel: str, data: bytes = b"Hello", name: str = "a
 def stored(bellhop: Bellhop, file_id: str) -> StoredFile | None:
     """Return a stored file."""
     return bellhop.services.files.find(file_id)
-
-
-def grant_files(bellhop: Bellhop) -> None:
-    """Grant the bot the optional scope."""
-    tokens = bellhop.slack.tokens
-    for token in [token for key in tokens.installations for token in tokens.live(key, "bot")]:
-        token.scopes = (*token.scopes, WRITE)
-    store = bellhop.services.store
-    bot = store.find_bot(enterprise_id=None, team_id=ACME)
-    assert isinstance(bot, Bot)
-    bot.bot_scopes = [*bot.bot_scopes, WRITE]
-    store.save_bot(bot)
