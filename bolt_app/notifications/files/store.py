@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+)
 from sqlalchemy import update as update_rows
 
 from bolt_app.db.models import File, FileChunk, NotificationFile
@@ -111,9 +121,10 @@ def share_files(
 
 
 def link_files(connection: Connection, notification_id: str, ids: Iterable[str]) -> None:
-    """Add files to a notification."""
-    rows = [{"notification_id": notification_id, "file_id": id_} for id_ in ids]
-    connection.execute(insert(NotificationFile), rows)
+    """Add files, those of them that exist, to a notification."""
+    existing = select(literal(notification_id), File.id).where(File.id.in_(list(ids)))
+    columns = ["notification_id", "file_id"]
+    connection.execute(insert(NotificationFile).from_select(columns, existing))
 
 
 def notifications_of(connection: Connection, file_id: str) -> Sequence[str]:

@@ -23,6 +23,7 @@ from bolt_app.notifications.content.files import FILES
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.files.store import link_files
 from bolt_app.notifications.intake.planning import Draft
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.messages.errors import MessageNotFoundError
@@ -238,10 +239,12 @@ def _insert_notification(
 ) -> str:
     draft = Draft.of_message(change.sender, request, change.now)
     row = {**draft.row, "key": message.key, "is_unrouted": False}
-    if FILES in current:
-        # A change of the text keeps the files, as in Slack.
-        row["content"] = {**row["content"], FILES: current[FILES]}
+    # A change of the text keeps the files, as in Slack.
+    kept = {FILES: current[FILES]} if FILES in current else {}
+    row["content"] = {**row["content"], **kept}
     change.connection.execute(insert(Notification).values(row))
+    if kept:
+        link_files(change.connection, draft.id, [file["id"] for file in kept[FILES]])
     return draft.id
 
 

@@ -13,7 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from sqlalchemy import func, select
 
 from bolt_app.config import Settings
-from bolt_app.db.models import File, FileChunk, Notification, NotificationFile
+from bolt_app.db.models import Delivery, File, FileChunk, Notification, NotificationFile
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.files import service
 from bolt_app.notifications.files.service import CHUNK_BYTES, UNUSED_LIFETIME, UPLOAD_LIFETIME
@@ -386,16 +386,23 @@ class TestMessages:
         root, reply = bellhop.slack.messages(GENERAL)
         assert reply.thread_ts == root.ts
 
-    def test_a_change_of_the_text_keeps_the_file(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+    @pytest.mark.parametrize("is_posted", [False, True])
+    def test_a_change_of_the_text_keeps_the_file(
+        self, bellhop: Bellhop, ci: MethodCaller, is_posted: bool
+    ) -> None:
         file_id, hand = share(ci, GENERAL), Hand(bellhop)
-        hand.deliver()
-        [message] = bellhop.slack.messages(GENERAL)
+        if is_posted:
+            hand.deliver()
+        with bellhop.services.database.reading() as session:
+            [delivery] = session.scalars(select(Delivery)).all()
 
-        ci.ok("chat.update", channel=GENERAL, ts=message.ts, text="New")
+        ci.ok("chat.update", channel=GENERAL, ts=delivery.provisional_ts, text="New")
         bellhop.clock.advance(1)
         hand.deliver()
 
         assert texts(bellhop, GENERAL) == [f"New\n{page_link(bellhop, file_id)}"]
+        # It is kept as long as its latest notification.
+        assert len(bellhop.services.files.notifications_of(file_id)) == 2
 
     def test_the_headline_is_the_title(self, bellhop: Bellhop, ci: MethodCaller) -> None:
         ci.ok(COMPLETE, files=[{"id": upload(ci), "title": "Chart"}], channel_id=GENERAL)
