@@ -119,16 +119,16 @@ class FileLinks:
             alt_txt=file.alt_text,
             **team,
         )
-        await self._uploads.send(opened["upload_url"], self._chunks(file), file.length)
+        await self._uploads.send(opened.get("upload_url"), self._chunks(file), file.length)
         answer = await self._client.call_as_bot(
             workspace,
             "files.completeUploadExternal",
             before_request=check,
-            files=[{"id": opened["file_id"], "title": title}],
+            files=[{"id": opened.get("file_id"), "title": title}],
             **team,
         )
-        permalink = answer["files"][0].get("permalink")
-        return permalink if isinstance(permalink, str) and permalink else None
+        permalinks = [file.get("permalink") for file in answer.get("files", ())]
+        return next((one for one in permalinks if isinstance(one, str)), None)
 
     async def _chunks(self, file: StoredFile) -> AsyncIterator[bytes]:
         number = 0

@@ -167,6 +167,16 @@ class TestPageLinks:
         assert texts(bellhop, GENERAL) == [self.page(bellhop, file_id)]
         assert bellhop.slack.calls_to(COMPLETE) == []
 
+    def test_if_slack_names_no_permalink(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file_id = share(ci, GENERAL)
+        monkeypatch.setattr("slack_sandbox.web_api.files.permalink", lambda *_: None)
+
+        hand.deliver()
+
+        assert texts(bellhop, GENERAL) == [self.page(bellhop, file_id)]
+
 
 class TestCrashes:
     def test_before_the_post_nothing_is_uploaded_again(
