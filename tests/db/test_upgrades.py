@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     DateTime,
     Integer,
+    LargeBinary,
     MetaData,
     Table,
     Time,
@@ -47,6 +48,8 @@ def value_for(column: Column[Any], now: datetime) -> Any:
         return 1
     if isinstance(kind, DateTime):
         return now
+    if isinstance(kind, LargeBinary):
+        return b"x"
     if isinstance(kind, Time):
         return now.time()
     return "x"

@@ -19,9 +19,11 @@ from bolt_app.credentials.limits import Charge, LimitError, SenderLimits
 from bolt_app.credentials.sources import credentials_of
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification, Reaction
+from bolt_app.notifications.content.files import FILES
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.files.store import link_files
 from bolt_app.notifications.intake.planning import Draft
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.messages.errors import MessageNotFoundError
@@ -107,8 +109,8 @@ class Messages:
             message = _require(change, addresses, ts)
             changes = find_changes(change.connection, message)
             _require_not_deleted(changes)
-            request = merge(latest_content(change.connection, message))
-            new = _insert_notification(change, message, request)
+            current = latest_content(change.connection, message)
+            new = _insert_notification(change, message, merge(current), current)
             edits = [row for row in changes if row.mode == DeliveryMode.EDIT]
             for waiting in (message, *edits):
                 if point_to(change.connection, waiting.id, new, change.seq):
@@ -232,10 +234,17 @@ def _require_not_deleted(changes: Collection[Any]) -> None:
         raise MessageNotFoundError
 
 
-def _insert_notification(change: _Change, message: Message, request: NotificationRequest) -> str:
+def _insert_notification(
+    change: _Change, message: Message, request: NotificationRequest, current: Mapping[str, Any]
+) -> str:
     draft = Draft.of_message(change.sender, request, change.now)
     row = {**draft.row, "key": message.key, "is_unrouted": False}
+    # A change of the text keeps the files, as in Slack.
+    kept = {FILES: current[FILES]} if FILES in current else {}
+    row["content"] = {**row["content"], **kept}
     change.connection.execute(insert(Notification).values(row))
+    if kept:
+        link_files(change.connection, draft.id, [file["id"] for file in kept[FILES]])
     return draft.id
 
 

@@ -16,7 +16,15 @@ from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.notifications.messages.errors import MessageNotFoundError
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
-from bolt_app.web.methods import chat, conversations, ephemeral, identity, reactions, users
+from bolt_app.web.methods import (
+    chat,
+    conversations,
+    ephemeral,
+    files,
+    identity,
+    reactions,
+    users,
+)
 from bolt_app.web.methods.arguments import read_arguments
 from bolt_app.web.methods.auth import bearer_token, charge, require_key
 from bolt_app.web.methods.call import Answer, Call, Method
@@ -37,6 +45,7 @@ METHODS: Mapping[str, Method] = {
     **chat.METHODS,
     **ephemeral.METHODS,
     **conversations.METHODS,
+    **files.METHODS,
     **reactions.METHODS,
     **users.METHODS,
 }

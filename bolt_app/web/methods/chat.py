@@ -37,7 +37,7 @@ def post_message(call: Call) -> Answer:
     `is_provisional`.
     """
     destination, content = find_destination(call), read_content(call)
-    _require_own_thread(call, destination, content)
+    require_own_thread(call, destination, content)
     delivery = _submit(call, to_request(call, content, destination.address))
     channel_id, ts = destination.channel_id, delivery.provisional_ts
     provisional: Answer = {"is_provisional": True}
@@ -82,7 +82,7 @@ def schedule_message(call: Call) -> Answer:
     """Schedule a message (https://docs.slack.dev/reference/methods/chat.scheduleMessage)."""
     destination, post_at = find_destination(call), _post_at(call)
     content = read_content(call)
-    _require_own_thread(call, destination, content)
+    require_own_thread(call, destination, content)
     request = to_request(call, content, destination.address, send_at=post_at)
     delivery = _submit(call, request)
     answer = {
@@ -162,7 +162,7 @@ def _require_no_error(call: Call, delivery_id: int) -> None:
         raise MethodError(result.error, is_charged=True)
 
 
-def _require_own_thread(call: Call, destination: Destination, content: Mapping[str, Any]) -> None:
+def require_own_thread(call: Call, destination: Destination, content: Mapping[str, Any]) -> None:
     """Reject a reply to another source's message: the key may not know that it exists."""
     if "thread_ts" not in content:
         return

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from bolt_app.credentials.api_keys import Scope
-from bolt_app.db.models import Delivery, Notification
+from bolt_app.db.models import Delivery, File, Notification
 from bolt_app.web.methods import METHODS
 from bolt_app.web.methods.identity import API_TEST
 from bolt_app.workspaces.people import PROFILE_FIELDS
@@ -20,11 +20,13 @@ from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
 from tests.web.methods.calling import JSON, MethodCaller, method_caller
 from tests.web.methods.test_messages import grant_reactions
+from tests.web.methods.uploading import upload
 
 pytestmark = pytest.mark.sqlite_only
 
 RANDOM, LEADS = "C0ACME0002", "C0ACME0006"
 SECRET = "confidential"
+OWNER = "owner"
 LATER = 3600
 
 
@@ -43,7 +45,10 @@ class Target:
 
     def __init__(self, bellhop: Bellhop) -> None:
         self._bellhop = bellhop
-        owner = method_caller(bellhop)
+        owner = method_caller(bellhop, source=OWNER)
+        key = bellhop.services.api_keys.find(owner.key)
+        assert key is not None
+        self._credential = key.credential.name
         self.posted = owner.ok("chat.postMessage", channel=GENERAL, text=SECRET)["ts"]
         Hand(bellhop).deliver()
         self.waiting = owner.ok("chat.postMessage", channel=GENERAL, text=SECRET)["ts"]
@@ -52,6 +57,7 @@ class Target:
         self.scheduled = scheduled["scheduled_message_id"]
         [message] = bellhop.slack.messages(GENERAL)
         self.in_slack = message.ts
+        self.file = upload(owner)
 
     def facts(self) -> Any:
         """Return everything of the owner that a call could change."""
@@ -59,11 +65,13 @@ class Target:
         statement = (
             select(*columns, Notification.content)
             .join(Notification)
-            .where(Notification.source == "api_key:1", Notification.team_id == ACME)
+            .where(Notification.source == self._credential, Notification.team_id == ACME)
             .order_by(Delivery.id)
         )
         with self._bellhop.services.database.reading() as session:
             rows = [tuple(row) for row in session.execute(statement)]
+            owned = select(File.id, File.shared_at).where(File.source == self._credential)
+            rows += [tuple(row) for row in session.execute(owned)]
         return rows, [one.text for one in self._bellhop.slack.messages(GENERAL)]
 
 
@@ -85,6 +93,8 @@ def arguments(bellhop: Bellhop, target: Target, ts: str) -> Mapping[str, dict[st
         "conversations.join": there,
         "conversations.list": {"types": "public_channel,private_channel"},
         "conversations.open": {"users": BEN},
+        "files.completeUploadExternal": {"files": [{"id": target.file}], "channel_id": GENERAL},
+        "files.getUploadURLExternal": {"filename": "a", "length": 1},
         "reactions.add": {**there, "timestamp": ts, "name": "eyes"},
         "users.info": {"user": BEN},
         "users.list": {},
@@ -183,13 +193,14 @@ class TestAnotherKey:
                 ),
                 **dict.fromkeys(("chat.postMessage", "chat.scheduleMessage"), "thread_not_found"),
                 "chat.deleteScheduledMessage": "invalid_scheduled_message_id",
+                "files.completeUploadExternal": "file_not_found",
             },
         )
 
     def test_limited_to_another_channel(self, installed: Bellhop, named: str) -> None:
         # The same source: only the channel differs.
         who = method_caller(
-            installed, Scope.SEND, Scope.READ, Scope.ADMIN, source="api_key:1", channels=["#random"]
+            installed, Scope.SEND, Scope.READ, Scope.ADMIN, source=OWNER, channels=["#random"]
         )
         installed.services.channels.refresh_listing(installed.services.client.find_workspace(ACME))
         about_channels = [name for name in METHODS if name.startswith(("chat.", "conversations."))]
@@ -200,6 +211,7 @@ class TestAnotherKey:
             named,
             {
                 **dict.fromkeys((*about_channels, "reactions.add"), "restricted_action"),
+                "files.completeUploadExternal": "restricted_action",
                 **dict.fromkeys(("conversations.list", "chat.scheduledMessages.list"), ""),
                 **dict.fromkeys(
                     ("users.info", "users.list", "users.lookupByEmail"), "missing_scope"
@@ -218,6 +230,7 @@ class TestAnotherKey:
                 "auth.test",
                 "chat.scheduledMessages.list",
                 "conversations.list",
+                "files.getUploadURLExternal",
                 "users.list",
             ), (name, answer)
             assert SECRET not in str(answer)

@@ -191,7 +191,10 @@ def test_slack_web_api(running: Bellhop, key: str) -> None:
     assert answer["one"]["channel"] == GENERAL
     assert "general" in answer["names"]
     assert answer["failed"] == "channel_not_found"
-    one, three = wait_for(running, "one!", "three")
+    file = answer["file"]
+    assert b"".join(running.services.files.chunks(file["id"])) == b"Hello"
+    link = f"<{running.url}/files/{file['id']}|report.txt>"
+    one, three, _ = wait_for(running, "one!", "three", f"four\n{link}")
     assert three.thread_ts == one.ts
 
 
