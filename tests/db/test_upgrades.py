@@ -85,10 +85,11 @@ def test_an_upgrade_loses_nothing(
 
     schema.upgrade(empty_database)
 
+    found = MetaData()
+    found.reflect(empty_database.engine)
+    with empty_database.engine.connect() as connection:
+        after = counts(connection, found.sorted_tables)
     with empty_database.engine.connect() as connection:
         assert schema.differences(connection) == []
-        found = MetaData()
-        found.reflect(connection)
-        after = counts(connection, found.sorted_tables)
     kept = {RENAMED.get(name, name): count for name, count in before.items() if name not in REMOVED}
     assert {name: after.get(name) for name in kept} == kept
