@@ -19,6 +19,7 @@ from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
+from tests.statements import statements_of
 from tests.web.methods.calling import MethodCaller, method_caller
 
 RANDOM = "C0ACME0002"
@@ -285,6 +286,27 @@ class TestUpdating:
 
         assert texts(bellhop, GENERAL) == ["2"]
         assert len(bellhop.slack.calls_to(UPDATE)) == 1
+
+    @pytest.mark.sqlite_only
+    def test_earlier_changes_cost_nothing(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        grant_reactions(bellhop)
+        ts = post(ci, "one")
+
+        def change(number: int) -> int:
+            """Change a message; return the number of statements."""
+            with statements_of(bellhop.services.database) as statements:
+                ci.ok(UPDATE, channel=GENERAL, ts=ts, text=str(number))
+                ci.ok(REACT, channel=GENERAL, timestamp=ts, name=f"emoji{number}")
+            return len(statements)
+
+        needed = []
+        for number in range(6):
+            deliver(hand, 4)
+            needed.append(change(number))
+
+        assert needed[-1] == needed[1], needed
 
     def test_a_reply(self, bellhop: Bellhop, ci: MethodCaller, hand: Hand) -> None:
         reply = post(ci, "two", thread_ts=post(ci, "one"))
