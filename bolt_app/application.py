@@ -200,7 +200,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         api_keys=ApiKeys(database, signals, clock=clock),
         webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
         webhook_bodies=WebhookBodies(database, clock=clock),
-        templates=TemplateRunner(),
+        templates=TemplateRunner(most=max(1, settings.web_threads // 2)),
         sns=SnsChecks(CallbackClient(http, background, timeout=SNS_TIMEOUT_SECONDS).get),
         subscriptions=Subscriptions(
             database,
