@@ -18,6 +18,7 @@ from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEA, BEN, GENERAL
 from tests.running import Bellhop, running_bellhop
+from tests.web.methods.calling import method_caller
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -80,6 +81,24 @@ def test_a_direct_notification_reaches_only_its_person(
     deliver(installed)
 
     assert outcome(installed, id_) == [(state, None if state == "sent" else DENIED)]
+
+
+@pytest.mark.parametrize("facts", CHANGES[1:])
+def test_a_changed_direct_message_does_not_reach_people_who_left(
+    installed: Bellhop, facts: dict[str, Any]
+) -> None:
+    sender = method_caller(installed)
+    ts = sender.ok("chat.postMessage", channel=BEN, text="old")["ts"]
+    deliver(installed, after=0)
+    become(installed, BEN, **facts)
+    sender.ok("chat.update", channel=BEN, ts=ts, text="confidential")
+    deliver(installed)
+
+    [message] = installed.slack.messages(installed.slack.app_dm(ACME, BEN).id)
+    assert message.text == "old"
+    sender.ok("chat.delete", channel=BEN, ts=ts)
+    deliver(installed)
+    assert installed.slack.messages(installed.slack.app_dm(ACME, BEN).id) == []
 
 
 def test_a_digest_is_what_its_subscriptions_are(installed: Bellhop) -> None:

@@ -120,8 +120,8 @@ class MessageSender:
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
             # A message that is shown again is not refused: a name that was erased has to leave it.
-            is_shown = attempt.is_refresh or attempt.change is not None
-            if not is_shown and not await self._is_allowed(workspace, attempt):
+            says_nothing = attempt.is_refresh or attempt.change in _ACTIONS
+            if not says_nothing and not await self._is_allowed(workspace, attempt):
                 return recipient_denied(by_subscription=attempt.by_subscription)
             first, others = await self._prepare(workspace, attempt)
         except (NotInstalledError, SlackCallError) as error:
