@@ -11,7 +11,7 @@ from datetime import timedelta
 from bolt_app.credentials.api_keys import ApiKeyRecord
 from bolt_app.recipients import normal_address, topic_of
 from bolt_app.slack_api import SlackCallError
-from bolt_app.slack_ids import is_conversation
+from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.web.methods.call import Call
 from bolt_app.web.methods.errors import MethodError
 
@@ -100,8 +100,11 @@ def _channel_id(call: Call, address: str) -> str | None:
 
 
 def _person(call: Call, address: str) -> Iterable[str]:
-    """Yield the person whose direct message an id is."""
-    if is_conversation(address):
+    """Yield the person whose direct message an id is, if the key may write to any person.
+
+    Otherwise ids that a limited key invents would cost calls to Slack.
+    """
+    if is_conversation(address) and any(map(is_person, call.key.channels)):
         services = call.services
         workspace = services.client.find_workspace(call.team_id)
         try:
