@@ -13,7 +13,8 @@ from bolt_app.recipients import normal_address, topic_of
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.web.methods.call import Call
-from bolt_app.web.methods.errors import MethodError
+from bolt_app.web.methods.errors import MethodError, OverloadError
+from bolt_app.web.methods.slack_calls import waiting_for_slack
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,10 @@ def _channel_id(call: Call, address: str) -> str | None:
     if listed_at is not None and services.clock() - listed_at < interval:
         return None
     try:
-        services.channels.refresh_listing(services.client.find_workspace(call.team_id))
+        with waiting_for_slack(call):
+            services.channels.refresh_listing(services.client.find_workspace(call.team_id))
+    except OverloadError:
+        return address
     except SlackCallError as error:
         if error.is_permanent:
             raise
@@ -108,7 +112,9 @@ def _person(call: Call, address: str) -> Iterable[str]:
         services = call.services
         workspace = services.client.find_workspace(call.team_id)
         try:
-            yield services.users.find_by_conversation(workspace, address)
+            with waiting_for_slack(call):
+                user_id = services.users.find_by_conversation(workspace, address)
+            yield user_id
         except SlackCallError as error:
             if error.is_dead_token or not error.is_permanent:
                 raise

@@ -18,6 +18,7 @@ from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.contents import read_content, to_request, with_warnings
 from bolt_app.web.methods.destinations import NOT_FOUND, Destination, find_destination
 from bolt_app.web.methods.errors import MethodError
+from bolt_app.web.methods.slack_calls import waiting_for_slack
 
 _CUSTOMIZE = "chat:write.customize"
 _LOOKS = ("username", "icon_emoji", "icon_url")
@@ -39,14 +40,15 @@ def post_ephemeral(call: Call) -> Answer:
     message = render(content)
     if not services.client.has_scope(workspace, _CUSTOMIZE):
         message = {name: value for name, value in message.items() if name not in _LOOKS}
-    answer = services.client.as_bot(
-        workspace,
-        "chat.postEphemeral",
-        channel=destination.channel_id,
-        user=user_id,
-        thread_ts=thread_ts,
-        **message,
-    )
+    with waiting_for_slack(call):
+        answer = services.client.as_bot(
+            workspace,
+            "chat.postEphemeral",
+            channel=destination.channel_id,
+            user=user_id,
+            thread_ts=thread_ts,
+            **message,
+        )
     return with_warnings(call, {"message_ts": answer["message_ts"]})
 
 

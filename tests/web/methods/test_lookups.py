@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 
 import pytest
 
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.workspaces.people import CALLS_PER_MINUTE
+from slack_sandbox import Fault
+from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN
-from tests.running import Bellhop
+from tests.running import Bellhop, running_bellhop
 from tests.web.methods.calling import JSON, method_caller
 
 pytestmark = pytest.mark.sqlite_only
 
+RANDOM = "C0ACME0002"
 INFO, OPEN = "users.info", "conversations.open"
 
 
@@ -43,3 +48,29 @@ def test_a_limited_key_causes_no_calls_for_others_direct_messages(bellhop: Bellh
         assert error == "restricted_action"
 
     assert len(bellhop.slack.calls_to(OPEN)) == before
+
+
+def test_a_slow_slack_holds_a_quarter_of_the_threads(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, web_threads=8) as bellhop:
+        bellhop.install(ANN)
+        who = method_caller(bellhop, *Scope)
+        calls = {
+            INFO: {"user": BEN},
+            OPEN: {"users": BEN},
+            "users.list": {},
+            "chat.postEphemeral": {"channel": RANDOM, "user": ANN, "text": "x"},
+        }
+        bellhop.slack.faults.add(Fault("*", "timeout"))
+        with ThreadPoolExecutor(len(calls)) as threads:
+            running = [
+                threads.submit(who.post, name, json.dumps(given).encode(), JSON)
+                for name, given in calls.items()
+            ]
+            refused = list(islice(as_completed(running), 2))
+            accepted = who.ok("chat.postMessage", channel="#not-listed", text="x")
+            bellhop.slack.faults.clear()
+
+        assert accepted["channel"] == "#not-listed"
+        assert [one.result().headers["Retry-After"] for one in refused] == ["1", "1"]
