@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, abort, jsonify
+from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.db import DATABASE_UNAVAILABLE
@@ -17,7 +17,7 @@ from bolt_app.notifications.messages.errors import MessageNotFoundError
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
 from bolt_app.web.methods import chat, conversations, ephemeral, identity, reactions, users
-from bolt_app.web.methods.arguments import read_call
+from bolt_app.web.methods.arguments import Arguments, read_call
 from bolt_app.web.methods.auth import bearer_token, charge, require_key
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.errors import MethodError, OverloadError
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 METHODS_PATH = "/api/"
 # Longer than the name of any method.
 NAME_LENGTH = 100
+# Of a request whose token, if it has one, is in its body: a text of 40,000 characters as a form.
+UNVERIFIED_BYTES = 128 * 1024
 # Until the next call, if Slack or the database does not answer.
 RETRY_SECONDS = 60
 METHODS: Mapping[str, Method] = {
@@ -65,15 +67,18 @@ def _run(services: Services, name: str) -> Answer:
     """Run a method; return the members of its answer beside `ok`.
 
     A token in a header is checked before the body is read.
+
+    Raises:
+        RequestEntityTooLarge: the body is too large, for one that is read before its token.
     """
     method = METHODS.get(name)
     if name == identity.API_TEST:
-        return identity.api_test(read_call()[0])
+        return identity.api_test(_read_unverified()[0])
     if method is None:
         raise MethodError("unknown_method", req_method=name[:NAME_LENGTH])
     token, given = bearer_token(), None
     if not token:
-        given, token = read_call()
+        given, token = _read_unverified()
     key = require_key(services, token, method.scope, is_fresh=not method.charges)
     if not method.charges:
         charge(services, key)
@@ -85,6 +90,12 @@ def _run(services: Services, name: str) -> Answer:
             # A rejected call counts too.
             charge(services, key)
         raise
+
+
+def _read_unverified() -> tuple[Arguments, str]:
+    """Read a call that anyone may have made."""
+    request.max_content_length = UNVERIFIED_BYTES
+    return read_call()
 
 
 def _failed(code: str, status: int = 200, **members: Any) -> Response:
