@@ -6,7 +6,7 @@ API. Recipients are the webhook's, and `ends` is a member of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -74,9 +74,8 @@ def notifications_of(output: str) -> list[Notification]:
 
 
 def _notification(described: Mapping[str, Any]) -> Notification:
-    for name in _RESERVED:
-        if name in described:
-            raise TemplateError(f"{name}: leave it out; the webhook decides it")
+    for name in _reserved(described):
+        raise TemplateError(f"{name}: leave it out; the webhook decides it")
     found = {name: value for name, value in described.items() if value not in (None, "", [])}
     if found.pop("ends", False) is True:
         found.pop("actions", None)
@@ -92,6 +91,17 @@ def _notification(described: Mapping[str, Any]) -> Notification:
     if isinstance(found.get("fields"), list):
         found["fields"] = [_field(one) for one in found["fields"] if _has_value(one)][:FIELDS]
     return found
+
+
+def _reserved(described: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the members that a template must not describe.
+
+    A body may add members where the template does not escape a value.
+    """
+    yield from (name for name in _RESERVED if name in described)
+    escalation = described.get("escalate")
+    if isinstance(escalation, Mapping) and "to" in escalation:
+        yield "escalate.to"
 
 
 def _cut_text(value: str) -> str:

@@ -149,6 +149,10 @@ FAILING = {
     "a wrong value": ('{"text": "x", "severity": "purple"}', "severity must be"),
     "a wrong address": ('{"text": "x", "link": "javascript:x"}', "link is not a URL"),
     "other recipients": ('{"text": "x", "to": "#general"}', "to: leave it out"),
+    "other recipients of an escalation": (
+        '{"text": "x", "actions": ["resolve"], "escalate": {"after": 60, "to": "#general"}}',
+        "escalate.to: leave it out",
+    ),
     "another source": ('{"text": "x", "key": "k", "source": "api_key:1"}', "source: leave it out"),
     "deep": ("[" * 100 + "]" * 100, "not JSON"),
     "a large number": ('{"text": "x", "priority": 99}', "priority is too large"),
