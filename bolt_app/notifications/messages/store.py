@@ -138,12 +138,11 @@ def find_message(
     """
     values = {"team_id": team_id, "sources": list(sources), "ts": ts}
     row = connection.execute(_PROVISIONAL, values).first()
-    if row is None:
-        row = connection.execute(_IN_SLACK, {**values, "addresses": list(addresses)}).first()
-    if row is None:
-        return None
-    message = _message(row)
-    return message if message.addresses & set(addresses) else None
+    # Slack may give the same ts to a message of another channel.
+    if row is not None and (message := _message(row)).addresses & set(addresses):
+        return message
+    row = connection.execute(_IN_SLACK, {**values, "addresses": list(addresses)}).first()
+    return None if row is None else _message(row)
 
 
 def find_scheduled(

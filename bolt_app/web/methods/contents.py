@@ -29,7 +29,7 @@ def read_content(call: Call) -> dict[str, Any]:
     Raises:
         MethodError: it has no content, or a part of it is malformed.
     """
-    thread_ts = call.arguments.text("thread_ts")
+    thread_ts = call.arguments.ts("thread_ts")
     if thread_ts and not _TS.fullmatch(thread_ts):
         raise MethodError("invalid_thread_ts")
     try:
@@ -45,7 +45,8 @@ def given_members(call: Call) -> dict[str, Any]:
         MethodError: a list is malformed, or Markdown has other content beside it.
     """
     arguments = call.arguments
-    given = dict(arguments.values)
+    # A number would be left out, and the reply shown to the whole channel.
+    given = {**arguments.values, "thread_ts": arguments.ts("thread_ts") or None}
     for name, code in _STRUCTURES.items():
         given[name] = arguments.structure(name, code)
         if given[name] is not None and not isinstance(given[name], list):

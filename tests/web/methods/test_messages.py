@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from slack_sdk.oauth.installation_store import Bot
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.schema import NotificationRequest
@@ -194,6 +194,14 @@ class TestThreads:
         assert (two.thread_ts, two.reply_broadcast) == (one.ts, False)
         assert (three.thread_ts, three.reply_broadcast) == (one.ts, True)
 
+    def test_a_ts_may_be_a_number(self, bellhop: Bellhop, ci: MethodCaller, hand: Hand) -> None:
+        ts = post(ci, "one")
+        post(ci, "two", thread_ts=float(ts))
+        deliver(hand)
+
+        one, two = messages(bellhop)
+        assert two.thread_ts == one.ts
+
     def test_a_reply_to_slacks_ts(self, bellhop: Bellhop, ci: MethodCaller, hand: Hand) -> None:
         post(ci, "one")
         deliver(hand)
@@ -286,6 +294,24 @@ class TestUpdating:
 
         assert texts(bellhop, GENERAL) == ["2"]
         assert len(bellhop.slack.calls_to(UPDATE)) == 1
+
+    @pytest.mark.sqlite_only
+    def test_slacks_ts_may_be_the_provisional_one_of_another_channel(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        post(ci, "one")
+        deliver(hand)
+        [posted] = messages(bellhop)
+        elsewhere = post(ci, "two", RANDOM)
+        with bellhop.services.database.writing() as session:
+            same = update(Delivery).where(Delivery.provisional_ts == elsewhere)
+            session.execute(same.values(provisional_ts=posted.ts))
+
+        ci.ok(UPDATE, channel=GENERAL, ts=posted.ts, text="one!")
+        ci.ok(UPDATE, channel=RANDOM, ts=posted.ts, text="two!")
+        deliver(hand)
+
+        assert (texts(bellhop, GENERAL), texts(bellhop, RANDOM)) == (["one!"], ["two!"])
 
     @pytest.mark.sqlite_only
     def test_earlier_changes_cost_nothing(
