@@ -75,7 +75,8 @@ def merged_content(call: Call, current: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = given_members(call)
     has_text = any(call.arguments.has(name) for name in ("text", "markdown_text"))
-    kept = [name for name in _KEPT if name in current]
+    # Also where they are missing: a thread would not be checked.
+    kept = [*_KEPT]
     if given["attachments"] is None:
         kept.append("attachments")
     if given["blocks"] is None and not has_text:

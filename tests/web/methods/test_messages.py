@@ -363,6 +363,22 @@ class TestUpdating:
         assert (message.text, message.username) == ("two", "CI")
         assert message.blocks[0]["text"]["text"] == "block"
 
+    def test_what_an_update_does_not_change(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        post(method_caller(bellhop, source="other"), "of another source")
+        deliver(hand)
+        [others] = messages(bellhop)
+        ts = post(ci, "one")
+        look = {"username": "CI", "icon_emoji": ":bell:", "reply_broadcast": True}
+
+        answer = ci.ok(UPDATE, channel=GENERAL, ts=ts, text="two", thread_ts=others.ts, **look)
+        deliver(hand)
+
+        assert answer["message"].keys() == {"type", "subtype", "text", "ts"}
+        _, two = messages(bellhop)
+        assert (two.text, two.thread_ts, two.username) == ("two", None, None)
+
     def test_nothing_is_left_to_say(self, ci: MethodCaller) -> None:
         ts = post(ci, "one")
 
