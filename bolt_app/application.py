@@ -76,6 +76,7 @@ from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
 from bolt_app.workspaces.people import People
+from bolt_app.workspaces.person_lookups import PersonLookups
 from bolt_app.workspaces.rate_limits import RateLimits
 from bolt_app.workspaces.users import Users
 
@@ -146,8 +147,9 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         RateLimits(database, clock=clock),
     )
     channels = Channels(database, client, use_ids, clock=clock)
+    lookups = PersonLookups(clock=clock)
     access = Authorization(
-        database, client, channels, subscriptions_by=settings.subscriptions_by, clock=clock
+        database, client, channels, lookups, subscriptions_by=settings.subscriptions_by, clock=clock
     )
     wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
@@ -185,7 +187,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         installation_checks=InstallationChecks(installations, client, lifecycle.installations),
         channels=channels,
         users=Users(database, client, use_ids, clock=clock),
-        people=People(client, clock=clock),
+        people=People(client, lookups, clock=clock),
         greetings=Greetings(client, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,

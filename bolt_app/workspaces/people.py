@@ -1,8 +1,7 @@
 """People of a workspace as Slack describes them, for programs that look them up.
 
 Each process caches Slack's answers, so that tools which look up the same people again and again do
-not reach Slack's limits. An answer is up to `CACHED_FOR` old. Each process limits the calls per
-minute and workspace, because people's roles come from the same method.
+not reach Slack's limits. An answer is up to `CACHED_FOR` old.
 """
 
 from __future__ import annotations
@@ -14,15 +13,11 @@ from typing import Any
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.recent_answers import RecentAnswers
-from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
-from bolt_app.workspaces.users import LookupLimitError
+from bolt_app.workspaces.person_lookups import INFO, PersonLookups
 
 CACHED_FOR = timedelta(minutes=5)
 MOST_PEOPLE, MOST_PAGES = 5_000, 50
-INFO = "users.info"
-# Slack allows 100 (https://docs.slack.dev/reference/methods/users.info).
-CALLS_PER_MINUTE = 50
 # Slack recommends pages of at most this size.
 PAGE_SIZE = 200
 # The fields that are passed on; others, such as phone numbers, are left out.
@@ -51,9 +46,11 @@ class PeoplePage:
 class People:
     """Looks up people as the bot of a workspace."""
 
-    def __init__(self, client: WorkspaceClient, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, client: WorkspaceClient, lookups: PersonLookups, *, clock: Clock = utc_now
+    ) -> None:
         self._client = client
-        self._calls = SlidingLimit(CALLS_PER_MINUTE, timedelta(minutes=1), clock=clock)
+        self._lookups = lookups
         self._known: RecentAnswers[tuple[str, str], Person] = RecentAnswers(
             CACHED_FOR, MOST_PEOPLE, clock
         )
@@ -88,9 +85,7 @@ class People:
         return known or self._pages.ask(key, lambda: self._list(workspace, cursor, limit))
 
     def _ask(self, workspace: BotWorkspace, user_id: str) -> Person:
-        wait = self._calls.take(workspace.team_id)
-        if wait > 0:
-            raise LookupLimitError(INFO, wait)
+        self._lookups.take(workspace.team_id)
         return _shown(self._client.as_bot(workspace, INFO, user=user_id)["user"])
 
     def _list(self, workspace: BotWorkspace, cursor: str, limit: int) -> PeoplePage:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from bolt_app.access.authorization import STALE_AFTER
+from bolt_app.access.authorization import STALE_AFTER, Role
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.workspaces.person_lookups import CALLS_PER_MINUTE, INFO
 from bolt_app.workspaces.users import LOOKUPS_PER_MINUTE
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
@@ -99,6 +100,21 @@ def test_a_changed_direct_message_does_not_reach_people_who_left(
     sender.ok("chat.delete", channel=BEN, ts=ts)
     deliver(installed)
     assert installed.slack.messages(installed.slack.app_dm(ACME, BEN).id) == []
+
+
+def test_invented_people_do_not_use_up_slacks_limit(installed: Bellhop) -> None:
+    before = len(installed.slack.calls_to(INFO))
+    invented = [accept(installed, f"U0NOBODY{n:02}", "x") for n in range(2 * CALLS_PER_MINUTE)]
+    others = accept(installed, GENERAL, "x")
+
+    deliver(installed, after=0)
+
+    assert states(installed, others) == ["sent"]
+    assert len(installed.slack.calls_to(INFO)) == before + CALLS_PER_MINUTE
+    assert installed.services.access.person(ACME, BEN, now=True).role is Role.MEMBER
+    for _ in range(4):
+        deliver(installed, after=60)
+    assert {state for id_ in invented for state in states(installed, id_)} == {"dead"}
 
 
 def test_a_digest_is_what_its_subscriptions_are(installed: Bellhop) -> None:

@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 
 from bolt_app.credentials.api_keys import Scope
-from bolt_app.workspaces.people import CALLS_PER_MINUTE
+from bolt_app.workspaces.person_lookups import CALLS_PER_MINUTE
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN
