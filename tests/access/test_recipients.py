@@ -102,6 +102,21 @@ def test_a_changed_direct_message_does_not_reach_people_who_left(
     assert installed.slack.messages(installed.slack.app_dm(ACME, BEN).id) == []
 
 
+@pytest.mark.parametrize(("facts", "state"), [(CHANGES[0], "sent"), (CHANGES[2], DENIED)])
+def test_an_ephemeral_direct_message_reaches_only_its_person(
+    installed: Bellhop, facts: dict[str, Any], state: str
+) -> None:
+    sender = method_caller(installed)
+    conversation = sender.ok("conversations.open", users=BEN)["channel"]["id"]
+    become(installed, BEN, **facts)
+    arguments = {"channel": conversation, "text": "x"}
+
+    answer = sender.call("chat.postEphemeral", user=BEN, **arguments)
+
+    assert answer.get("error", "sent") == state
+    assert sender.error("chat.postEphemeral", user=ANN, **arguments) == "user_not_in_channel"
+
+
 def test_invented_people_do_not_use_up_slacks_limit(installed: Bellhop) -> None:
     before = len(installed.slack.calls_to(INFO))
     invented = [accept(installed, f"U0NOBODY{n:02}", "x") for n in range(2 * CALLS_PER_MINUTE)]
