@@ -69,6 +69,7 @@ from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
+from bolt_app.thread_limit import ThreadLimit
 from bolt_app.web import register_web
 from bolt_app.web.pages.install import InstallPages
 from bolt_app.workspaces.channels import Channels
@@ -76,6 +77,7 @@ from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
 from bolt_app.workspaces.people import People
+from bolt_app.workspaces.person_lookups import PersonLookups
 from bolt_app.workspaces.rate_limits import RateLimits
 from bolt_app.workspaces.users import Users
 
@@ -147,8 +149,9 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         RateLimits(database, clock=clock),
     )
     channels = Channels(database, client, use_ids, clock=clock)
+    lookups = PersonLookups(clock=clock)
     access = Authorization(
-        database, client, channels, subscriptions_by=settings.subscriptions_by, clock=clock
+        database, client, channels, lookups, subscriptions_by=settings.subscriptions_by, clock=clock
     )
     wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
@@ -186,7 +189,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         installation_checks=InstallationChecks(installations, client, lifecycle.installations),
         channels=channels,
         users=Users(database, client, use_ids, clock=clock),
-        people=People(database, client, clock=clock),
+        people=People(database, client, lookups, clock=clock),
         greetings=Greetings(client, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,
@@ -200,10 +203,11 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         message_results=MessageResults(
             database, seconds=settings.delays.message_result, most=settings.web_threads // 4
         ),
+        slack_waits=ThreadLimit(max(1, settings.web_threads // 4)),
         api_keys=ApiKeys(database, signals, clock=clock),
         webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
         webhook_bodies=WebhookBodies(database, clock=clock),
-        templates=TemplateRunner(),
+        templates=TemplateRunner(most=max(1, settings.web_threads // 2)),
         sns=SnsChecks(CallbackClient(http, background, timeout=SNS_TIMEOUT_SECONDS).get),
         subscriptions=Subscriptions(
             database,

@@ -47,6 +47,7 @@ from bolt_app.signals import Signals
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
+from bolt_app.thread_limit import ThreadLimit
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
@@ -62,6 +63,7 @@ class Services:
     Attributes:
         store: the installation store of slack_sdk's contract.
         installations: lookups of installations.
+        slack_waits: the limit of web threads that wait for Slack on behalf of a sender.
         tests: the limit of test notifications per person.
         requests: runs work that Slack waits for.
         background: runs work that nobody waits for, and that can be repeated.
@@ -101,6 +103,7 @@ class Services:
     files: Files
     messages: Messages
     message_results: MessageResults
+    slack_waits: ThreadLimit
     api_keys: ApiKeys
     webhooks: Webhooks
     webhook_bodies: WebhookBodies

@@ -38,6 +38,7 @@ LAYERS: Sequence[set[str]] = [
         "recent_answers",
         "signals",
         "sliding_limit",
+        "thread_limit",
     },
     {"recipients"},
     {"db", "slack_api", "slack_user"},

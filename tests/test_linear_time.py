@@ -167,6 +167,12 @@ def test_a_very_long_text_is_not_copied_with_each_piece(pump: str) -> None:
     assert seconds(lambda text: mrkdwn_html(text, READER), text) < LIMIT_SECONDS
 
 
+def test_a_table_has_no_cells_but_those_that_are_written() -> None:
+    wide_and_long = f"{'|a' * 3000}|\n" + "|\n" * 2900
+
+    assert seconds(to_mrkdwn, wide_and_long) < 0.5
+
+
 def test_a_page_shows_the_beginning_of_a_long_notification() -> None:
     content = {"text": "a" * 90_000, "attachments": [{"text": "b" * 500_000}, {"text": "c"}]}
     shown, is_cut = shown_content(content)

@@ -23,6 +23,7 @@ from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_user import enterprise_of, membership_values
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
+from bolt_app.workspaces.person_lookups import PersonLookups
 
 logger = logging.getLogger(__name__)
 
@@ -214,6 +215,7 @@ class Authorization:
         database: Database,
         client: WorkspaceClient,
         public: PublicChannels,
+        lookups: PersonLookups,
         *,
         subscriptions_by: Subscribers,
         clock: Clock = utc_now,
@@ -222,6 +224,7 @@ class Authorization:
         self.public = public
         self._database = database
         self._client = client
+        self._lookups = lookups
         self._subscriptions_by = subscriptions_by
         # By workspace and person.
         self._roles: RecentAnswers[tuple[str, str], Role] = RecentAnswers(
@@ -328,6 +331,7 @@ class Authorization:
         events; the role, at most `STALE_AFTER` old, decides about subscriptions.
 
         Raises:
+            LookupLimitError: Slack would have to be asked too often about people that senders name.
             SlackCallError: a call to Slack was necessary, and failed.
         """
         if not by_subscription and self._roles.find((workspace.team_id, user_id)) is None:
@@ -335,6 +339,7 @@ class Authorization:
             is_deactivated = self._stored_as_deactivated(workspace.team_id, user_id, home_id)
             if is_deactivated is not None:
                 return not is_deactivated
+            self._lookups.take(workspace.team_id)
         person = self.person(workspace.team_id, user_id, workspace=workspace)
         return person.may(Action.SUBSCRIBE_SELF if by_subscription else Action.USE)
 

@@ -30,19 +30,26 @@ def table_block(rows: Sequence[Sequence[str]]) -> Block:
 
 def table_text(rows: Sequence[Sequence[str]]) -> str:
     """Return a table as a code block of mrkdwn, aligned unless it is long."""
-    filled = [[" ".join(cell.split()).replace("`", "'") for cell in row] for row in _filled(rows)]
-    widths = [max(map(len, column)) for column in zip(*filled, strict=True)]
-    if sum(widths) * len(filled) <= _ALIGNED_CHARACTERS:
-        filled = [
-            [cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in filled
-        ]
-    lines = "\n".join(_SEPARATOR.join(row).rstrip() for row in filled)
+    cells = [[" ".join(cell.split()).replace("`", "'") for cell in row] for row in rows]
+    # A long row among many short ones would need a cell for each of its columns in all of them.
+    if len(cells) * max(map(len, cells), default=0) <= _ALIGNED_CHARACTERS:
+        cells = _aligned(cells)
+    lines = "\n".join(_SEPARATOR.join(row).rstrip() for row in cells)
     return f"```\n{escape(lines)}\n```"
 
 
 def spoken_rows(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return a line of mrkdwn for each row."""
     return [escape(_SEPARATOR.join(" ".join(cell.split()) for cell in row)) for row in rows]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return rows whose columns have a width each, unless that takes too many characters."""
+    filled = _filled(rows)
+    widths = [max(map(len, column)) for column in zip(*filled, strict=True)]
+    if sum(widths) * len(filled) > _ALIGNED_CHARACTERS:
+        return filled
+    return [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in filled]
 
 
 def _filled(rows: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -16,6 +16,8 @@ from typing import Any
 from bolt_app.template_runner import process
 
 PROCESSES = 2
+# Bodies at once that are rendered or wait for it, each in a thread of its request.
+MOST_AT_ONCE = 8
 # How long a template waits for its turn.
 WAIT_SECONDS = 2.0
 # How long a webhook's template is not run after it took too long.
@@ -24,6 +26,7 @@ PAUSE_SECONDS = 60.0
 _STUCK_SECONDS = 2 * process.WALL_SECONDS
 _MOST_REMEMBERED = 10_000
 _PROGRAM = Path(process.__file__)
+_TOO_MANY = "too many bodies at once"
 
 
 class TemplateError(Exception):
@@ -36,8 +39,13 @@ class _LostProcessError(Exception):
 
 @dataclass
 class _Owner:
-    """A webhook's templates: one is run at a time."""
+    """A webhook's templates: one is run at a time.
 
+    Attributes:
+        bodies: that are rendered or wait for it.
+    """
+
+    bodies: int = 0
     turn: Lock = field(default_factory=Lock)
     paused_until: float = 0.0
 
@@ -46,10 +54,21 @@ class TemplateRunner:
     """Renders templates in processes that are started when they are needed.
 
     A webhook whose template takes too long cannot keep others waiting: it has one turn at a time,
-    and pauses afterwards.
+    pauses afterwards, and leaves room among the bodies that wait.
     """
 
-    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, *, most: int = MOST_AT_ONCE, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Create it.
+
+        Args:
+            most: bodies at once, of all webhooks; one webhook has fewer.
+            monotonic: returns seconds on a monotonic clock.
+        """
+        self._most = most
+        self._most_of_one = max(1, most - PROCESSES)
+        self._bodies = 0
         self._monotonic = monotonic
         self._changed = Condition()
         self._idle: list[_Process] = []
@@ -87,13 +106,29 @@ class TemplateRunner:
     def _turn_of(self, name: str) -> Iterator[_Owner]:
         owner = self._owner(name)
         self._require_no_pause(owner)
-        if not owner.turn.acquire(timeout=WAIT_SECONDS):
-            raise TemplateError("too many bodies at once")
+        with self._place(owner):
+            if not owner.turn.acquire(timeout=WAIT_SECONDS):
+                raise TemplateError(_TOO_MANY)
+            try:
+                self._require_no_pause(owner)
+                yield owner
+            finally:
+                owner.turn.release()
+
+    @contextmanager
+    def _place(self, owner: _Owner) -> Iterator[None]:
+        """Let a body wait for its turn, unless too many do: they would hold all web threads."""
+        with self._changed:
+            if self._bodies >= self._most or owner.bodies >= self._most_of_one:
+                raise TemplateError(_TOO_MANY)
+            self._bodies += 1
+            owner.bodies += 1
         try:
-            self._require_no_pause(owner)
-            yield owner
+            yield
         finally:
-            owner.turn.release()
+            with self._changed:
+                self._bodies -= 1
+                owner.bodies -= 1
 
     def _owner(self, name: str) -> _Owner:
         if len(self._owners) >= _MOST_REMEMBERED:

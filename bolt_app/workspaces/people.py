@@ -21,8 +21,8 @@ from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_user import is_in_workspace
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
+from bolt_app.workspaces.person_lookups import INFO, PersonLookups
 
-INFO = "users.info"
 CACHED_FOR = timedelta(minutes=5)
 MOST_PEOPLE, MOST_PAGES = 5_000, 50
 # Slack recommends pages of at most this size.
@@ -83,10 +83,16 @@ class People:
     """
 
     def __init__(
-        self, database: Database, client: WorkspaceClient, *, clock: Clock = utc_now
+        self,
+        database: Database,
+        client: WorkspaceClient,
+        lookups: PersonLookups,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._client = client
+        self._lookups = lookups
         self._known: RecentAnswers[tuple[str, str], Person] = RecentAnswers(
             CACHED_FOR, MOST_PEOPLE, clock
         )
@@ -99,6 +105,7 @@ class People:
 
         Raises:
             NotInstalledError: the workspace has no bot.
+            LookupLimitError: the limit of calls is reached.
             SlackCallError: the person is unknown, or Slack did not answer.
         """
         key = workspace.team_id, user_id
@@ -126,6 +133,7 @@ class People:
         return None if row is None else _linked(row)
 
     def _ask(self, workspace: BotWorkspace, user_id: str) -> Person:
+        self._lookups.take(workspace.team_id)
         user = self._client.as_bot(workspace, INFO, user=user_id)["user"]
         if not is_in_workspace(workspace.team_id, user):
             raise SlackCallError(INFO, "user_not_found")

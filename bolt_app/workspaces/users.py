@@ -35,8 +35,8 @@ UNKNOWN, NO_CHANNEL = "users_not_found", "channel_not_found"
 class LookupLimitError(SlackCallError):
     """A workspace has reached its limit of lookups."""
 
-    def __init__(self, retry_after: float) -> None:
-        super().__init__(LOOKUP, "ratelimited", retry_after=math.ceil(retry_after))
+    def __init__(self, method: str, retry_after: float) -> None:
+        super().__init__(method, "ratelimited", retry_after=math.ceil(retry_after))
 
 
 class Users:
@@ -149,7 +149,7 @@ class Users:
     def _take_lookup(self, workspace: BotWorkspace) -> None:
         wait = self._lookups.take(workspace.team_id)
         if wait > 0:
-            raise LookupLimitError(wait)
+            raise LookupLimitError(LOOKUP, wait)
 
     def _look_up(self, workspace: BotWorkspace, email: str) -> str:
         self._take_lookup(workspace)

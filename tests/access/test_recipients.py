@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
-from bolt_app.access.authorization import STALE_AFTER
+from bolt_app.access.authorization import STALE_AFTER, Role
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.workspaces.person_lookups import CALLS_PER_MINUTE, INFO
 from bolt_app.workspaces.users import LOOKUPS_PER_MINUTE
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEA, BEN, GENERAL
 from tests.running import Bellhop, running_bellhop
+from tests.web.methods.calling import method_caller
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -80,6 +82,54 @@ def test_a_direct_notification_reaches_only_its_person(
     deliver(installed)
 
     assert outcome(installed, id_) == [(state, None if state == "sent" else DENIED)]
+
+
+@pytest.mark.parametrize("facts", CHANGES[1:])
+def test_a_changed_direct_message_does_not_reach_people_who_left(
+    installed: Bellhop, facts: dict[str, Any]
+) -> None:
+    sender = method_caller(installed)
+    ts = sender.ok("chat.postMessage", channel=BEN, text="old")["ts"]
+    deliver(installed, after=0)
+    become(installed, BEN, **facts)
+    sender.ok("chat.update", channel=BEN, ts=ts, text="confidential")
+    deliver(installed)
+
+    [message] = installed.slack.messages(installed.slack.app_dm(ACME, BEN).id)
+    assert message.text == "old"
+    sender.ok("chat.delete", channel=BEN, ts=ts)
+    deliver(installed)
+    assert installed.slack.messages(installed.slack.app_dm(ACME, BEN).id) == []
+
+
+@pytest.mark.parametrize(("facts", "state"), [(CHANGES[0], "sent"), (CHANGES[2], DENIED)])
+def test_an_ephemeral_direct_message_reaches_only_its_person(
+    installed: Bellhop, facts: dict[str, Any], state: str
+) -> None:
+    sender = method_caller(installed)
+    conversation = sender.ok("conversations.open", users=BEN)["channel"]["id"]
+    become(installed, BEN, **facts)
+    arguments = {"channel": conversation, "text": "x"}
+
+    answer = sender.call("chat.postEphemeral", user=BEN, **arguments)
+
+    assert answer.get("error", "sent") == state
+    assert sender.error("chat.postEphemeral", user=ANN, **arguments) == "user_not_in_channel"
+
+
+def test_invented_people_do_not_use_up_slacks_limit(installed: Bellhop) -> None:
+    before = len(installed.slack.calls_to(INFO))
+    invented = [accept(installed, f"U0NOBODY{n:02}", "x") for n in range(2 * CALLS_PER_MINUTE)]
+    others = accept(installed, GENERAL, "x")
+
+    deliver(installed, after=0)
+
+    assert states(installed, others) == ["sent"]
+    assert len(installed.slack.calls_to(INFO)) == before + CALLS_PER_MINUTE
+    assert installed.services.access.person(ACME, BEN, now=True).role is Role.MEMBER
+    for _ in range(4):
+        deliver(installed, after=60)
+    assert {state for id_ in invented for state in states(installed, id_)} == {"dead"}
 
 
 def test_a_digest_is_what_its_subscriptions_are(installed: Bellhop) -> None:

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -250,7 +251,7 @@ class TestSharing:
             runner.close()
 
     def test_many_slow_templates_do_not_stop_others(self) -> None:
-        runner = TemplateRunner()
+        runner = TemplateRunner(most=16)
 
         def slow(number: int) -> str:
             return problem_of(runner, SLOW) if number < 12 else ""
@@ -267,8 +268,27 @@ class TestSharing:
         assert waited < 3
         assert sum("pauses" in problem for problem in problems) == 11
 
+    def test_bodies_of_one_webhook_do_not_hold_all_threads(self) -> None:
+        bodies = 12
+        runner = TemplateRunner(most=6)
+        together = Barrier(bodies)
+
+        def slow(_number: int) -> str:
+            together.wait()
+            return problem_of(runner, SLOW)
+
+        with ThreadPoolExecutor(bodies + 1) as threads:
+            running = [threads.submit(slow, number) for number in range(bodies)]
+            wait(running, return_when=FIRST_COMPLETED)
+            output = runner.render("webhook:2", "{{ 1 }}", None)
+            problems = [one.result() for one in running]
+        runner.close()
+
+        assert output == "1"
+        assert problems.count("too many bodies at once") == bodies - 4
+
     def test_templates_of_one_webhook_take_turns(self) -> None:
-        runner = TemplateRunner()
+        runner = TemplateRunner(most=16)
         with ThreadPoolExecutor(8) as threads:
             outputs = list(threads.map(lambda n: runner.render(OWNER, "{{ body }}", n), range(40)))
         runner.close()

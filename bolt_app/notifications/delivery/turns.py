@@ -9,6 +9,8 @@ from bolt_app.notifications.delivery.lanes import SourceQueue
 from bolt_app.notifications.delivery.work import QueuedDelivery
 from bolt_app.notifications.queue.rank import level_of
 
+# Sources without rows whose last turn is known.
+MOST_REMEMBERED = 1000
 _Entry = tuple[float, int, SourceQueue]
 
 
@@ -37,6 +39,9 @@ class Turns:
         """
         self._is_open = is_open
         self._sources: dict[str, _Source] = {}
+        # The last turns of sources without rows here: a lane is closed between two messages, and a
+        # source that waits in it must not lose its place.
+        self._last_turns: dict[str, int] = {}
         self._turn = 0
 
     def __bool__(self) -> bool:
@@ -49,8 +54,9 @@ class Turns:
         queue.offered = row
         source = self._sources.get(queue.source)
         if source is None:
-            # Last in turn: a source with one row at a time has no advantage.
-            source = self._sources[queue.source] = _Source(self._turn)
+            # A new one is last in turn.
+            turn = self._last_turns.pop(queue.source, self._turn)
+            source = self._sources[queue.source] = _Source(turn)
         heapq.heappush(source.entries, (row.urgency, row.id, queue))
 
     def next(self, now: float) -> SourceQueue | None:
@@ -76,7 +82,9 @@ class Turns:
             if best_position is None or position < best_position:
                 best, best_position = source, position
         for name in exhausted:
-            del self._sources[name]
+            self._last_turns[name] = self._sources.pop(name).turn
+        while len(self._last_turns) > MOST_REMEMBERED:
+            del self._last_turns[next(iter(self._last_turns))]
         return best
 
     def _peek(self, entries: list[_Entry], now: float) -> _Entry | None:

@@ -32,9 +32,11 @@ from bolt_app.notifications.messages.store import (
     POSTED,
     Message,
     end_pending,
-    find_changes,
+    end_pending_changes,
     find_message,
+    find_pending_edits,
     find_scheduled,
+    is_deleted,
     latest_content,
     point_to,
 )
@@ -107,11 +109,9 @@ class Messages:
         """
         with self._changing(sender, deliveries=1) as change:
             message = _require(change, addresses, ts)
-            changes = find_changes(change.connection, message)
-            _require_not_deleted(changes)
             current = latest_content(change.connection, message)
             new = _insert_notification(change, message, merge(current), current)
-            edits = [row for row in changes if row.mode == DeliveryMode.EDIT]
+            edits = find_pending_edits(change.connection, message)
             for waiting in (message, *edits):
                 if point_to(change.connection, waiting.id, new, change.seq):
                     _insert(change, _replaced_row(change, message, waiting.notification_id, new))
@@ -130,12 +130,9 @@ class Messages:
         """
         with self._changing(sender, deliveries=1) as change:
             message = _require(change, addresses, ts)
-            changes = find_changes(change.connection, message)
-            _require_not_deleted(changes)
             cancelled = {"state": DeliveryState.CANCELLED, **change.ended}
-            others = [row.id for row in changes]
-            is_cancelled = end_pending(change.connection, [message.id], cancelled)
-            end_pending(change.connection, others, cancelled)
+            is_cancelled = end_pending(change.connection, message.id, cancelled)
+            end_pending_changes(change.connection, message, cancelled)
             if is_cancelled:
                 return None
             return _insert(change, _change_row(change, message, DeliveryMode.DELETE))
@@ -154,7 +151,6 @@ class Messages:
         """
         with self._changing(sender, deliveries=1) as change:
             message = _require(change, addresses, ts)
-            _require_not_deleted(find_changes(change.connection, message))
             id_ = _insert(change, _change_row(change, message, DeliveryMode.REACT))
             change.connection.execute(insert(Reaction).values(delivery_id=id_, name=name))
             return id_
@@ -176,7 +172,7 @@ class Messages:
             message = _find(change.connection, sender, addresses, ts)
             cancelled = {"state": DeliveryState.CANCELLED, **change.ended}
             is_scheduled = message.state == DeliveryState.SCHEDULED
-            if not is_scheduled or not end_pending(change.connection, [message.id], cancelled):
+            if not is_scheduled or not end_pending(change.connection, message.id, cancelled):
                 raise MessageNotFoundError
 
     @contextmanager
@@ -220,18 +216,12 @@ def _require(change: _Change, addresses: Collection[str], ts: str) -> Message:
     """Return a message that is in Slack, may be, or is to be.
 
     Raises:
-        MessageNotFoundError: the source of the sender has no such message.
+        MessageNotFoundError: the source of the sender has no such message, or it is deleted.
     """
     message = _find(change.connection, change.sender, addresses, ts)
-    if message.state not in PENDING | POSTED:
+    if message.state not in PENDING | POSTED or is_deleted(change.connection, message):
         raise MessageNotFoundError
     return message
-
-
-def _require_not_deleted(changes: Collection[Any]) -> None:
-    deleting = (DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.SENT)
-    if any(row.mode == DeliveryMode.DELETE and row.state in deleting for row in changes):
-        raise MessageNotFoundError
 
 
 def _insert_notification(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, exists, select, update
 
 from bolt_app.db.models import IS_LATER, IS_PENDING, Delivery, Lane, Notification
 from bolt_app.notifications.content.modes import DeliveryMode
@@ -65,10 +65,27 @@ _LATEST_CONTENT = (
     .order_by(Delivery.id.desc())
     .limit(1)
 )
-_CHANGES = select(Delivery.id, Delivery.notification_id, Delivery.mode, Delivery.state).where(
-    Delivery.lane_id == bindparam("lane_id"),
-    Delivery.key == bindparam("key"),
+_CHANGES_OF = (
+    Delivery.lane_id == bindparam("of_lane"),
+    Delivery.key == bindparam("of_key"),
     Delivery.key.is_not(None),
+)
+_IS_DELETED = select(
+    exists().where(
+        *_CHANGES_OF,
+        Delivery.mode == DeliveryMode.DELETE,
+        Delivery.state.in_((DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.SENT)),
+    )
+)
+# Only those that wait: a message may have been edited any number of times.
+_PENDING_EDITS = (
+    select(Delivery.id, Delivery.notification_id)
+    .where(*_CHANGES_OF, IS_PENDING, Delivery.mode == DeliveryMode.EDIT)
+    .order_by(Delivery.id)
+)
+_PENDING_CHANGES = update(Delivery).where(
+    *_CHANGES_OF,
+    IS_PENDING,
     Delivery.mode.in_((DeliveryMode.EDIT, DeliveryMode.DELETE, DeliveryMode.REACT)),
 )
 
@@ -121,12 +138,11 @@ def find_message(
     """
     values = {"team_id": team_id, "sources": list(sources), "ts": ts}
     row = connection.execute(_PROVISIONAL, values).first()
-    if row is None:
-        row = connection.execute(_IN_SLACK, {**values, "addresses": list(addresses)}).first()
-    if row is None:
-        return None
-    message = _message(row)
-    return message if message.addresses & set(addresses) else None
+    # Slack may give the same ts to a message of another channel.
+    if row is not None and (message := _message(row)).addresses & set(addresses):
+        return message
+    row = connection.execute(_IN_SLACK, {**values, "addresses": list(addresses)}).first()
+    return None if row is None else _message(row)
 
 
 def find_scheduled(
@@ -144,10 +160,14 @@ def latest_content(connection: Connection, message: Message) -> Mapping[str, Any
     return content
 
 
-def find_changes(connection: Connection, message: Message) -> Sequence[Any]:
-    """Return the changes of a message: their id, notification, mode and state."""
-    values = {"lane_id": message.lane_id, "key": message.key}
-    return connection.execute(_CHANGES, values).all()
+def is_deleted(connection: Connection, message: Message) -> bool:
+    """Whether a message is deleted, or its deletion is accepted."""
+    return bool(connection.scalar(_IS_DELETED, _changes_of(message)))
+
+
+def find_pending_edits(connection: Connection, message: Message) -> Sequence[Any]:
+    """Return the edits of a message that have not begun: their id and notification."""
+    return connection.execute(_PENDING_EDITS, _changes_of(message)).all()
 
 
 def point_to(connection: Connection, delivery_id: int, notification_id: str, seq: int) -> bool:
@@ -163,18 +183,29 @@ def point_to(connection: Connection, delivery_id: int, notification_id: str, seq
     return connection.execute(changed).rowcount > 0
 
 
-def end_pending(
-    connection: Connection, delivery_ids: Collection[int], values: Mapping[str, Any]
-) -> bool:
-    """End deliveries that have not begun; return whether one of them was ended.
+def end_pending(connection: Connection, delivery_id: int, values: Mapping[str, Any]) -> bool:
+    """End a delivery that has not begun; return whether it had not.
+
+    Args:
+        values: its columns, with the number of the change.
+    """
+    pending = update(Delivery).where(Delivery.id == delivery_id, IS_PENDING).values(values)
+    return connection.execute(pending).rowcount > 0
+
+
+def end_pending_changes(
+    connection: Connection, message: Message, values: Mapping[str, Any]
+) -> None:
+    """End the changes of a message that have not begun.
 
     Args:
         values: their columns, with the number of the change.
     """
-    if not delivery_ids:
-        return False
-    pending = update(Delivery).where(Delivery.id.in_(delivery_ids), IS_PENDING).values(values)
-    return connection.execute(pending).rowcount > 0
+    connection.execute(_PENDING_CHANGES.values(values), _changes_of(message))
+
+
+def _changes_of(message: Message) -> Mapping[str, Any]:
+    return {"of_lane": message.lane_id, "of_key": message.key}
 
 
 def _message(row: Any) -> Message:

@@ -60,6 +60,15 @@ class Arguments:
             raise invalid_argument(f"missing required field: {name}")
         return value
 
+    def ts(self, name: str) -> str:
+        """Return the `ts` of a message, perhaps written as a number; empty if it is missing.
+
+        Raises:
+            MethodError: it is a list or an object.
+        """
+        value = self.values.get(name)
+        return f"{value:.6f}" if isinstance(value, float) else self.text(name)
+
     def flag(self, name: str) -> bool:
         """Return a switch; false if it is missing.
 

@@ -23,6 +23,7 @@ from bolt_app.web.methods.contents import (
 )
 from bolt_app.web.methods.destinations import Destination, allowed_channels, find_destination
 from bolt_app.web.methods.errors import MethodError, invalid_argument
+from bolt_app.web.methods.slack_calls import waiting_for_slack
 
 MESSAGE_NOT_FOUND = "message_not_found"
 # Scheduled messages in one answer; Slack's own limit.
@@ -140,7 +141,8 @@ def get_permalink(call: Call) -> Answer:
     permalink = None
     if message.state == DeliveryState.SENT:
         report = services.history.find(call.team_id, message.notification_id)
-        deliveries = services.permalinks.add(call.team_id, report).deliveries if report else ()
+        with waiting_for_slack(call):
+            deliveries = services.permalinks.add(call.team_id, report).deliveries if report else ()
         permalink = next((one.permalink for one in deliveries if one.id == message.id), None)
     page = page_url(services.settings.public_url, message.notification_id)
     return {"channel": destination.channel_id, "permalink": permalink or page}

@@ -66,7 +66,8 @@ def given_members(call: Call) -> dict[str, Any]:
         MethodError: a list is malformed, or Markdown has other content beside it.
     """
     arguments = call.arguments
-    given = dict(arguments.values)
+    # A number would be left out, and the reply shown to the whole channel.
+    given = {**arguments.values, "thread_ts": arguments.ts("thread_ts") or None}
     for name, code in _STRUCTURES.items():
         given[name] = read_list(call, name, code)
     markdown = arguments.text("markdown_text")
@@ -93,7 +94,8 @@ def merged_content(call: Call, current: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = given_members(call)
     has_text = any(call.arguments.has(name) for name in ("text", "markdown_text"))
-    kept = [name for name in _KEPT if name in current]
+    # Also where they are missing: a thread would not be checked.
+    kept = [*_KEPT]
     if given["attachments"] is None:
         kept.append("attachments")
     if given["blocks"] is None and not has_text:

@@ -7,6 +7,7 @@ from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.destinations import NOT_FOUND, allowed_channels, find_destination
 from bolt_app.web.methods.errors import MethodError
+from bolt_app.web.methods.slack_calls import waiting_for_slack
 from bolt_app.workspaces.channels import ListedChannel
 
 MOST_LISTED = 1000
@@ -62,7 +63,8 @@ def join(call: Call) -> Answer:
     if channel.is_member:
         warning = "already_in_channel"
         return {**shown, "warning": warning, "response_metadata": {"warnings": [warning]}}
-    services.channels.join(services.client.find_workspace(call.team_id), channel.channel_id)
+    with waiting_for_slack(call):
+        services.channels.join(services.client.find_workspace(call.team_id), channel.channel_id)
     return shown
 
 
@@ -75,11 +77,13 @@ def open_conversation(call: Call) -> Answer:
     services = call.services
     workspace = services.client.find_workspace(call.team_id)
     if is_conversation(address):
-        user_id = services.users.find_by_conversation(workspace, address)
+        with waiting_for_slack(call):
+            user_id = services.users.find_by_conversation(workspace, address)
         conversation_id = address
     elif is_person(address):
         user_id = address
-        conversation_id = services.users.open_conversation(workspace, user_id)
+        with waiting_for_slack(call):
+            conversation_id = services.users.open_conversation(workspace, user_id)
     else:
         raise MethodError(_NOT_SUPPORTED)
     channel = {"id": conversation_id}

@@ -11,9 +11,10 @@ from datetime import timedelta
 from bolt_app.credentials.api_keys import ApiKeyRecord
 from bolt_app.recipients import normal_address, topic_of
 from bolt_app.slack_api import SlackCallError
-from bolt_app.slack_ids import is_conversation
+from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.web.methods.call import Call
-from bolt_app.web.methods.errors import MethodError
+from bolt_app.web.methods.errors import MethodError, OverloadError
+from bolt_app.web.methods.slack_calls import waiting_for_slack
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,10 @@ def _channel_id(call: Call, address: str) -> str | None:
     if listed_at is not None and services.clock() - listed_at < interval:
         return None
     try:
-        services.channels.refresh_listing(services.client.find_workspace(call.team_id))
+        with waiting_for_slack(call):
+            services.channels.refresh_listing(services.client.find_workspace(call.team_id))
+    except OverloadError:
+        return address
     except SlackCallError as error:
         if error.is_permanent:
             raise
@@ -109,12 +113,17 @@ def _channel_id(call: Call, address: str) -> str | None:
 
 
 def _person(call: Call, address: str) -> Iterable[str]:
-    """Yield the person whose direct message an id is."""
-    if is_conversation(address):
+    """Yield the person whose direct message an id is, if the key may write to any person.
+
+    Otherwise ids that a limited key invents would cost calls to Slack.
+    """
+    if is_conversation(address) and any(map(is_person, call.key.channels)):
         services = call.services
         workspace = services.client.find_workspace(call.team_id)
         try:
-            yield services.users.find_by_conversation(workspace, address)
+            with waiting_for_slack(call):
+                user_id = services.users.find_by_conversation(workspace, address)
+            yield user_id
         except SlackCallError as error:
             if error.is_dead_token or not error.is_permanent:
                 raise

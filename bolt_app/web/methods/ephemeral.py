@@ -13,11 +13,13 @@ from bolt_app.notifications.content.message import render
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.messages.errors import MessageNotFoundError
 from bolt_app.recipients import normal_person
-from bolt_app.slack_ids import is_person, looks_like_channel_id
+from bolt_app.slack_ids import is_conversation, is_person, looks_like_channel_id
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.contents import read_content, to_request, with_warnings
 from bolt_app.web.methods.destinations import NOT_FOUND, Destination, find_destination
 from bolt_app.web.methods.errors import MethodError
+from bolt_app.web.methods.slack_calls import waiting_for_slack
+from bolt_app.workspaces.client import BotWorkspace
 
 _CUSTOMIZE = "chat:write.customize"
 _LOOKS = ("username", "icon_emoji", "icon_url")
@@ -39,14 +41,16 @@ def post_ephemeral(call: Call) -> Answer:
     message = render(content)
     if not services.client.has_scope(workspace, _CUSTOMIZE):
         message = {name: value for name, value in message.items() if name not in _LOOKS}
-    answer = services.client.as_bot(
-        workspace,
-        "chat.postEphemeral",
-        channel=destination.channel_id,
-        user=user_id,
-        thread_ts=thread_ts,
-        **message,
-    )
+    with waiting_for_slack(call):
+        _check_recipient(call, workspace, destination.channel_id, user_id)
+        answer = services.client.as_bot(
+            workspace,
+            "chat.postEphemeral",
+            channel=destination.channel_id,
+            user=user_id,
+            thread_ts=thread_ts,
+            **message,
+        )
     return with_warnings(call, {"message_ts": answer["message_ts"]})
 
 
@@ -58,6 +62,21 @@ def _user(call: Call) -> str:
     if not is_person(user_id):
         raise MethodError("user_not_in_channel")
     return user_id
+
+
+def _check_recipient(call: Call, workspace: BotWorkspace, channel_id: str, user_id: str) -> None:
+    """Check the person of a direct message, as each delivery to one does.
+
+    Raises:
+        MethodError: it is another person's, or the person may not receive it.
+        SlackCallError: a call to Slack failed.
+    """
+    if not is_conversation(channel_id):
+        return
+    if call.services.users.find_by_conversation(workspace, channel_id) != user_id:
+        raise MethodError("user_not_in_channel")
+    if not call.services.access.may_receive(workspace, user_id, by_subscription=False):
+        raise MethodError("recipient_denied")
 
 
 def _thread_ts(call: Call, destination: Destination, content: dict[str, Any]) -> str | None:

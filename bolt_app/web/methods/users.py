@@ -7,6 +7,7 @@ from bolt_app.recipients import email_address
 from bolt_app.slack_api import SlackCallError
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.errors import MethodError
+from bolt_app.web.methods.slack_calls import waiting_for_slack
 from bolt_app.workspaces.people import PAGE_SIZE
 from bolt_app.workspaces.users import LOOKUP
 
@@ -19,7 +20,8 @@ def info(call: Call) -> Answer:
     if not user_id.isalnum() or len(user_id) > _ID_LENGTH:
         raise MethodError("user_not_found")
     workspace = call.services.client.find_workspace(call.team_id)
-    return {"user": call.services.people.find(workspace, user_id)}
+    with waiting_for_slack(call):
+        return {"user": call.services.people.find(workspace, user_id)}
 
 
 def list_people(call: Call) -> Answer:
@@ -28,7 +30,8 @@ def list_people(call: Call) -> Answer:
     if len(cursor) > _CURSOR_LENGTH:
         raise MethodError("invalid_cursor")
     workspace = call.services.client.find_workspace(call.team_id)
-    page = call.services.people.page(workspace, cursor, min(limit or PAGE_SIZE, PAGE_SIZE))
+    with waiting_for_slack(call):
+        page = call.services.people.page(workspace, cursor, min(limit or PAGE_SIZE, PAGE_SIZE))
     return {"members": page.people, "response_metadata": {"next_cursor": page.next_cursor}}
 
 
@@ -41,8 +44,9 @@ def lookup_by_email(call: Call) -> Answer:
         raise SlackCallError(LOOKUP, "users_not_found")
     workspace = call.services.client.find_workspace(call.team_id)
     address = email_address(email).removeprefix("@")
-    user_id = call.services.users.find(workspace, address)
-    return {"user": call.services.people.find(workspace, user_id)}
+    with waiting_for_slack(call):
+        user_id = call.services.users.find(workspace, address)
+        return {"user": call.services.people.find(workspace, user_id)}
 
 
 METHODS = {

@@ -158,6 +158,19 @@ def test_sources_take_turns_in_one_lane_and_after_a_long_backlog() -> None:
     assert desk.drain() == [flood[0], quiet[0], flood[1], quiet[1], flood[2]]
 
 
+def test_sources_take_turns_in_a_lane_that_closes_after_each_message() -> None:
+    desk = Desk(limits(lane=RateLimit(1.0, burst=1)))
+    flood = desk.put(*(desk.row(source="flood", waited=9) for _ in range(4)))
+    quiet = desk.put(*(desk.row(source="quiet") for _ in range(2)))
+
+    order = []
+    for _ in range(6):
+        order += desk.drain()
+        desk.now += 1
+
+    assert order == [flood[0], quiet[0], flood[1], quiet[1], flood[2], flood[3]]
+
+
 def test_a_source_with_one_row_at_a_time_does_not_starve_another() -> None:
     desk = Desk(limits(in_flight=1))
     waiting = desk.row(1, source="patient")

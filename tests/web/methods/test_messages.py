@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from slack_sdk.oauth.installation_store import Bot
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.schema import NotificationRequest
@@ -21,6 +21,7 @@ from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, running_bellhop
+from tests.statements import statements_of
 from tests.web.methods.calling import MethodCaller, method_caller
 
 RANDOM = "C0ACME0002"
@@ -195,6 +196,14 @@ class TestThreads:
         assert (two.thread_ts, two.reply_broadcast) == (one.ts, False)
         assert (three.thread_ts, three.reply_broadcast) == (one.ts, True)
 
+    def test_a_ts_may_be_a_number(self, bellhop: Bellhop, ci: MethodCaller, hand: Hand) -> None:
+        ts = post(ci, "one")
+        post(ci, "two", thread_ts=float(ts))
+        deliver(hand)
+
+        one, two = messages(bellhop)
+        assert two.thread_ts == one.ts
+
     def test_a_reply_to_slacks_ts(self, bellhop: Bellhop, ci: MethodCaller, hand: Hand) -> None:
         post(ci, "one")
         deliver(hand)
@@ -288,6 +297,45 @@ class TestUpdating:
         assert texts(bellhop, GENERAL) == ["2"]
         assert len(bellhop.slack.calls_to(UPDATE)) == 1
 
+    @pytest.mark.sqlite_only
+    def test_slacks_ts_may_be_the_provisional_one_of_another_channel(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        post(ci, "one")
+        deliver(hand)
+        [posted] = messages(bellhop)
+        elsewhere = post(ci, "two", RANDOM)
+        with bellhop.services.database.writing() as session:
+            same = update(Delivery).where(Delivery.provisional_ts == elsewhere)
+            session.execute(same.values(provisional_ts=posted.ts))
+
+        ci.ok(UPDATE, channel=GENERAL, ts=posted.ts, text="one!")
+        ci.ok(UPDATE, channel=RANDOM, ts=posted.ts, text="two!")
+        deliver(hand)
+
+        assert (texts(bellhop, GENERAL), texts(bellhop, RANDOM)) == (["one!"], ["two!"])
+
+    @pytest.mark.sqlite_only
+    def test_earlier_changes_cost_nothing(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        grant_reactions(bellhop)
+        ts = post(ci, "one")
+
+        def change(number: int) -> int:
+            """Change a message; return the number of statements."""
+            with statements_of(bellhop.services.database) as statements:
+                ci.ok(UPDATE, channel=GENERAL, ts=ts, text=str(number))
+                ci.ok(REACT, channel=GENERAL, timestamp=ts, name=f"emoji{number}")
+            return len(statements)
+
+        needed = []
+        for number in range(6):
+            deliver(hand, 4)
+            needed.append(change(number))
+
+        assert needed[-1] == needed[1], needed
+
     def test_a_reply(self, bellhop: Bellhop, ci: MethodCaller, hand: Hand) -> None:
         reply = post(ci, "two", thread_ts=post(ci, "one"))
         deliver(hand)
@@ -331,6 +379,22 @@ class TestUpdating:
 
         assert texts(bellhop, bellhop.slack.app_dm(ACME, BEN).id) == ["one"]
         assert states(bellhop)[1] == ("edit", "dead")
+
+    def test_what_an_update_does_not_change(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        post(method_caller(bellhop, source="other"), "of another source")
+        deliver(hand)
+        [others] = messages(bellhop)
+        ts = post(ci, "one")
+        look = {"username": "CI", "icon_emoji": ":bell:", "reply_broadcast": True}
+
+        answer = ci.ok(UPDATE, channel=GENERAL, ts=ts, text="two", thread_ts=others.ts, **look)
+        deliver(hand)
+
+        assert answer["message"].keys() == {"type", "subtype", "text", "ts"}
+        _, two = messages(bellhop)
+        assert (two.text, two.thread_ts, two.username) == ("two", None, None)
 
     def test_nothing_is_left_to_say(self, ci: MethodCaller) -> None:
         ts = post(ci, "one")

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.credentials.limits import LimitError, LimitReason
 from bolt_app.db.models import Delivery, Notification
+from bolt_app.web.methods import UNVERIFIED_BYTES
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, running_bellhop
@@ -119,6 +120,19 @@ class TestTokens:
         assert nobody.form(POST, **MESSAGE, token=ci.key)["ok"]
         assert nobody.ok(POST, **MESSAGE, token=ci.key)
         assert accepted(bellhop) == [{"text": "Hello"}] * 2
+
+    @pytest.mark.parametrize("method", [POST, "auth.test", "api.test"])
+    def test_a_large_body_is_read_only_after_its_token(
+        self, bellhop: Bellhop, ci: MethodCaller, method: str
+    ) -> None:
+        large = {**MESSAGE, "token": ci.key, "attachments": [{"text": "x" * UNVERIFIED_BYTES}]}
+        body = json.dumps(large).encode()
+
+        refused = MethodCaller(bellhop.url, "").post(method, body, JSON)
+
+        assert (refused.status, refused.json()["error"]) == (413, "request_too_large")
+        if method == POST:
+            assert ci.post(method, body, JSON).json()["ok"]
 
     def test_not_in_a_url(self, bellhop: Bellhop, ci: MethodCaller) -> None:
         url = f"{bellhop.url}/api/auth.test?token={ci.key}"

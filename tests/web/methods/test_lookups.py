@@ -1,0 +1,76 @@
+"""Calls to Slack that calls of the Slack-compatible Web API cause."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
+
+import pytest
+
+from bolt_app.credentials.api_keys import Scope
+from bolt_app.workspaces.person_lookups import CALLS_PER_MINUTE
+from slack_sandbox import Fault
+from tests.conftest import FakeClock
+from tests.people import ACME, ANN, BEN
+from tests.running import Bellhop, running_bellhop
+from tests.web.methods.calling import JSON, method_caller
+
+pytestmark = pytest.mark.sqlite_only
+
+RANDOM = "C0ACME0002"
+INFO, OPEN = "users.info", "conversations.open"
+
+
+def test_invented_people_do_not_use_up_slacks_limit(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    who = method_caller(bellhop, Scope.USERS)
+    for number in range(CALLS_PER_MINUTE):
+        assert who.error(INFO, user=f"U0NOBODY{number}") == "user_not_found"
+
+    answer = who.post(INFO, json.dumps({"user": BEN}).encode(), JSON)
+
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
+    before = len(bellhop.slack.calls_to(INFO))
+    assert bellhop.services.access.person(ACME, BEN, now=True).role is not None
+    assert len(bellhop.slack.calls_to(INFO)) == before + 1
+    bellhop.clock.advance(60)
+    assert who.ok(INFO, user=BEN)["user"]["id"] == BEN
+
+
+def test_a_limited_key_causes_no_calls_for_others_direct_messages(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    limited = method_caller(bellhop, channels=["#random"])
+    before = len(bellhop.slack.calls_to(OPEN))
+
+    for number in range(3):
+        error = limited.error("chat.postMessage", channel=f"D0NOBODY{number}", text="x")
+        assert error == "restricted_action"
+
+    assert len(bellhop.slack.calls_to(OPEN)) == before
+
+
+def test_a_slow_slack_holds_a_quarter_of_the_threads(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, web_threads=8) as bellhop:
+        bellhop.install(ANN)
+        who = method_caller(bellhop, *Scope)
+        calls = {
+            INFO: {"user": BEN},
+            OPEN: {"users": BEN},
+            "users.list": {},
+            "chat.postEphemeral": {"channel": RANDOM, "user": ANN, "text": "x"},
+        }
+        bellhop.slack.faults.add(Fault("*", "timeout"))
+        with ThreadPoolExecutor(len(calls)) as threads:
+            running = [
+                threads.submit(who.post, name, json.dumps(given).encode(), JSON)
+                for name, given in calls.items()
+            ]
+            refused = list(islice(as_completed(running), 2))
+            accepted = who.ok("chat.postMessage", channel="#not-listed", text="x")
+            bellhop.slack.faults.clear()
+
+        assert accepted["channel"] == "#not-listed"
+        assert [one.result().headers["Retry-After"] for one in refused] == ["1", "1"]
