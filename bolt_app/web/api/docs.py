@@ -80,8 +80,8 @@ def add_views(blueprint: Blueprint, settings: Settings) -> None:
             message_field=_fields(schemas["MessageField"], schemas),
             escalation=_fields(schemas["Escalation"], schemas),
             callback=_fields(schemas["IncidentCallback"], schemas),
-            # Anyone reads this page: not the path of the settings.
-            command=COMMAND,
+            # Anyone reads this page: not the path of the settings, except in a demo.
+            command=COMMAND if settings.is_slack else settings.command,
         )
 
 
