@@ -164,6 +164,7 @@ class TestPage:
             assert operation["summary"] in page.text
         assert f"curl -X POST {bellhop.url}{NOTIFICATIONS}" in page.text
         assert "Authorization: Bearer $BELLHOP_KEY" in page.text
+        assert f"<code>{bellhop.url}/api/</code>" in page.text
         for field in DOCUMENT["components"]["schemas"]["NotificationRequest"]["properties"]:
             assert f"<code>{field}</code>" in page.text
 

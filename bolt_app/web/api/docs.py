@@ -75,6 +75,7 @@ def add_views(blueprint: Blueprint, settings: Settings) -> None:
         return render_template(
             "api_docs.html",
             info=document["info"],
+            slack_api_url=f"{settings.public_url}/api/",
             operations=list(_operations(document, settings.public_url)),
             delivery=_fields(schemas["DeliveryReport"], schemas),
             message_field=_fields(schemas["MessageField"], schemas),
