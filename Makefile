@@ -18,7 +18,19 @@ QUICK := not (postgresql or browser or alertmanager or node or proxies or faults
 
 .PHONY: demo run test test-all faults lint format docs coverage benchmark bake-off clean
 
+define PORTS_ARE_FREE
+import socket, sys
+for name, port in (given.split("=") for given in sys.argv[1:]):
+    try:
+        socket.create_server(("127.0.0.1", int(port))).close()
+    except OSError:
+        sys.exit(f"Port {port} is in use by another program: stop it, or set {name}.")
+endef
+export PORTS_ARE_FREE
+
+# The ports are checked first, because a demo that runs already has its data in var/demo.
 demo: .venv/ready
+	@$(BIN)/python -c "$$PORTS_ARE_FREE" PORT=$(PORT) SANDBOX_PORT=$(SANDBOX_PORT)
 	@umask 077 && rm -rf var/demo && mkdir -p var/demo && chmod 700 var && \
 		printf '%s\n' $(DEMO) >$(DEMO_ENV)
 	@env $(DEMO) HOST=127.0.0.1 PORT=$(PORT) PUBLIC_URL=http://127.0.0.1:$(PORT) \

@@ -13,7 +13,7 @@ from bolt_app.credentials.webhook_bodies import RecordedBody
 from bolt_app.credentials.webhooks import WebhookRecord
 from bolt_app.senders.bodies import NO_TEMPLATE, body_of
 from bolt_app.senders.custom import normal_template
-from bolt_app.senders.previews import preview
+from bolt_app.senders.previews import preview, require_syntax
 from bolt_app.services import FindServices, Services
 from bolt_app.template_runner.runner import TemplateError
 
@@ -49,11 +49,12 @@ def add_template_commands(group: AppGroup, find_services: FindServices) -> None:
         """Map the bodies of a webhook by the template in a file."""
         if off is (template is not None):
             fail("Give either a file with the template or --off.", status=MISUSED)
+        services = find_services()
         try:
-            source = None if template is None else read_template(template)
+            source = None if template is None else read_checked_template(services, template)
         except ValueError as error:
             fail(str(error), status=MISUSED)
-        is_set = find_services().webhooks.set_template(webhook_id, source)
+        is_set = services.webhooks.set_template(webhook_id, source)
         if not is_set:
             fail(
                 f"Webhook {webhook_id} does not exist, is revoked, or checks a signature. "
@@ -96,6 +97,22 @@ def read_template(file: TextIO) -> str:
         ValueError: it is empty, too long, or not UTF-8.
     """
     return normal_template(file.read())
+
+
+def read_checked_template(services: Services, file: TextIO) -> str:
+    """Return the template in a file after a check of its syntax.
+
+    Raises:
+        ValueError: it is empty, too long, not UTF-8 or wrong.
+    """
+    template = read_template(file)
+    try:
+        require_syntax(services.templates, "command", template)
+    except ValueError as error:
+        raise ValueError(_ascii(str(error))) from None
+    finally:
+        services.templates.close()
+    return template
 
 
 def _show(services: Services, webhook: WebhookRecord, template: str, values: list[Any]) -> None:

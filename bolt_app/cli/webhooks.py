@@ -20,7 +20,11 @@ from bolt_app.cli.credentials import (
 )
 from bolt_app.cli.destinations import warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
-from bolt_app.cli.webhook_templates import add_template_commands, read_template, template_option
+from bolt_app.cli.webhook_templates import (
+    add_template_commands,
+    read_checked_template,
+    template_option,
+)
 from bolt_app.cli.workspaces import require_workspace, team_option
 from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.credentials.webhooks import AUTO, CUSTOM, WebhookRecord
@@ -85,7 +89,7 @@ def register(app: Flask, find_services: FindServices) -> None:
                 key_field=key_field,
                 sender=sender,
                 signing_secret=secret,
-                template=None if template is None else read_template(template),
+                template=None if template is None else read_checked_template(services, template),
                 source=source,
                 allow_broadcast=allow_broadcast,
             )
@@ -93,7 +97,9 @@ def register(app: Flask, find_services: FindServices) -> None:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, workspace, to)
         if sender == CUSTOM and template is None:
-            click.echo("Its messages have an unknown format until `webhook template` is run.")
+            found = services.webhooks.find(url.rpartition("/")[2])
+            number = "ID" if found is None else found.id
+            click.echo(f"Its format is unknown until `webhook template {number} FILE` is run.")
         if secret is not None:
             click.echo(f"Secret, to paste into {known_senders()[sender].title} with the URL:")
             click.echo(secret)

@@ -86,9 +86,8 @@ def build_callbacks(
     def show_failure(reason: str, request: BoltRequest) -> BoltResponse:
         state = _state_of(request)
         attempt = states.read(state)
-        return pages.failed(
-            describe_failure(reason), state, {} if attempt is None else attempt.query
-        )
+        query = {} if attempt is None else attempt.query
+        return pages.failed(describe_failure(reason, is_sign_in="only" in query), state, query)
 
     return CallbackOptions(success=succeed, failure=fail)
 

@@ -93,6 +93,12 @@ _FAILURES: Mapping[str, InstallFailure] = {
         ),
     )
 }
+_SIGN_IN_CANCELED = InstallFailure(
+    "access_denied",
+    200,
+    "You are not signed in",
+    "You canceled in Slack, so your profile is not linked. You can start again at any time.",
+)
 _UNKNOWN = InstallFailure(
     "unknown",
     400,
@@ -120,11 +126,16 @@ def is_known_failure(code: str) -> bool:
     return code in _FAILURES or code in _MISCONFIGURED
 
 
-def describe_failure(code: str) -> InstallFailure:
+def describe_failure(code: str, *, is_sign_in: bool = False) -> InstallFailure:
     """Return the failure for a code.
 
     An unknown code is not shown, because it may be any text from the URL.
+
+    Args:
+        is_sign_in: whether the person was asked only for their profile.
     """
+    if is_sign_in and code == _SIGN_IN_CANCELED.code:
+        return _SIGN_IN_CANCELED
     if code in _MISCONFIGURED:
         return _FAILURES["misconfigured"]
     return _FAILURES.get(code, _UNKNOWN)

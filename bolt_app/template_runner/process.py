@@ -6,7 +6,8 @@ so that nothing of one template remains for the next. The program runs alone, wi
 Bellhop, because its memory is what a template that escapes Jinja's sandbox could read.
 
 Requests and answers are frames: four bytes with the length, then JSON. A request has the members
-`template` and `body`, an answer `output`, or `problem` and perhaps `is_slow`.
+`template` and `body`, an answer `output`, or `problem` and perhaps `is_slow`. A request without
+`body` only checks the syntax of the template.
 
 https://jinja.palletsprojects.com/en/stable/sandbox/ describes the sandbox,
 https://man7.org/linux/man-pages/man2/getrlimit.2.html the limits.
@@ -173,6 +174,9 @@ def _drop_privileges(pipe: int) -> None:
 def _rendered(environment: Environment, request: bytes) -> bytes:
     try:
         given = json.loads(request)
+        if "body" not in given:
+            environment.from_string(given["template"])
+            return _json({"output": ""})
         return _json({"output": render(environment, given["template"], given["body"])})
     except MemoryError:
         return _problem("the template uses too much memory")
@@ -201,8 +205,11 @@ def render(environment: Environment, source: str, body: Any) -> str:
 
 def _words(error: Exception) -> str:
     """Return an error in one line, with the line of the template."""
-    line = error.lineno if isinstance(error, TemplateSyntaxError) else _line_of(error)
-    text = " ".join(str(error).split())
+    line, text = _line_of(error), str(error)
+    if isinstance(error, TemplateSyntaxError):
+        # Its own text ends with the line.
+        line, text = error.lineno, error.message or ""
+    text = " ".join(text.split())
     if not isinstance(error, TemplateError | OutputError):
         text = f"{type(error).__name__}: {text}"
     return f"line {line}: {text}" if line else text

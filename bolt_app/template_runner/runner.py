@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -85,9 +85,19 @@ class TemplateRunner:
         Raises:
             TemplateError: the template is wrong, exceeds a limit, or has no turn.
         """
-        request = json.dumps({"template": template, "body": body}).encode()
+        return self._run(owner, {"template": template, "body": body})
+
+    def check(self, owner: str, template: str) -> None:
+        """Check the syntax of a template, without a body.
+
+        Raises:
+            TemplateError: the template is wrong, exceeds a limit, or has no turn.
+        """
+        self._run(owner, {"template": template})
+
+    def _run(self, owner: str, request: Mapping[str, Any]) -> str:
         with self._turn_of(owner) as one, self._process() as running:
-            answer = self._answer(running, request)
+            answer = self._answer(running, json.dumps(request).encode())
             if answer.get("is_slow"):
                 one.paused_until = self._monotonic() + PAUSE_SECONDS
         output = answer.get("output")

@@ -33,7 +33,7 @@ from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries
 from tests.people import ACME, ANN, BEA, BEN, GENERAL, NORTH, SOUTH, WES
 from tests.running import Bellhop, Browser, running_bellhop
-from tests.web.forms import follow, send_form
+from tests.web.forms import csrf_of, follow, send_form
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -139,7 +139,9 @@ def test_hello_goes_where_the_person_could_write(
     if channel == "D0":
         channel = installed.slack.app_dm(ACME, ANN).id
 
-    shown = follow(browser, send_form(browser, "/profile/hello", channel_id=channel))
+    # Not the page's form, which guests do not have.
+    fields = {"csrf_token": csrf_of(browser), "channel_id": channel}
+    shown = follow(browser, browser.post("/profile/hello", fields))
 
     assert ("Bellhop said hello" in shown.text) is is_allowed
     assert (len(installed.slack.calls_to("chat.postMessage")) > before) is is_allowed

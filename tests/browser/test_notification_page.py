@@ -29,6 +29,7 @@ def test_a_person_signs_in_to_see_a_notification(
         title="Disk full on db1.eu-north-1.compute.internal.example.com",
         severity="critical",
         fields=[{"name": "Host", "value": "db1"}, {"name": "Free", "value": "1 %"}],
+        rows=[["Path", "Size", "Minutes"], ["/var/lib/postgresql/16/main/base", "700 GB", "3,100"]],
         actions=["acknowledge"],
         key="disk/db1",
     )
@@ -47,6 +48,10 @@ def test_a_person_signs_in_to_see_a_notification(
 
     expect(page).to_have_url(f"{bellhop.url}/notifications/{id_}")
     expect(page.get_by_text("Also sent to 1 other destination that you cannot see")).to_be_visible()
+    for name in ("Path", "Size", "Minutes"):
+        cell = page.get_by_role("columnheader", name=name).bounding_box()
+        assert cell is not None
+        assert cell["height"] < 45, f"{name} is broken into lines"
     shoot(page, f"notification-{look}")
     page.goto(f"{bellhop.url}/notifications/unknown")
     shoot(page, f"notification-missing-{look}")

@@ -44,7 +44,7 @@ def test_a_person_subscribes_mutes_and_undoes(
 
     say(page, "/notify list")
     page.get_by_label("More actions").click()
-    expect(page.get_by_role("button", name="Unsubscribe")).to_be_visible()
+    expect(page.get_by_role("button", name="Unsubscribe")).to_be_in_viewport(ratio=1)
     shoot(page, f"notify-list-{look}")
 
     say(page, "/notify mute 2h")

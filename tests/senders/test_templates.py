@@ -320,7 +320,7 @@ class TestCommands:
         is_set = run(bellhop, "webhook", "template", "1", self.file(tmp_path, TEMPLATE))
         post(url, BODY)
 
-        assert "webhook template" in made.stdout
+        assert "webhook template 1 FILE" in made.stdout
         assert is_set.exit_code == 0
         assert [one.problem is None for one in recorded(bellhop)] == [True, False]
 
@@ -335,6 +335,12 @@ class TestCommands:
         assert_failed(empty_one, "The template is empty.", status=2)
         assert_failed(run(bellhop, "webhook", "template", "7", template), "does not exist")
         assert_failed(run(bellhop, "webhook", "template", "1"), "--off", status=2)
+        wrong = self.file(tmp_path, "{{ body.x")
+        not_saved = "not saved: line 1: "
+        assert_failed(run(bellhop, "webhook", "template", "1", wrong), not_saved, status=2)
+        new_one = run(bellhop, *new, "--from", "custom", "--template", wrong)
+        assert_failed(new_one, not_saved, status=2)
+        assert bellhop.services.webhooks.of_team(ACME) == []
         assert_failed(run(bellhop, "webhook", "preview", "7"), "does not exist")
 
     def test_a_preview_shows_the_latest_bodies_by_another_template(

@@ -421,6 +421,17 @@ class TestWhoMay:
         ask(strict, "subscribe other", BEN)
         assert reached(strict, "topic:other") == ([GENERAL] if ben_may else [])
 
+    def test_a_list_has_menus_for_people_who_may_change_it(self, strict: Bellhop) -> None:
+        deploys, guest = "C0ACME0003", "U0GUS00001"
+        ask(strict, "subscribe deploys", ANN, deploys)
+        ben_may = strict.settings.subscriptions_by == "members"
+
+        lists = {one: ask(strict, "list", one, deploys) for one in (ANN, BEN, guest)}
+
+        assert all("deploys" in json.dumps(one.blocks) for one in lists.values())
+        menus = {one for one, found in lists.items() if '"overflow"' in json.dumps(found.blocks)}
+        assert menus == ({ANN, BEN} if ben_may else {ANN})
+
     def test_a_guest_changes_only_their_own_subscriptions(self, strict: Bellhop) -> None:
         people = strict.slack.users.values()
         guest = next(one.id for one in people if one.team_id == ACME and one.is_restricted)

@@ -39,6 +39,14 @@ def test_the_start_page_lists_people_and_links_to_the_app(slack: Sandbox) -> Non
         assert shown in page
 
 
+@pytest.mark.parametrize("path", ["/", "/oauth/v2/authorize"])
+def test_every_page_has_an_icon(slack: Sandbox, path: str) -> None:
+    icon = re.search(r'<link rel="icon" [^>]*href="([^"]+)"', get(slack, path).text)
+
+    assert icon is not None
+    assert get(slack, icon[1]).status == 200
+
+
 def test_a_conversation_shows_messages_and_a_composer(slack: Sandbox, general: str) -> None:
     slack.post_as(BEN, general, "*hello* <everyone>")
 

@@ -334,3 +334,25 @@ class TestProcess:
         runner.close()
 
         assert idle._process.returncode is not None
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{{ body.x", "line 1: unexpected end of template, expected 'end of print statement'."),
+        ("\n{{ body | nofilter }}", "line 2: No filter named 'nofilter'."),
+    ],
+)
+def test_the_syntax_is_checked_without_a_body(
+    runner: TemplateRunner, template: str, problem: str
+) -> None:
+    with pytest.raises(TemplateError) as caught:
+        runner.check(OWNER, template)
+
+    assert str(caught.value) == problem
+    assert problem_of(runner, template) == problem
+
+
+def test_a_check_runs_nothing(runner: TemplateRunner) -> None:
+    runner.check(OWNER, "{{ 1 / body }}")
+    runner.check(OWNER, SLOW)

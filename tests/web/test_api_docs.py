@@ -164,6 +164,7 @@ class TestPage:
             assert operation["summary"] in page.text
         assert f"curl -X POST {bellhop.url}{NOTIFICATIONS}" in page.text
         assert "Authorization: Bearer $BELLHOP_KEY" in page.text
+        assert f"<code>{bellhop.url}/api/</code>" in page.text
         for field in DOCUMENT["components"]["schemas"]["NotificationRequest"]["properties"]:
             assert f"<code>{field}</code>" in page.text
 
@@ -194,9 +195,21 @@ class TestPage:
 def test_the_page_tells_anyone_no_path_of_the_machine(
     database_url: str, encryption_key: str, clock: FakeClock
 ) -> None:
-    settings = {"env_file": "/srv/bellhop/production.env"}
+    settings = {
+        "env_file": "/srv/bellhop/production.env",
+        "slack_base_url": "https://slack.com",
+    }
     with running_bellhop(database_url, encryption_key, clock, **settings) as bellhop:
         shown = bellhop.browser().get("/api/v1/docs").text
 
         assert "bellhop api-key create" in shown
         assert "production.env" not in shown
+
+
+def test_the_commands_of_a_demo_can_be_copied(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, env_file="var/demo/.env") as bellhop:
+        shown = bellhop.browser().get("/api/v1/docs").text
+
+        assert "bellhop --env-file var/demo/.env api-key create" in shown

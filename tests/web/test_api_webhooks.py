@@ -60,6 +60,8 @@ def test_the_person_of_a_key_created_the_webhook(bellhop: Bellhop) -> None:
         ({"from": "jenkinz"}, "from", "known tool"),
         ({"from": "github"}, "template", "requires from custom"),
         ({"template": " "}, "template", "empty"),
+        ({"template": "{% if %}"}, "template", "not saved: line 1: "),
+        ({"template": "{{ body | nofilter }}"}, "template", "No filter named 'nofilter'"),
         ({"template": "x" * 20_001}, "template", "20,000"),
         ({"name": "x" * 81}, "name", "80"),
         ({"key_field": "x" * 256}, "key_field", "255"),

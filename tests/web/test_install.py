@@ -289,6 +289,16 @@ def test_a_cancelled_install_is_reported(bellhop: Bellhop) -> None:
     assert_nothing_installed(bellhop)
 
 
+def test_a_cancelled_sign_in_installs_nothing_and_does_not_mention_it(bellhop: Bellhop) -> None:
+    browser = bellhop.browser()
+    to_slack = browser.get("/slack/install?only=profile")
+
+    page = browser.get(bellhop.slack.cancel(to_slack.location))
+
+    assert "You are not signed in" in page.text
+    assert "installed" not in page.text
+
+
 def test_a_state_is_good_for_ten_minutes(bellhop: Bellhop, clock: FakeClock) -> None:
     browser = bellhop.browser()
     to_slack = browser.get("/slack/install")

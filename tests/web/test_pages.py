@@ -14,7 +14,7 @@ from slack_sandbox import Fault
 from slack_sandbox.seed import GUEST
 from tests.people import ACME, ANN, BEN, GENERAL, PLAIN
 from tests.running import Bellhop, Browser, Page
-from tests.web.forms import follow, send_form
+from tests.web.forms import csrf_of, follow, send_form
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -102,6 +102,7 @@ class TestPageForTheRole:
         assert self.COMMAND not in page.text
         assert "/notify subscribe" not in page.text
         assert "as direct messages" in page.text
+        assert "say hello" not in page.text
 
 
 class TestWelcome:
@@ -285,7 +286,8 @@ def test_a_guest_lets_nobody_say_hello(bellhop: Bellhop) -> None:
     guest, _ = bellhop.install(GUEST, query="?only=profile")
     channels = [one.id for one in bellhop.slack.conversations_for(ACME, GUEST)]
 
-    page = follow(guest, send_form(guest, "/profile/hello", channel_id=channels[0]))
+    fields = {"csrf_token": csrf_of(guest), "channel_id": channels[0]}
+    page = follow(guest, guest.post("/profile/hello", fields))
 
     assert "Guests cannot have Bellhop post to channels" in page.text
     assert "Say hello" not in page.text

@@ -111,6 +111,31 @@ def test_a_problem_is_shown_beside_the_template(
     assert fields.get("template", TEMPLATE) in page.text
 
 
+def test_a_template_with_a_syntax_error_is_not_saved(
+    bellhop: Bellhop, ann: Browser, url: str
+) -> None:
+    page = send(ann, "save", template="{{ body.title")
+
+    problem = "line 1: unexpected end of template, expected 'end of print statement'.<"
+    assert f"The template is not saved: {problem}" in page.text
+    assert ">{{ body.title<" in page.text.replace(">\n", ">")
+    assert not bellhop.services.webhooks.of_team(ACME)[0].has_template
+
+
+def test_a_webhook_that_checks_signatures_offers_no_template(
+    bellhop: Bellhop, ann: Browser
+) -> None:
+    create = bellhop.services.webhooks.create
+    create(ACME, "", [GENERAL, "#ops"], sender="grafana", signing_secret="secret")
+
+    page = look(ann)
+
+    assert "Grafana, signed" in page.text
+    assert "For a template, create another webhook" in page.text
+    assert "<textarea" not in page.text
+    assert "<code>#general</code> <code>#ops</code>" in page.text
+
+
 def test_nothing_in_a_body_or_a_template_becomes_markup(
     bellhop: Bellhop, ann: Browser, url: str
 ) -> None:

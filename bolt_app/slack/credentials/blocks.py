@@ -259,7 +259,8 @@ def _webhook(webhook: WebhookRecord, public_url: str) -> Block:
     text = f"Webhook {name}: to {_addresses(webhook.to)}\n{'  •  '.join(facts)}"
     if webhook.revoked_at is not None:
         return section(text)
-    page = link(f"{public_url}{WEBHOOK_PAGES_PATH}/{webhook.id}", "latest messages and template")
+    shown = "latest messages" if webhook.is_signed else "latest messages and template"
+    page = link(f"{public_url}{WEBHOOK_PAGES_PATH}/{webhook.id}", shown)
     text = f"{text}  •  {page}"
     question = f"Posts to the webhook {name} will be rejected."
     return section(

@@ -236,8 +236,10 @@ class SubscriptionActions:
         topics: list[str] = []
         if not found and self.person.may(Action.SEE_WORKSPACE):
             topics = self.services.previews.recent(self.team_id).topics
+        may_change = self.address == self.user_id or self.person.may(Action.CHANGE_CHANNEL)
+        now = self.services.clock()
         return SubscriptionResult(
-            list_reply(self.destination_for_person, found, topics, self.services.clock())
+            list_reply(self.destination_for_person, found, topics, now, may_change=may_change)
         )
 
     def test(self) -> SubscriptionResult:

@@ -199,20 +199,27 @@ def list_reply(
     subscriptions: Sequence[StoredSubscription],
     topics: Sequence[str],
     now: datetime,
+    *,
+    may_change: bool,
 ) -> Reply:
     """List subscriptions with their creator and latest delivery; explain how to start if empty."""
     if not subscriptions:
         return _empty(destination, topics)
     text = f"Notifications for {destination}: {counted(len(subscriptions), 'subscription')}"
     heading = section(f"*Notifications for {destination}*")
-    return Reply(text, [heading, *subscription_blocks(subscriptions, now, most=MOST_LISTED)])
+    listed = subscription_blocks(subscriptions, now, most=MOST_LISTED, may_change=may_change)
+    return Reply(text, [heading, *listed])
 
 
 def subscription_blocks(
-    subscriptions: Sequence[StoredSubscription], now: datetime, *, most: int
+    subscriptions: Sequence[StoredSubscription],
+    now: datetime,
+    *,
+    most: int,
+    may_change: bool = True,
 ) -> list[Block]:
-    """Return a block for each subscription, with a menu that changes it."""
-    blocks = [_listed(subscription, now) for subscription in subscriptions[:most]]
+    """Return a block for each subscription, with a menu for people who may change it."""
+    blocks = [_listed(one, now, may_change=may_change) for one in subscriptions[:most]]
     if len(subscriptions) > most:
         blocks.append(context(f"… and {len(subscriptions) - most} more"))
     return blocks
@@ -361,7 +368,7 @@ def _change(text: str, small: str, undo: Fields | None) -> Reply:
     return Reply(text, blocks)
 
 
-def _listed(subscription: StoredSubscription, now: datetime) -> Block:
+def _listed(subscription: StoredSubscription, now: datetime, *, may_change: bool) -> Block:
     spec = subscription.spec
     facts = [
         f"by {person_mention(spec.created_by)}" if spec.created_by else "from the command line"
@@ -378,8 +385,8 @@ def _listed(subscription: StoredSubscription, now: datetime) -> Block:
         facts.append(f"last {state} {moment(last.at)}")
     if damaged:
         facts.append(f":warning: not used: its {', '.join(damaged)} is damaged; subscribe again")
-    if "topic" in damaged or "address" in damaged:
-        # A menu could not identify it.
+    if not may_change or "topic" in damaged or "address" in damaged:
+        # A menu could not identify a damaged one.
         return section(f"{_describe(spec)}\n{'  •  '.join(facts)}")
     labels: dict[str, str] = {choice: _LABELS[choice] for choice in _offered(spec, now)}
     menu = overflow(ids.CHANGE_SUBSCRIPTION, labels)

@@ -75,13 +75,14 @@ def add_views(blueprint: Blueprint, settings: Settings) -> None:
         return render_template(
             "api_docs.html",
             info=document["info"],
+            slack_api_url=f"{settings.public_url}/api/",
             operations=list(_operations(document, settings.public_url)),
             delivery=_fields(schemas["DeliveryReport"], schemas),
             message_field=_fields(schemas["MessageField"], schemas),
             escalation=_fields(schemas["Escalation"], schemas),
             callback=_fields(schemas["IncidentCallback"], schemas),
-            # Anyone reads this page: not the path of the settings.
-            command=COMMAND,
+            # Anyone reads this page: not the path of the settings, except in a demo.
+            command=COMMAND if settings.is_slack else settings.command,
         )
 
 

@@ -6,7 +6,8 @@ from flask import Blueprint, Response
 from pydantic import ValidationError
 
 from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
-from bolt_app.notifications.content.errors import problems_of
+from bolt_app.notifications.content.errors import FieldProblem, problems_of
+from bolt_app.senders.previews import require_syntax
 from bolt_app.senders.registry import secret_for
 from bolt_app.services import Services
 from bolt_app.web.api.auth import require_caller
@@ -26,6 +27,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             wanted = WebhookRequest.model_validate(read_body())
         except ValidationError as error:
             raise invalid(problems_of(error)) from None
+        _require_syntax(services, caller, wanted.template)
         secret = secret_for(wanted.sender)
         url = services.webhooks.create(
             caller.team_id,
@@ -51,3 +53,17 @@ def _require_whole_workspace(caller: ApiKeyRecord) -> None:
         raise ApiError(
             403, "Use an API key with the scope admin and no channel limit to create webhooks."
         )
+
+
+def _require_syntax(services: Services, caller: ApiKeyRecord, template: str | None) -> None:
+    """Check the syntax of a template, if there is one.
+
+    Raises:
+        ApiError: it is wrong (422).
+    """
+    if template is None:
+        return
+    try:
+        require_syntax(services.templates, f"api_key:{caller.id}", template)
+    except ValueError as error:
+        raise invalid([FieldProblem("template", str(error))]) from None

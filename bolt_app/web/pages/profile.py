@@ -177,6 +177,7 @@ def render_profile(services: Services, installation: StoredInstallation, query: 
         now=services.clock(),
         command=services.settings.command if is_operator(profile, workspace) else None,
         is_guest=is_guest(profile, workspace),
+        may_say_hello=may_say_hello(services, installation, workspace),
         open_slack_url=open_slack_url(services, installation, workspace.team_id),
         bot_scopes=_granted(installation.bot_scopes, BOT_SCOPE_REASONS),
         user_scopes=_granted(installation.user_scopes, USER_SCOPE_REASONS),
@@ -193,6 +194,17 @@ def is_guest(profile: Profile | None, workspace: BotWorkspace) -> bool:
     """Whether the person is recorded as a guest of the workspace of the page."""
     membership = _membership_in(profile, workspace)
     return membership is not None and membership.is_guest
+
+
+def may_say_hello(
+    services: Services, installation: StoredInstallation, workspace: BotWorkspace
+) -> bool:
+    """Whether to offer the bot's introduction; also while the person's role is unknown."""
+    try:
+        person = services.access.person(workspace.team_id, installation.user_id)
+    except (SlackCallError, NotInstalledError):
+        return True
+    return person.may(Action.POST_TEST)
 
 
 def _membership_in(profile: Profile | None, workspace: BotWorkspace) -> Workspace | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,17 +15,20 @@ from werkzeug.wrappers import Response
 from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.text import cut
 from bolt_app.credentials.webhook_bodies import LENGTH, RecordedBody
-from bolt_app.credentials.webhooks import WEBHOOK_PAGES_PATH, WebhookRecord
+from bolt_app.credentials.webhooks import AUTO, CUSTOM, WEBHOOK_PAGES_PATH, WebhookRecord
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.senders.custom import normal_template
-from bolt_app.senders.previews import preview
+from bolt_app.senders.previews import preview, require_syntax
+from bolt_app.senders.registry import known_senders
 from bolt_app.services import Services
+from bolt_app.slack_api import SlackCallError
 from bolt_app.template_runner.runner import TemplateError
 from bolt_app.web.html.content_html import content_html
 from bolt_app.web.html.mrkdwn_html import Reader
 from bolt_app.web.pages.profile import active_installation
 from bolt_app.web.sessions import remember_wanted_page
+from bolt_app.workspaces.client import NotInstalledError
 
 # Of the id of a webhook, which is an integer of 32 bits.
 _MOST_DIGITS = 9
@@ -68,7 +72,7 @@ def create_blueprint(services: Services) -> Blueprint:
         except ValueError as error:
             return show(found, written, problem=str(error))
         if request.form.get("do") == "save":
-            return save(found, admin, template)
+            return save_checked(found, admin, template)
         return show_preview(found, template, request.form.get("body", ""))
 
     def find(installation: StoredInstallation, webhook_id: str) -> tuple[WebhookRecord, Person]:
@@ -86,6 +90,13 @@ def create_blueprint(services: Services) -> Blueprint:
                 if person.may(Action.ADMINISTER):
                     return record, person
         abort(404)
+
+    def save_checked(found: WebhookRecord, admin: Person, template: str) -> str | Response:
+        try:
+            require_syntax(services.templates, str(found.id), template)
+        except ValueError as error:
+            return show(found, template, problem=str(error))
+        return save(found, admin, template)
 
     def save(found: WebhookRecord, admin: Person, template: str | None) -> str | Response:
         is_set = services.webhooks.set_template(
@@ -120,6 +131,8 @@ def create_blueprint(services: Services) -> Blueprint:
         return render_template(
             "webhook.html",
             webhook=found,
+            format=_format_of(found),
+            recipients=recipients(found),
             template=template,
             bodies=services.webhook_bodies.of_webhook(found.id),
             written=_written,
@@ -128,7 +141,23 @@ def create_blueprint(services: Services) -> Blueprint:
             number=number,
         )
 
+    def recipients(found: WebhookRecord) -> list[str]:
+        """Return the recipients, with the names of public channels."""
+        names: Mapping[str, str] = {}
+        with suppress(SlackCallError, NotInstalledError):
+            names = services.channels.names_of_public(found.team_id, found.to)
+        return [f"#{names[one]}" if one in names else one for one in found.to]
+
     return blueprint
+
+
+def _format_of(webhook: WebhookRecord) -> str:
+    if webhook.sender == AUTO:
+        return "recognized by each message"
+    if webhook.sender == CUSTOM:
+        return "its own template"
+    known = known_senders().get(webhook.sender)
+    return known.title if known else webhook.sender
 
 
 def _is_id(text: str) -> bool:

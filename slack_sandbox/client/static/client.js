@@ -233,6 +233,13 @@ document.addEventListener("click", async (event) => {
   if (isDone && "asks" in element.dataset) open(element.href, "_blank", "noopener");
 });
 
+// A menu below the latest message would be hidden by the composer.
+document.addEventListener("toggle", ({ target }) => {
+  if (target.open && target.matches("details.menu")) {
+    target.lastElementChild.scrollIntoView({ block: "nearest" });
+  }
+}, true);
+
 function closeMenus(target) {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(target)) menu.open = false;
