@@ -12,6 +12,8 @@ WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 * os.cpu_count())")
 # The number of repetitions of each test by `make faults`.
 RUNS ?= 1
 REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1 REQUIRE_PROXIES=1 REQUIRE_NODE=1
+# Python and pytest compile every module again in each process if they may not keep the result.
+unexport PYTHONDONTWRITEBYTECODE
 QUICK := not (postgresql or browser or alertmanager or node or proxies or faults or slow)
 
 .PHONY: demo run test test-all faults lint format docs coverage benchmark bake-off clean

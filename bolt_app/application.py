@@ -43,6 +43,7 @@ from bolt_app.lifecycle.service import Lifecycle
 from bolt_app.logs import QuietFlask, log_requests
 from bolt_app.manifest import load_scopes
 from bolt_app.notifications.digests.preferences import Preferences
+from bolt_app.notifications.files.service import FileLimits, Files
 from bolt_app.notifications.history.permalinks import Permalinks
 from bolt_app.notifications.history.service import History
 from bolt_app.notifications.history.statistics import Statistics
@@ -80,7 +81,8 @@ from bolt_app.workspaces.person_lookups import PersonLookups
 from bolt_app.workspaces.rate_limits import RateLimits
 from bolt_app.workspaces.users import Users
 
-MAX_REQUEST_BYTES = 1024 * 1024
+MEGABYTE = 1024 * 1024
+MAX_REQUEST_BYTES = MEGABYTE
 LEAST_CONNECTIONS = 8
 # Amazon SNS waits 15 seconds for an answer, and a message may need two requests.
 SNS_TIMEOUT_SECONDS = 5
@@ -187,7 +189,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         installation_checks=InstallationChecks(installations, client, lifecycle.installations),
         channels=channels,
         users=Users(database, client, use_ids, clock=clock),
-        people=People(client, lookups, clock=clock),
+        people=People(database, client, lookups, clock=clock),
         greetings=Greetings(client, channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,
@@ -196,6 +198,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         intake=Intake(database, wakeup, limits, clock=clock),
         history=history,
         permalinks=permalinks,
+        files=Files(database, settings.public_url, _file_limits(settings), clock=clock),
         messages=Messages(database, wakeup, limits, clock=clock),
         message_results=MessageResults(
             database, seconds=settings.delays.message_result, most=settings.web_threads // 4
@@ -284,4 +287,11 @@ def _sender_limits(settings: Settings) -> Limits:
         deliveries=settings.sender_deliveries_per_minute,
         open_deliveries=settings.sender_open_deliveries,
         new_destinations=settings.sender_new_destinations_per_hour,
+    )
+
+
+def _file_limits(settings: Settings) -> FileLimits:
+    return FileLimits(
+        file=settings.file_megabytes * MEGABYTE,
+        workspace=settings.workspace_files_megabytes * MEGABYTE,
     )

@@ -37,7 +37,8 @@ _SECRETS = re.compile(
     r"|(?<=[?&]code=)[^&\s\"']+|(?<=[?&]state=)[^&\s\"']+"
     r"|(?<=Bearer )[\w.\-+/=]+"
     r"|(?<=hooks\.slack\.com/)[\w/-]+"
-    # Bellhop's webhooks and API keys.
+    # Bellhop's webhooks, uploads and API keys.
+    r"|(?<=/uploads/)[^\s\"'?#]+"
     r"|(?<=/hooks/)[^\s\"'?#]+|\bbh_[\w-]{16,}"
 )
 

@@ -26,6 +26,7 @@ from bolt_app.installations.tokens.revocations import Revocations
 from bolt_app.lifecycle.installation_checks import InstallationChecks
 from bolt_app.lifecycle.service import Lifecycle
 from bolt_app.notifications.digests.preferences import Preferences
+from bolt_app.notifications.files.service import Files
 from bolt_app.notifications.history.permalinks import Permalinks
 from bolt_app.notifications.history.service import History
 from bolt_app.notifications.history.statistics import Statistics
@@ -99,6 +100,7 @@ class Services:
     intake: Intake
     history: History
     permalinks: Permalinks
+    files: Files
     messages: Messages
     message_results: MessageResults
     slack_waits: ThreadLimit

@@ -72,6 +72,16 @@ def is_guest_in(team_id: str, facts: Mapping[str, Any]) -> bool | None:
     return membership_values(facts).get("is_guest")
 
 
+def is_in_workspace(team_id: str, facts: Mapping[str, Any]) -> bool:
+    """Whether a person belongs to a workspace, as a member or a guest.
+
+    People of other workspaces of the organization, and of other organizations that share a
+    channel, do not.
+    """
+    teams = _mapping(facts.get("enterprise_user")).get("teams")
+    return team_id in (facts.get("team_id"), *(teams if isinstance(teams, list) else ()))
+
+
 def _texts(source: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str | None]:
     return {
         name: (str(source[name]).strip() or None) if source[name] is not None else None

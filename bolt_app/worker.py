@@ -13,7 +13,9 @@ from sqlalchemy import make_url
 
 from bolt_app.config import Settings
 from bolt_app.db import Database
+from bolt_app.db.libpq import libpq_address
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
+from bolt_app.notifications.delivery.file_links import FileLinks
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
@@ -28,6 +30,7 @@ from bolt_app.notifications.delivery.worker import DeliveryWorker
 from bolt_app.notifications.history.failure_watch import FailureWatch
 from bolt_app.notifications.history.retention import Retention
 from bolt_app.services import Services
+from bolt_app.slack_api.uploads import UploadUrls
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +88,12 @@ def create_dispatcher(
             services.access,
             services.signer,
             delays,
+            FileLinks(
+                client,
+                UploadUrls(settings.slack_base_url, services.api),
+                services.files,
+                settings.public_url,
+            ),
             transitions.follow_move,
         ),
         DestinationResolver(client, channels, users, delays, clock=clock),
@@ -106,8 +115,7 @@ def create_ownership(settings: Settings, database: Database) -> Ownership:
     """Return the ownership of workspaces by this process; its clock is `monotonic`."""
     if database.is_sqlite:
         return SQLiteOwnership(database, settings.delays, now=time.monotonic())
-    url = make_url(settings.session_url).set(drivername="postgresql")
-    address = url.render_as_string(hide_password=False)
+    address = libpq_address(make_url(settings.session_url))
     return PostgreSQLOwnership(address, settings.delays, now=time.monotonic())
 
 
@@ -118,6 +126,7 @@ def _periodic_tasks(services: Services, stopping: Event) -> list[PeriodicTask]:
     )
     rarely = {
         "delete_expired": retention.delete_expired,
+        "delete_files": services.files.delete_unused,
         "record_profiles": services.profiles.record_pending,
         "revoke_tokens": services.revocations.revoke_pending,
         "delete_sessions": services.sessions.delete_expired,

@@ -58,6 +58,7 @@ class AppConfig:
     bot_name: str = "app"
     redirect_urls: tuple[str, ...] = ()
     bot_scopes: tuple[str, ...] = ()
+    optional_bot_scopes: tuple[str, ...] = ()
     user_scopes: tuple[str, ...] = ()
     slash_commands: tuple[SlashCommand, ...] = ()
     unfurl_domains: tuple[str, ...] = ()
@@ -106,6 +107,8 @@ class AppConfig:
         name = display.get("name")
         if not isinstance(name, str) or not name:
             raise ManifestError("the manifest has no display_information.name")
+        if not set(_strings(scopes, "bot_optional")) <= set(_strings(scopes, "bot")):
+            raise ManifestError("scopes.bot_optional has scopes that scopes.bot does not have")
         rotation = bool(settings.get("token_rotation_enabled", False))
         config = cls(
             app_id=app_id,
@@ -117,6 +120,7 @@ class AppConfig:
             bot_name=str(_section(features, "bot_user").get("display_name", name)).lower(),
             redirect_urls=_strings(oauth, "redirect_urls"),
             bot_scopes=_strings(scopes, "bot"),
+            optional_bot_scopes=_strings(scopes, "bot_optional"),
             user_scopes=_strings(scopes, "user"),
             slash_commands=tuple(_command(entry) for entry in features.get("slash_commands") or ()),
             unfurl_domains=_strings(features, "unfurl_domains"),

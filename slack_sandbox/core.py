@@ -28,7 +28,7 @@ from slack_sandbox.limits import RateLimits
 from slack_sandbox.scopes import EVENT_SCOPES
 from slack_sandbox.seed import seeded_world
 from slack_sandbox.tokens import Installation, InstallKey, TokenStore
-from slack_sandbox.world import Channel, JsonDict, Message, User, View, Workspace
+from slack_sandbox.world import Channel, JsonDict, Message, SlackFile, User, View, Workspace
 
 _T = TypeVar("_T")
 
@@ -128,6 +128,7 @@ class Core:
         self.response_urls: dict[str, ResponseUrl] = {}
         self.step_runs: dict[str, StepRun] = {}
         self.shared_links: dict[str, SharedLinks] = {}
+        self.uploads: dict[str, SlackFile] = {}
 
     def reset(self) -> None:
         """Return to the seeded world: no installations, faults, calls or deliveries."""

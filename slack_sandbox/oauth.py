@@ -8,7 +8,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -108,12 +108,20 @@ def _organizations(core: Core) -> list[InstallTarget]:
     ]
 
 
-def allow(core: Core, request: AuthorizeRequest, key: InstallKey, user_id: str) -> str:
-    """Allow a request. Returns the redirect URL with a code and the state.
+def allow(
+    core: Core,
+    request: AuthorizeRequest,
+    key: InstallKey,
+    user_id: str,
+    optional: Collection[str] = (),
+) -> str:
+    """Allow a request, with these optional scopes. Returns the redirect URL with a code and the
+    state.
 
-    Raises :class:`AuthorizeError` if that person may not install the app there.
+    See https://docs.slack.dev/changelog/2026/03/16/optional-scopes. Raises :class:`AuthorizeError`
+    if that person may not install the app there.
     """
-    code = _new_code(core, request, key, user_id)
+    code = _new_code(core, request, key, user_id, optional)
     return _with_query(request.redirect_uri, code=code.value, state=request.state)
 
 
@@ -128,7 +136,14 @@ def manifest_code(core: Core, user_id: str, team_id: str) -> Code:
     return _new_code(core, request, core.key_for(team_id), user_id)
 
 
-def _new_code(core: Core, request: AuthorizeRequest, key: InstallKey, user_id: str) -> Code:
+def _new_code(
+    core: Core,
+    request: AuthorizeRequest,
+    key: InstallKey,
+    user_id: str,
+    optional: Collection[str] = (),
+) -> Code:
+    left_out = set(core.config.optional_bot_scopes) - set(optional)
     with core.lock:
         target = next(
             (target for target in install_targets(core, request) if target.key == key), None
@@ -141,7 +156,7 @@ def _new_code(core: Core, request: AuthorizeRequest, key: InstallKey, user_id: s
             f"{secrets.randbelow(10**13)}.{secrets.randbelow(10**13)}.{secrets.token_hex(32)}",
             key,
             user_id,
-            request.bot_scopes,
+            tuple(scope for scope in request.bot_scopes if scope not in left_out),
             request.user_scopes,
             request.sent_redirect_uri,
             core.clock(),

@@ -50,7 +50,8 @@ def _redirect_target(sandbox: Sandbox, authorization: oauth.AuthorizeRequest) ->
     }
     if target not in keys:
         raise AuthorizeError("invalid_team", "Choose who you are first")
-    return oauth.allow(sandbox, authorization, keys[target], user_id)
+    optional = request.form.getlist("optional")
+    return oauth.allow(sandbox, authorization, keys[target], user_id, optional)
 
 
 def _consent_page(sandbox: Sandbox, authorization: oauth.AuthorizeRequest) -> str:
@@ -76,6 +77,7 @@ def _consent_page(sandbox: Sandbox, authorization: oauth.AuthorizeRequest) -> st
         app_name=sandbox.config.name,
         authorization=authorization,
         bot_scopes=[(scope, BOT_SCOPES[scope]) for scope in authorization.bot_scopes],
+        optional=sandbox.config.optional_bot_scopes,
         user_scopes=[(scope, USER_SCOPES[scope]) for scope in authorization.user_scopes],
         choices=choices,
         fields=request.args.to_dict(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from slack_sandbox import changes, installs, interactions, links, oauth, people, workflows
@@ -14,7 +14,7 @@ from slack_sandbox.interactions import InteractionResult, State
 from slack_sandbox.messages import visible_messages
 from slack_sandbox.people import CommandResult
 from slack_sandbox.tokens import Installation, InstallKey
-from slack_sandbox.world import Channel, JsonDict, Message, User, View, Workspace
+from slack_sandbox.world import Channel, JsonDict, Message, SlackFile, User, View, Workspace
 
 
 class Sandbox(Core):
@@ -58,6 +58,12 @@ class Sandbox(Core):
         """Open modals by id."""
         with self.lock:
             return dict(self.world.views)
+
+    @property
+    def files(self) -> dict[str, SlackFile]:
+        """Files by id."""
+        with self.lock:
+            return dict(self.world.files)
 
     @property
     def installations(self) -> dict[InstallKey, Installation]:
@@ -274,11 +280,13 @@ class Sandbox(Core):
         *,
         team_id: str | None = None,
         whole_organization: bool = False,
+        optional: Collection[str] = (),
     ) -> str:
         """Click Allow on an authorize page. Returns the callback URL with ``code`` and ``state``.
 
-        The workspace is ``team_id``, the page's own ``team``, or the person's. Raises
-        AuthorizeError where Slack shows an error page.
+        The workspace is ``team_id``, the page's own ``team``, or the person's. Of the manifest's
+        optional scopes only those in ``optional`` are granted. Raises AuthorizeError where Slack
+        shows an error page.
         """
         request = oauth.request_from_url(self.config, authorize_url)
         user = oauth.find_user(self, user_id)
@@ -286,7 +294,7 @@ class Sandbox(Core):
             key = InstallKey(user.enterprise_id, None)
         else:
             key = self.key_for(team_id or request.team or user.team_id)
-        return oauth.allow(self, request, key, user_id)
+        return oauth.allow(self, request, key, user_id, optional)
 
     def install(self, user_id: str, team_id: str | None = None) -> JsonDict:
         """Install the app with the scopes of its manifest, without the app's OAuth pages.

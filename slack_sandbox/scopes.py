@@ -16,6 +16,7 @@ BOT_SCOPES = {
     "chat:write.customize": "Send messages with a customized name and picture",
     "chat:write.public": "Send messages to channels it is not a member of",
     "commands": "Add shortcuts and slash commands that people can use",
+    "files:write": "Upload, edit and delete files",
     "groups:history": "See messages in private channels it has been added to",
     "groups:read": "See basic information about private channels it has been added to",
     "groups:write": "Manage private channels it has been added to, and create new ones",

@@ -23,6 +23,7 @@ from slack_sandbox.http_server import KeepAliveServer
 from slack_sandbox.pages import create_pages
 from slack_sandbox.responses import parsed_body, use_response_url
 from slack_sandbox.sandbox import Sandbox
+from slack_sandbox.uploads import UPLOAD_PATH, UploadError, receive
 from slack_sandbox.web_api.dispatch import (
     FORM_TYPES,
     ApiAnswer,
@@ -56,6 +57,18 @@ def create_sandbox_app(sandbox: Sandbox) -> Flask:
         )
         return _as_response(dispatch(sandbox, method, api_request))
 
+    @app.post(f"{UPLOAD_PATH}<ticket>")
+    def upload(ticket: str) -> Response:
+        return _upload(sandbox, ticket)
+
+    @app.get("/files/<user_id>/<file_id>")
+    def file(user_id: str, file_id: str) -> Response:
+        found = sandbox.files.get(file_id)
+        if found is None or found.user_id != user_id or not found.is_complete:
+            return Response("no such file", 404)
+        headers = {"Content-Disposition": "attachment"}
+        return Response(found.data, headers=headers, mimetype="application/octet-stream")
+
     @app.post("/hooks/<path:path>")
     def response_url(path: str) -> Response:
         return _response_url(sandbox, path)
@@ -83,6 +96,22 @@ def _response_url(sandbox: Sandbox, path: str) -> Response:
         return _as_response(ApiAnswer(status, error.as_answer()))
     lost = drop_response(faults, ApiAnswer(200, None, html="ok"))
     return _as_response(lost) if lost.dropped else Response("ok", content_type="text/html")
+
+
+def _upload(sandbox: Sandbox, ticket: str) -> Response:
+    faults = sandbox.faults.take("upload")
+    instead = apply_faults(sandbox, faults)
+    if instead is not None:
+        return _as_response(instead)
+    data = request.get_data()
+    if request.mimetype == "multipart/form-data":
+        data = b"".join(part.read() for part in request.files.values())
+    try:
+        receive(sandbox, ticket, data)
+    except UploadError as error:
+        return Response(str(error), error.status, content_type="text/plain")
+    lost = drop_response(faults, ApiAnswer(200, None, html=f"OK - {len(data)}"))
+    return _as_response(lost)
 
 
 def _as_response(result: ApiAnswer) -> Response:

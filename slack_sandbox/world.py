@@ -356,6 +356,21 @@ class Message:
 
 
 @dataclass
+class SlackFile:
+    """A file. ``data`` is None until its bytes arrive."""
+
+    id: str
+    team_id: str
+    user_id: str
+    name: str
+    length: int
+    created: float
+    title: str = ""
+    data: bytes | None = field(default=None, repr=False)
+    is_complete: bool = False
+
+
+@dataclass
 class View:
     """A modal, or a person's App Home tab."""
 
@@ -418,6 +433,7 @@ class World:
     channels: dict[str, Channel] = field(default_factory=dict)
     messages: defaultdict[str, MessageLog] = field(default_factory=lambda: defaultdict(MessageLog))
     ephemerals: list[Message] = field(default_factory=list)
+    files: dict[str, SlackFile] = field(default_factory=dict)
     views: dict[str, View] = field(default_factory=dict)
     homes: dict[tuple[str, str], View] = field(default_factory=dict)
     """Published App Home tabs by workspace and person."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -115,13 +115,22 @@ class Bellhop:
         return Browser(self.url)
 
     def install(
-        self, user_id: str, *, browser: Browser | None = None, query: str = ""
+        self,
+        user_id: str,
+        *,
+        browser: Browser | None = None,
+        query: str = "",
+        optional: Collection[str] = (),
     ) -> tuple[Browser, Page]:
-        """Let a person click Add to Slack and approve; return the final response."""
+        """Let a person click Add to Slack and approve; return the final response.
+
+        Args:
+            optional: the optional scopes that the person grants.
+        """
         browser = browser or self.browser()
         to_slack = browser.get(f"/slack/install{query}")
         assert to_slack.status == 302, to_slack.text
-        callback = self.slack.authorize(user_id, to_slack.location)
+        callback = self.slack.authorize(user_id, to_slack.location, optional=optional)
         return browser, browser.get(callback)
 
     def settle(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from bolt_app import guesses
 from bolt_app.credentials.api_keys import Scope
+from bolt_app.credentials.webhooks import REMEMBERED_FOR
 from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN
@@ -104,6 +105,9 @@ def test_webhook_urls_count_as_guesses(strict: Bellhop) -> None:
 
     assert [answer.status for answer in answers] == [403, 403, 429]
     assert (answers[2].text, answers[2].headers["Retry-After"]) == ("rate_limited", "60")
+    assert request("POST", unknown, b'{"text": "x"}').status == 429
+    assert request("POST", known, b'{"text": "x"}').text == "ok"
+    strict.clock.advance(REMEMBERED_FOR.total_seconds() + 1)
     assert request("POST", unknown, b'{"text": "x"}').status == 429
     assert request("POST", known, b'{"text": "x"}').text == "ok"
 

@@ -60,7 +60,7 @@ LAYERS: Sequence[set[str]] = [
 NOTIFICATIONS: Sequence[set[str]] = [
     {"content"},
     {"queue"},
-    {"subscriptions", "incidents"},
+    {"files", "subscriptions", "incidents"},
     {"digests"},
     {"intake", "delivery"},
     {"history", "messages"},

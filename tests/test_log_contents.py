@@ -176,6 +176,18 @@ def call_methods(bellhop: Bellhop, key: str) -> None:
             request("GET", f"{url}{name}?{urlencode(body)}", None, headers)
         request("POST", url + name, f'{{"{CANARY}": '.encode(), headers)
         request("POST", url + name, b"", headers | {"Authorization": f"Bearer {CANARY}"})
+    upload_file(url, headers)
+
+
+def upload_file(url: str, headers: dict[str, str]) -> None:
+    announced = json.dumps({"filename": CANARY, "length": len(CANARY), "alt_txt": CANARY})
+    opened = request("POST", f"{url}files.getUploadURLExternal", announced.encode(), headers).json()
+    for data in (b"x", CANARY.encode(), CANARY.encode()):
+        to = opened.get("upload_url", f"{url}{CANARY}")
+        request("POST", to, data, {"Content-Type": f"text/{CANARY}"})
+    files = [{"id": opened.get("file_id", CANARY), "title": CANARY}]
+    shared = json.dumps({"files": files, "channel_id": GENERAL, "initial_comment": CANARY})
+    request("POST", f"{url}files.completeUploadExternal", shared.encode(), headers)
 
 
 def send_to_webhooks(bellhop: Bellhop, hook: str) -> None:
@@ -197,6 +209,8 @@ def send_to_webhooks(bellhop: Bellhop, hook: str) -> None:
         f"/{CANARY}",
         f"//hooks/{CANARY}?{CANARY}",
         f"/services/T1/B1/{CANARY}",
+        f"/uploads/{CANARY}",
+        f"/files/{CANARY}",
         # The real one, mistyped.
         f"/hook/{secret}",
         f"/hooks/{secret}/x",

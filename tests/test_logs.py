@@ -97,6 +97,7 @@ def test_other_text_is_left_alone(text: str) -> None:
         ("https://hooks.slack.com/services/T1/B1/abc", "T1/B1/abc"),
         ("https://hooks.slack.com/commands/T1/2/abc", "T1/2/abc"),
         ("POST /hooks/s3cret-_x", "s3cret-_x"),
+        ("POST https://bell.example.com/uploads/s3cret-_x?y", "s3cret-_x"),
         ("posted to https://bell.example.com/hooks/s3cret?x=1", "s3cret"),
         ("bh_0123456789abcdefghij-_KLM", "0123456789abcdefghij-_KLM"),
     ],

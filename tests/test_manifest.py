@@ -62,6 +62,18 @@ def test_every_scope_has_a_reason_and_every_reason_a_scope() -> None:
     assert scopes.user == ("users:read", "users:read.email")
 
 
+def test_optional_scopes_are_requested_and_marked() -> None:
+    optional = manifest.load_manifest()["oauth_config"]["scopes"]["bot_optional"]
+
+    marked = [
+        scope
+        for scope, reason in manifest.BOT_SCOPE_REASONS.items()
+        if reason.startswith("Optional")
+    ]
+    assert optional == marked
+    assert set(optional) < set(manifest.load_scopes().bot)
+
+
 def test_the_operators_guide_explains_every_scope() -> None:
     guide = (Path(__file__).parent.parent / "docs" / "scopes.md").read_text(encoding="utf-8")
 

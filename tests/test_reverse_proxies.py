@@ -21,6 +21,7 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wrappers import Request, Response
 
 from bolt_app.config import ROOT
+from bolt_app.web.uploads import FORM_BYTES
 from tests.certificates import self_signed
 from tests.running import serving
 from tests.test_server import free_port
@@ -116,7 +117,7 @@ def caddy(folder: Path, port: int, plain_port: int, backend: str, certificate: P
     version = subprocess.run(["caddy", "version"], capture_output=True, text=True, check=True)  # noqa: S607
     found = re.match(r"v?(\d+)\.(\d+)", version.stdout)
     if found and (int(found[1]), int(found[2])) < (2, 7):
-        text = text.replace("request_buffers 1MiB", "buffer_requests")
+        text = text.replace("request_buffers 11MiB", "buffer_requests")
     path = folder / "Caddyfile"
     path.write_text(text)
     return ["run", "--config", str(path), "--adapter", "caddyfile"]
@@ -216,9 +217,19 @@ def test_oversized_requests_are_rejected(proxy: Proxy) -> None:
     assert proxy.post(b"x" * (1024 * 1024 + 1)) in (413, 502)
 
 
+def test_uploads_of_files_may_be_larger(proxy: Proxy) -> None:
+    largest = b"x" * (10 * 1024 * 1024 + FORM_BYTES)
+
+    assert proxy.post(largest, path="/uploads/x") == 200
+    assert proxy.post(b"x" * (11 * 1024 * 1024 + 1), path="/uploads/x") in (413, 502)
+
+
 @pytest.mark.parametrize(
     "path",
-    ["/api/v1/notifications", "/api", "/hooks/a-secret", "//hooks/a-secret", "/slack/events"],
+    [
+        *("/api/v1/notifications", "/api", "/hooks/a-secret", "//hooks/a-secret"),
+        *("/uploads/a-secret", "/slack/events"),
+    ],
 )
 def test_programs_are_refused_without_tls_and_not_redirected(proxy: Proxy, path: str) -> None:
     assert proxy.get_without_tls(path) == (403, None)
@@ -235,6 +246,8 @@ def test_no_log_holds_the_secret_of_a_webhook_or_a_code(proxy: Proxy) -> None:
         f"/hooks/{secret}",
         f"//hooks/{secret}",
         f"/%68ooks/{secret}",
+        f"/uploads/{secret}",
+        f"//uploads/{secret}",
         f"/x?code={secret}",
     ):
         proxy.post(path=path)

@@ -138,6 +138,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         wrong_keys_per_minute=reader.number("WRONG_KEYS_PER_MINUTE", 30, least=1, most=1_000_000),
         retry_hours=reader.number("RETRY_HOURS", 24, least=1, most=24 * 14),
         keep_days=reader.number("KEEP_DAYS", 30, least=1, most=3650),
+        file_megabytes=reader.number("FILE_MEGABYTES", 10, least=0, most=100),
+        workspace_files_megabytes=reader.number(
+            "WORKSPACE_FILES_MEGABYTES", 1024, least=0, most=1_000_000
+        ),
         audit_days=reader.number("AUDIT_DAYS", 90, least=1, most=3650),
         trusted_proxies=read_trusted_proxies(reader),
         subscriptions_by=Subscribers(

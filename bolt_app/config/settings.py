@@ -57,6 +57,8 @@ class Settings:
     wrong_keys_per_minute: int = 30
     retry_hours: int = 24
     keep_days: int = 30
+    file_megabytes: int = 10
+    workspace_files_megabytes: int = 1024
     audit_days: int = 90
     trusted_proxies: TrustedProxies = 0
     subscriptions_by: Subscribers = Subscribers.MEMBERS

@@ -45,18 +45,21 @@ class RememberedCredentials(Generic[R]):
         """Remember credentials.
 
         Args:
-            lifetime: after which a credential is forgotten.
+            lifetime: after which a credential is to be read again.
         """
         self._clock = clock
         self._lifetime = lifetime
         self._records: dict[str, tuple[R, datetime]] = {}
 
     def find(self, secret: str) -> R | None:
-        """Return the credential with that secret."""
-        record, at = self._records.get(hash_of(secret), (None, None))
-        if at is None or self._clock() - at > self._lifetime:
-            return None
+        """Return the credential with that secret, however old."""
+        record, _ = self._records.get(hash_of(secret), (None, None))
         return record
+
+    def is_outdated(self, secret: str) -> bool:
+        """Whether the credential with that secret is to be read again."""
+        _, at = self._records.get(hash_of(secret), (None, None))
+        return at is None or self._clock() - at > self._lifetime
 
     def add(self, secret: str, record: R) -> None:
         """Remember a credential; too many are all forgotten."""

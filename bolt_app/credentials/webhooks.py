@@ -213,16 +213,21 @@ class Webhooks:
 
         It may be revoked by now: the transaction that accepts its notification checks that.
         """
-        return self._remembered.find(secret)
+        known = self._remembered.find(secret)
+        if known is None or not self._remembered.is_outdated(secret):
+            return known
+        return self._find_and_remember(secret)
 
     def remember(self, secret: str) -> WebhookRecord | None:
         """Return the webhook with that secret, from memory if possible."""
-        known = self.remembered(secret)
-        if known is not None:
-            return known
+        return self.remembered(secret) or self._find_and_remember(secret)
+
+    def _find_and_remember(self, secret: str) -> WebhookRecord | None:
         found = self.find(secret)
         if found is not None and found.revoked_at is None and found.sender == AUTO:
             self._remembered.add(secret, found)
+        elif found is not None:
+            self._remembered.forget(found.id)
         return found
 
     def forget(self, webhook_id: int) -> None:

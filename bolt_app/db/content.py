@@ -75,6 +75,10 @@ def _are_fields(value: Any) -> bool:
     )
 
 
+def _are_files(value: Any) -> bool:
+    return _are_objects(value) and all(isinstance(item.get("id"), str) for item in value)
+
+
 def _is_derived(value: Any) -> bool:
     return isinstance(value, dict) and all(
         name in ("title", "link", "fields", "severity") and _is_readable(name, member)
@@ -95,6 +99,7 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "fields": _are_fields,
     "rows": _are_rows,
     "format": lambda value: value in ("mrkdwn", "markdown"),
+    "files": _are_files,
     "derived": _is_derived,
     "severity": lambda value: known_severity(value) is not None,
 }
@@ -167,7 +172,7 @@ def _summary(content: str, as_json: str) -> str:
         *(f"'{name}', {content} -> '{name}'" for name in _SUMMARIZED),
         f"'text', substr({content} ->> 'text', 1, {BEGINNING})",
     ]
-    for name in ("blocks", "attachments"):
+    for name in ("blocks", "attachments", "files"):
         is_short = f"length(CAST({content} -> '{name}' AS TEXT)) <= {SHORT_LAYOUT}"
         layout = f"CASE WHEN trim({words}) = '' AND {is_short} THEN {content} -> '{name}' END"
         members.append(f"'{name}', {as_json}({layout})")

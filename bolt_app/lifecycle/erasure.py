@@ -12,6 +12,7 @@ from bolt_app.credentials.webhook_bodies import delete_bodies
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import Webhook
+from bolt_app.notifications.files.store import delete_files_of
 from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.profiles.removal import forget_teams, forget_users
@@ -39,6 +40,7 @@ class Erasure:
         for erased_id in teams:
             everyone = ErasedPeople(erased_id, None)
             erase_people(session.connection(), everyone, self._clock(), refreshes=False)
+            delete_files_of(session.connection(), erased_id)
         forget_teams(session, enterprise_id, team_id)
         write_audit(
             session,

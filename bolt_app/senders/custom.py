@@ -74,7 +74,7 @@ def notifications_of(output: str) -> list[Notification]:
 
 
 def _notification(described: Mapping[str, Any]) -> Notification:
-    for name in _reserved(described):
+    for name in _reserved_in(described):
         raise TemplateError(f"{name}: leave it out; the webhook decides it")
     found = {name: value for name, value in described.items() if value not in (None, "", [])}
     if found.pop("ends", False) is True:
@@ -93,11 +93,8 @@ def _notification(described: Mapping[str, Any]) -> Notification:
     return found
 
 
-def _reserved(described: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the members that a template must not describe.
-
-    A body may add members where the template does not escape a value.
-    """
+def _reserved_in(described: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the members that would send it elsewhere, or as another source."""
     yield from (name for name in _RESERVED if name in described)
     escalation = described.get("escalate")
     if isinstance(escalation, Mapping) and "to" in escalation:

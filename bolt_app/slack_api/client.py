@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -31,6 +31,9 @@ MOST_CONNECTIONS = 100
 IDLE_SECONDS = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
 RESPONSE_URL = "response_url"
+UPLOAD = "upload"
+# For the bytes of a file.
+UPLOAD_SECONDS = 60.0
 
 BeforeRequest = Callable[[], Awaitable[None]]
 
@@ -131,6 +134,29 @@ class SlackApi:
         attempt = _Attempt()
         with _answered(RESPONSE_URL, attempt):
             return self._http.run(self._post_to(attempt, url, message), self._timeout)
+
+    async def upload_to(self, url: str, data: AsyncIterable[bytes], length: int) -> int:
+        """Send bytes to an upload URL that the caller has checked; return the HTTP status.
+
+        It takes up to `UPLOAD_SECONDS`.
+
+        Raises:
+            SlackCallError: Slack did not answer.
+        """
+        attempt = _Attempt()
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
+        session = self._http.session(self._create_session)
+        with _answered(UPLOAD, attempt), _current(attempt):
+            async with session.post(
+                URL(url, encoded=True),
+                data=data,
+                headers=headers,
+                proxy=_proxy(url),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=UPLOAD_SECONDS),
+            ) as response:
+                await response.content.read(MAX_ANSWER_BYTES)
+                return response.status
 
     async def _call(
         self, attempt: _Attempt, token: str | None, method: str, arguments: Mapping[str, Any]

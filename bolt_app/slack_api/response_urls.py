@@ -11,32 +11,21 @@ from typing import Any
 
 from bolt_app.slack_api.client import RESPONSE_URL, SlackApi
 from bolt_app.slack_api.errors import SlackCallError
+from bolt_app.slack_api.origins import RESPONSES, is_on_origin, origin_of
 
 logger = logging.getLogger(__name__)
-
-# GovSlack: https://docs.slack.dev/govslack
-_ORIGINS = {
-    "https://slack.com": "https://hooks.slack.com",
-    "https://slack-gov.com": "https://hooks.slack-gov.com",
-}
 
 
 class ResponseUrls:
     """Posts to the response URLs of requests from Slack."""
 
     def __init__(self, slack_base_url: str, api: SlackApi) -> None:
-        # The stand-in for Slack uses its origin.
-        self._origin = _ORIGINS.get(slack_base_url, slack_base_url)
+        self._origin = origin_of(slack_base_url, RESPONSES)
         self._api = api
 
     def accepts(self, url: object) -> bool:
-        """Whether a `response_url` is on Slack's origin.
-
-        The text is compared, not parsed, because two parsers may disagree about the host.
-        """
-        if not isinstance(url, str) or not url.isascii() or not url.isprintable() or " " in url:
-            return False
-        return url.startswith(f"{self._origin}/")
+        """Whether a `response_url` is on Slack's origin."""
+        return is_on_origin(url, self._origin)
 
     def post(self, url: object, message: Mapping[str, Any]) -> int:
         """Post a message to a `response_url` and return the HTTP status.

@@ -15,8 +15,10 @@ from bolt_app.web import (
     inputs,
     methods,
     sessions,
+    uploads,
     webhooks,
 )
+from bolt_app.web.pages import files as file_pages
 from bolt_app.web.pages import notifications as notification_pages
 from bolt_app.web.pages import profile as profile_pages
 from bolt_app.web.pages import webhooks as webhook_pages
@@ -29,8 +31,10 @@ def register_web(app: Flask, services: Services) -> None:
     app.register_blueprint(profile_pages.create_blueprint(services))
     app.register_blueprint(notification_pages.create_blueprint(services))
     app.register_blueprint(webhook_pages.create_blueprint(services))
+    app.register_blueprint(file_pages.create_blueprint(services))
     app.register_blueprint(api.create_blueprint(services))
     app.register_blueprint(methods.create_blueprint(services))
+    app.register_blueprint(uploads.create_blueprint(services))
     app.register_blueprint(webhooks.create_blueprint(services))
     app.register_blueprint(health.create_blueprint(services.readiness))
     inputs.register_input_checks(app)

@@ -11,7 +11,7 @@ from flask_wtf.csrf import CSRFError, CSRFProtect
 from werkzeug.exceptions import BadRequest
 
 # Requests to these carry a key, a secret URL or a signature instead of a browser's cookie.
-EXEMPT = ("api", "methods", "webhooks", "slack")
+EXEMPT = ("api", "methods", "uploads", "webhooks", "slack")
 _OUTDATED = "This form is out of date. Go back, reload the page and try again."
 
 

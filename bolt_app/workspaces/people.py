@@ -1,7 +1,8 @@
 """People of a workspace as Slack describes them, for programs that look them up.
 
-Each process caches Slack's answers, so that tools which look up the same people again and again do
-not reach Slack's limits. An answer is up to `CACHED_FOR` old.
+People with a linked profile are described by it: it follows Slack's events. For others each process
+caches Slack's answers, up to `CACHED_FOR`. So tools that look up the same people again and again do
+not reach Slack's limits.
 """
 
 from __future__ import annotations
@@ -11,8 +12,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import bindparam, select
+
 from bolt_app.clock import Clock, utc_now
+from bolt_app.db import Database
+from bolt_app.db.models import Membership, User
 from bolt_app.recent_answers import RecentAnswers
+from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_user import is_in_workspace
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
 from bolt_app.workspaces.person_lookups import INFO, PersonLookups
 
@@ -26,13 +33,39 @@ _FIELDS = (
     *("is_admin", "is_owner", "is_primary_owner", "is_restricted", "is_ultra_restricted"),
     *("is_bot", "is_app_user", "is_stranger", "updated"),
 )
-_PROFILE_FIELDS = (
+PROFILE_FIELDS = (
     *("real_name", "real_name_normalized", "display_name", "display_name_normalized"),
     *("first_name", "last_name", "title", "email", "team", "avatar_hash"),
     *("image_24", "image_32", "image_48", "image_72", "image_192", "image_512"),
 )
 
 Person = Mapping[str, Any]
+_LINKED = (
+    select(
+        User.user_id,
+        User.name,
+        User.real_name,
+        User.display_name,
+        User.email,
+        User.title,
+        User.images,
+        User.tz,
+        User.tz_label,
+        User.tz_offset,
+        User.is_bot,
+        User.slack_updated,
+        Membership.team_id,
+        Membership.is_admin,
+        Membership.is_owner,
+        Membership.is_guest,
+    )
+    .join(Membership, Membership.user_id == User.id)
+    .where(
+        Membership.team_id == bindparam("team_id"),
+        User.user_id == bindparam("user_id"),
+        ~User.is_deleted,
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -44,11 +77,20 @@ class PeoplePage:
 
 
 class People:
-    """Looks up people as the bot of a workspace."""
+    """Looks up people of a workspace, as its bot.
+
+    The bot also sees people of other workspaces, who share a channel: these are unknown here.
+    """
 
     def __init__(
-        self, client: WorkspaceClient, lookups: PersonLookups, *, clock: Clock = utc_now
+        self,
+        database: Database,
+        client: WorkspaceClient,
+        lookups: PersonLookups,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
+        self._database = database
         self._client = client
         self._lookups = lookups
         self._known: RecentAnswers[tuple[str, str], Person] = RecentAnswers(
@@ -67,7 +109,7 @@ class People:
             SlackCallError: the person is unknown, or Slack did not answer.
         """
         key = workspace.team_id, user_id
-        known = self._known.find(key)
+        known = self._find_linked(*key) or self._known.find(key)
         return known or self._known.ask(key, lambda: self._ask(workspace, user_id))
 
     def page(self, workspace: BotWorkspace, cursor: str, limit: int) -> PeoplePage:
@@ -84,9 +126,18 @@ class People:
         known = self._pages.find(key)
         return known or self._pages.ask(key, lambda: self._list(workspace, cursor, limit))
 
+    def _find_linked(self, team_id: str, user_id: str) -> Person | None:
+        values = {"team_id": team_id, "user_id": user_id}
+        with self._database.reading_connection() as connection:
+            row = connection.execute(_LINKED, values).first()
+        return None if row is None else _linked(row)
+
     def _ask(self, workspace: BotWorkspace, user_id: str) -> Person:
         self._lookups.take(workspace.team_id)
-        return _shown(self._client.as_bot(workspace, INFO, user=user_id)["user"])
+        user = self._client.as_bot(workspace, INFO, user=user_id)["user"]
+        if not is_in_workspace(workspace.team_id, user):
+            raise SlackCallError(INFO, "user_not_found")
+        return _shown(user)
 
     def _list(self, workspace: BotWorkspace, cursor: str, limit: int) -> PeoplePage:
         answer = self._client.as_bot(
@@ -97,12 +148,43 @@ class People:
             team_id=workspace.team_id,
         )
         following = (answer.get("response_metadata") or {}).get("next_cursor") or ""
-        return PeoplePage(tuple(map(_shown, answer["members"])), str(following))
+        members = (user for user in answer["members"] if is_in_workspace(workspace.team_id, user))
+        return PeoplePage(tuple(map(_shown, members)), str(following))
+
+
+def _linked(row: Any) -> Person:
+    """Return a linked person as in https://docs.slack.dev/reference/objects/user-object."""
+    profile = {
+        "real_name": row.real_name,
+        "display_name": row.display_name or "",
+        "email": row.email,
+        "title": row.title or "",
+        **{f"image_{size}": url for size, url in row.images.items()},
+    }
+    user = {
+        "id": row.user_id,
+        "team_id": row.team_id,
+        "name": row.name,
+        "deleted": False,
+        "real_name": row.real_name,
+        "tz": row.tz,
+        "tz_label": row.tz_label,
+        "tz_offset": row.tz_offset,
+        "is_admin": row.is_admin,
+        "is_owner": row.is_owner,
+        "is_restricted": row.is_guest,
+        "is_bot": row.is_bot,
+        "updated": row.slack_updated,
+        "profile": profile,
+    }
+    return _shown({name: value for name, value in user.items() if value is not None})
 
 
 def _shown(user: Mapping[str, Any]) -> Person:
     profile = user.get("profile") or {}
     return {
         **{name: user[name] for name in _FIELDS if name in user},
-        "profile": {name: profile[name] for name in _PROFILE_FIELDS if name in profile},
+        "profile": {
+            name: profile[name] for name in PROFILE_FIELDS if profile.get(name) is not None
+        },
     }

@@ -190,6 +190,7 @@ EVENTS = {
 }
 ANYONE = "anyone"
 KEY = "holders of an API key or webhook"
+UPLOAD = "holders of an upload URL, once"
 SLACK = "Slack, by its signature"
 SIGNED_IN = "signed-in people who are not deactivated, for their own data"
 PERSON = "signed-in people, for what they may see"
@@ -207,6 +208,8 @@ ROUTES = {
     "notifications.notification": PERSON,
     "webhook_pages.webhook": ADMIN,
     "webhook_pages.change": ADMIN,
+    "files.file": PERSON,
+    "files.download": PERSON,
     "api.openapi": ANYONE,
     "api.docs": ANYONE,
     "api.accept": KEY,
@@ -217,6 +220,7 @@ ROUTES = {
     # `tests/web/test_methods_access.py` has the methods.
     "methods.call": KEY,
     "api.create_webhook": KEY,
+    "uploads.take": UPLOAD,
     "webhooks.take": KEY,
     "health.healthz": ANYONE,
     "health.readyz": ANYONE,
@@ -262,7 +266,9 @@ def test_every_module_that_reads_channels_leaves_private_ones_out(database_url: 
     }
 
     assert reading == {
-        "workspaces/channels.py",  # search and names of public channels: IS_PUBLIC
+        # Search and names of public channels: IS_PUBLIC; pages for API keys, where only keys
+        # that an operator made see private ones.
+        "workspaces/channels.py",
         "workspaces/channel_names.py",  # the channel that a sender's name means
         "notifications/queue/moved_channels.py",  # follows events
         "notifications/subscriptions/channel_sync.py",  # follows events

@@ -156,6 +156,7 @@ class TestSummaries:
             "link": "https://example.com/",
             "fields": [{"name": "service", "value": "api"}],
             "mrkdwn": False,
+            "format": "markdown",
             "derived": {"severity": "error"},
         }
         long = said | {"text": "é" * (BEGINNING + 1), "blocks": [{"type": "divider"}]}

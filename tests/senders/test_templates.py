@@ -130,6 +130,22 @@ class TestMapping:
 
         assert [key for _, key in accepted(bellhop)] == ["hook:1|db1", "hook:1|mine"]
 
+    @pytest.mark.parametrize(
+        "name", ['x", "to": "#general', 'x", "escalate": {"after": 60, "to": "#x"}, "text": "x']
+    )
+    def test_no_body_chooses_recipients(self, bellhop: Bellhop, name: str) -> None:
+        """Not even by a template that forgets `tojson`."""
+        url = create(bellhop, '{"title": "{{ body.name }}"}')
+
+        assert post(url, {"name": name}).status == 200
+
+        assert "leave it out" in str(recorded(bellhop)[0].problem)
+
+    def test_a_body_is_no_template(self, bellhop: Bellhop) -> None:
+        post(create(bellhop, "{{ {'text': body} | tojson }}"), "{{ 7 * 7 }} {% raw %}")
+
+        assert accepted(bellhop)[0][0]["text"] == "{{ 7 * 7 }} {% raw %}"
+
     def test_the_body_mentions_nobody_by_the_template(self, bellhop: Bellhop) -> None:
         post(create(bellhop, "{{ {'text': body} | tojson }}"), "<!channel> @here")
 
@@ -149,7 +165,7 @@ FAILING = {
     "a wrong value": ('{"text": "x", "severity": "purple"}', "severity must be"),
     "a wrong address": ('{"text": "x", "link": "javascript:x"}', "link is not a URL"),
     "other recipients": ('{"text": "x", "to": "#general"}', "to: leave it out"),
-    "other recipients of an escalation": (
+    "another escalation": (
         '{"text": "x", "actions": ["resolve"], "escalate": {"after": 60, "to": "#general"}}',
         "escalate.to: leave it out",
     ),

@@ -75,6 +75,15 @@ def test_a_link_shows_the_notification(installed: Bellhop) -> None:
     assert attachment["color"]
 
 
+def test_markdown_is_shown_as_mrkdwn(installed: Bellhop) -> None:
+    id_ = delivered(installed, GENERAL, "**2 of 3** are done", title="Backups", format="markdown")
+
+    text = shown(post(installed, link(installed, id_)))
+
+    assert "*2 of 3* are done" in text
+    assert "**" not in text
+
+
 def test_it_shows_who_answered_and_no_buttons(installed: Bellhop) -> None:
     id_ = delivered(installed, actions=["acknowledge", "resolve"])
     installed.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.ACKNOWLEDGE)

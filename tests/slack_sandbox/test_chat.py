@@ -51,6 +51,39 @@ def test_posting_to_a_public_channel_by_name(bot: WebClient, slack: Sandbox, cha
     assert _refused(bot.chat_postMessage, channel="#leads", text="hi") == "channel_not_found"
 
 
+def test_an_ephemeral_message_is_visible_to_one_person(
+    bot: WebClient, slack: Sandbox, channel: str
+) -> None:
+    answer = bot.chat_postEphemeral(channel=channel, user=BEN, text="psst")
+
+    [message] = slack.ephemerals(BEN)
+    assert (message.text, message.ts) == ("psst", answer["message_ts"])
+    assert slack.ephemerals(ANN) == []
+    assert "psst" not in [one.text for one in slack.messages(channel)]
+    outsider = {"channel": channel, "user": ANN_AT_BETA, "text": "psst"}
+    assert _refused(bot.chat_postEphemeral, **outsider) == "user_not_in_channel"
+    elsewhere = {"channel": _id(slack, "random"), "user": BEN, "text": "psst"}
+    assert _refused(bot.chat_postEphemeral, **elsewhere) == "not_in_channel"
+
+
+def test_a_reaction(bot: WebClient, slack: Sandbox, channel: str) -> None:
+    ts = bot.chat_postMessage(channel=channel, text="hi")["ts"]
+    there = {"channel": channel, "timestamp": ts}
+    assert _refused(bot.reactions_add, **there, name="eyes") == "missing_scope"
+    for key in slack.tokens.installations:
+        for token in slack.tokens.live(key, "bot"):
+            token.scopes = (*token.scopes, "reactions:write")
+
+    bot.reactions_add(**there, name="eyes")
+
+    shown = bot.conversations_history(channel=channel)["messages"][0]["reactions"]
+    assert [(one["name"], one["count"]) for one in shown] == [("eyes", 1)]
+    assert _refused(bot.reactions_add, **there, name="eyes") == "already_reacted"
+    assert _refused(bot.reactions_add, **there, name="no such") == "invalid_name"
+    there["timestamp"] = "1.1"
+    assert _refused(bot.reactions_add, **there, name="eyes") == "message_not_found"
+
+
 def test_posting_to_a_user_id_opens_a_direct_message(bot: WebClient, slack: Sandbox) -> None:
     answer = bot.chat_postMessage(channel=BEN, text="psst")
     assert answer["channel"].startswith("D")

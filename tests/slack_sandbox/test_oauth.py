@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -228,6 +229,25 @@ def test_the_consent_page_lists_people_and_redirects(installer: Installer) -> No
     query = _query(answer.headers["Location"])
     assert query["state"] == "a state & more"
     assert _redeem(installer, query["code"])["authed_user"]["id"] == BEN
+
+
+def test_optional_scopes_are_left_out_unless_they_are_chosen(
+    slack: Sandbox, installer: Installer
+) -> None:
+    optional = ("files:write", "reactions:write")
+    slack.config = replace(
+        slack.config, bot_scopes=(*BOT_SCOPES, *optional), optional_bot_scopes=optional
+    )
+    url = installer.authorize_url(scope=",".join(slack.config.bot_scopes))
+    assert 'name="optional" value="files:write"' in request(url).text
+    first = _redeem(installer, _query(slack.authorize(ANN, url))["code"])
+    assert first["scope"] == ",".join(BOT_SCOPES)
+
+    form = {**_query(url), "who": f"{ACME}:{BEN}", "decision": "allow", "optional": "files:write"}
+    answer = request(url.partition("?")[0], urlencode(form).encode(), FORM)
+    second = _redeem(installer, _query(answer.headers["Location"])["code"])
+    assert second["scope"] == ",".join([*BOT_SCOPES, "files:write"])
+    assert slack.install(ANN)["scope"] == second["scope"]
 
 
 class TestRotation:

@@ -51,6 +51,7 @@ def test_repr_contains_no_secrets(slack: Sandbox) -> None:
         {"display_information": {"name": ""}},
         {"settings": 1},
         {**MANIFEST, "settings": {"socket_mode_enabled": True}},
+        {**MANIFEST, "oauth_config": {"scopes": {"bot_optional": ["files:write"]}}},
         {**MANIFEST, "features": {"slash_commands": [{"command": "/x"}]}},
         {**MANIFEST, "features": {"slash_commands": [{"url": "https://example.com/"}]}},
     ],

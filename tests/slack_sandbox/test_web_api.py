@@ -449,6 +449,16 @@ class TestLimits:
             bot.chat_postMessage(channel=general, text="hello")
         assert caught.value.response.headers["Retry-After"] == "10"
 
+    def test_an_hour_without_calls_earns_no_more_than_a_burst(
+        self, bot: WebClient, slack: Sandbox, clock: FakeClock
+    ) -> None:
+        bot.conversations_list()
+        clock.move(3600)
+        for _ in range(slack.limits.per_minute[Tier.TWO]):
+            bot.conversations_list()
+        with pytest.raises(SlackApiError):
+            bot.conversations_list()
+
     def test_limits_can_be_disabled(self, bot: WebClient, slack: Sandbox) -> None:
         slack.limits.enabled = False
         for _ in range(30):

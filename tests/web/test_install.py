@@ -46,11 +46,23 @@ def test_the_authorize_page_is_asked_for_the_manifests_scopes(bellhop: Bellhop) 
     asked = query_of(page.location)
     assert asked["scope"] == [
         "channels:history,channels:join,channels:read,chat:write,chat:write.customize,commands,"
-        "groups:history,groups:read,im:history,im:write,links:read,links:write,team:read,"
-        "users:read,users:read.email"
+        "files:write,groups:history,groups:read,im:history,im:write,links:read,links:write,"
+        "reactions:write,team:read,users:read,users:read.email"
     ]
     assert asked["user_scope"] == ["users:read,users:read.email"]
     assert asked["redirect_uri"] == [f"{bellhop.url}/slack/oauth_redirect"]
+
+
+def test_a_person_chooses_optional_scopes(bellhop: Bellhop) -> None:
+    client = bellhop.services.client
+
+    bellhop.install(ANN)
+    workspace = client.find_workspace(ACME)
+    assert not client.has_scope(workspace, "files:write")
+    bellhop.install(ANN, optional=["files:write"])
+
+    assert client.has_scope(workspace, "files:write")
+    assert not client.has_scope(workspace, "reactions:write")
 
 
 def test_an_install_records_user_team_and_membership_and_signs_in(bellhop: Bellhop) -> None:

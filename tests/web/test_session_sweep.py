@@ -20,11 +20,13 @@ from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, Browser
 from tests.web.calling import request
 from tests.web.forms import csrf_of, send_form
+from tests.web.methods.calling import method_caller
+from tests.web.methods.uploading import share
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 # Blueprints without sessions: they take keys or signatures, or show nothing about people.
-WITHOUT_SESSION = {"api", "methods", "webhooks", "health", "slack"}
+WITHOUT_SESSION = {"api", "methods", "uploads", "webhooks", "health", "slack"}
 PUBLIC = {"pages.static", "pages.home"}
 PRIVATE_WORDS = ("Ann Archer", "ann@acme.example", "Head Porter", "the safe is open", "csrf_token")
 
@@ -213,13 +215,16 @@ def test_no_page_shows_or_does_anything_without_a_good_session(
     bellhop: Bellhop, spoil: Callable[[Bellhop, Browser], None]
 ) -> None:
     browser, _ = bellhop.install(ANN)
-    id_ = accept(bellhop, ANN, "the safe is open")
+    ids = {
+        "<notification_id>": accept(bellhop, ANN, "the safe is open"),
+        "<file_id>": share(method_caller(bellhop), ANN, b"the safe is open"),
+        "<webhook_id>": "1",
+    }
     Hand(bellhop).deliver()
     webhook = bellhop.services.webhooks.create(ACME, "", [ANN])
     assert request("POST", webhook, b'{"text": "the safe is open"}').status == 200
-    names = {"<notification_id>": id_, "<webhook_id>": "1"}
     paths = [
-        (method, replace_names(str(rule.rule), names), rule.endpoint)
+        (method, replace_names(str(rule.rule), ids), rule.endpoint)
         for method, rule in routes(bellhop)
     ]
     csrf = csrf_of(browser)
@@ -243,6 +248,8 @@ def test_the_sweep_knows_the_pages(bellhop: Bellhop) -> None:
     found = {rule.endpoint for _, rule in routes(bellhop)}
 
     assert found == {
+        "files.download",
+        "files.file",
         "notifications.notification",
         "pages.channels",
         "pages.data",

@@ -8,6 +8,7 @@ NULLs as equal.
 from bolt_app.db.models.access import AuditEvent, WebSession
 from bolt_app.db.models.base import DELETED_ADDRESS, Base
 from bolt_app.db.models.delivery import SHARD_COUNT, Shard
+from bolt_app.db.models.files import File, FileChunk, NotificationFile
 from bolt_app.db.models.incidents import Callback, CallbackEndpoint, Incident
 from bolt_app.db.models.installations import (
     BotInstallation,
@@ -80,6 +81,8 @@ __all__ = [
     "Delivery",
     "EventReceipt",
     "EventTime",
+    "File",
+    "FileChunk",
     "HomeTab",
     "IdempotencyKey",
     "Incident",
@@ -88,6 +91,7 @@ __all__ = [
     "Lane",
     "Membership",
     "Notification",
+    "NotificationFile",
     "OAuthState",
     "Preference",
     "RateLimit",

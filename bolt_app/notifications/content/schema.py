@@ -305,8 +305,8 @@ class NotificationRequest(Content):
         return self
 
     def _contradictions(self) -> Iterator[tuple[str, str]]:
-        layout = self.rows or self.blocks or self.attachments
-        if not (self.text.strip() or self.title.strip() or layout):
+        # Lists and phones show no table.
+        if not self.has_content:
             yield "text", "is empty: give text, title, blocks or attachments"
         values = {name: _count_values(getattr(self, name)) for name in ("blocks", "attachments")}
         if sum(values.values()) > VALUES:
@@ -347,6 +347,16 @@ class NotificationRequest(Content):
             yield "expires_at", "is before the time of delivery: give a later time"
         elif self.expires_at - now > LATEST_END:
             yield "expires_at", "is more than a year ahead: give an earlier time, or leave it out"
+
+    @property
+    def has_content(self) -> bool:
+        """Whether its message says anything."""
+        return bool(self.text.strip() or self.title.strip() or self.blocks or self.attachments)
+
+    @property
+    def file_ids(self) -> Sequence[str]:
+        """The ids of its files."""
+        return ()
 
     def content(self) -> dict[str, Any]:
         """Return the content as it is stored: without default members."""

@@ -66,6 +66,8 @@ def _texts(content: Mapping[str, Any]) -> Iterator[str]:
             if isinstance(text, str) and text != NO_FALLBACK:
                 yield plain(text)
         yield _of_blocks(attachment.get("blocks"))
+    for file in content.get("files", ()):
+        yield str(file.get("title") or file.get("name") or "")
 
 
 def _markdown_line(line: str) -> str:

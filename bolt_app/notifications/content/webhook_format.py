@@ -128,17 +128,22 @@ def members_of(
     """
     if not isinstance(payload, dict):
         raise PayloadError("invalid_payload")
-    said: dict[str, Any] = {
-        name: value
-        for name, read in _READERS.items()
-        if (value := read(payload.get(name))) is not None
-    }
+    said = readable_members(payload)
     if not (said.get("text", "").strip() or "blocks" in said or "attachments" in said):
         raise PayloadError("no_text")
     key = key or (_callback_id(said) if key_field is None else _key(payload, said, key_field))
     if key is not None and 0 < len(key) <= KEY_LENGTH:
         said["key"] = key
     return said
+
+
+def readable_members(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members of a notification that a payload has, whether they say anything or not."""
+    return {
+        name: value
+        for name, read in _READERS.items()
+        if (value := read(payload.get(name))) is not None
+    }
 
 
 def _callback_id(said: Mapping[str, Any]) -> str | None:

@@ -16,10 +16,12 @@ from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
 from bolt_app.notifications.content.fallbacks import CONTENT_CODES, renderings
+from bolt_app.notifications.content.files import FILES, with_file_links
 from bolt_app.notifications.content.message import mention
 from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
+from bolt_app.notifications.delivery.file_links import FileLinks
 from bolt_app.notifications.delivery.outcomes import (
     Outcome,
     classify_error,
@@ -86,15 +88,18 @@ class MessageSender:
         access: Authorization,
         signer: ValueSigner,
         delays: Delays,
+        file_links: FileLinks,
         follow_move: Callable[[str, str], bool],
     ) -> None:
         """Create the sender.
 
         Args:
+            file_links: uploads the files of messages, or links to their pages.
             follow_move: takes workspace and channel id, moves the rows of a channel whose id has
                 changed, and returns whether it has.
         """
         self._delays = delays
+        self._file_links = file_links
         self._follow_move = follow_move
         self._access = access
         self._client = client
@@ -120,10 +125,15 @@ class MessageSender:
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
             # A message that is shown again is not refused: a name that was erased has to leave it.
-            says_nothing = attempt.is_refresh or attempt.change in _ACTIONS
-            if not says_nothing and not await self._is_allowed(workspace, attempt):
+            # The same applies to a message that is to be deleted.
+            is_exempt = attempt.is_refresh or attempt.change in _ACTIONS
+            if not is_exempt and not await self._is_allowed(workspace, attempt):
                 return recipient_denied(by_subscription=attempt.by_subscription)
+            attempt = await self._with_file_links(workspace, attempt, check)
             first, others = await self._prepare(workspace, attempt)
+        except NotSentError:
+            logger.info("a file was not uploaded: the workspace may have another owner")
+            return not_made(is_repeat=attempt.is_repeat)
         except (NotInstalledError, SlackCallError) as error:
             return self._failed(error, attempt)
         except DATABASE_UNAVAILABLE as error:
@@ -290,6 +300,19 @@ class MessageSender:
         if is_email and self._users.find(workspace, email) != address:
             raise SlackCallError(LOOKUP, UNKNOWN)
         return self._access.may_receive(workspace, address, by_subscription=attempt.by_subscription)
+
+    async def _with_file_links(
+        self, workspace: BotWorkspace, attempt: Attempt, check: Check
+    ) -> Attempt:
+        """Return an attempt whose content links to its files.
+
+        Raises:
+            NotInstalledError, SlackCallError, NotSentError: see `FileLinks.find`.
+        """
+        if FILES not in attempt.content or attempt.change in _ACTIONS:
+            return attempt
+        urls = await self._file_links.find(workspace, attempt, check)
+        return replace(attempt, content=with_file_links(attempt.content, urls))
 
     async def _prepare(
         self, workspace: BotWorkspace, attempt: Attempt

@@ -60,7 +60,8 @@ class NotificationReport(BaseModel):
     content: dict[str, Any] = Field(
         repr=False,
         description="The content, without default members. `derived` has the severity, title, "
-        "link and fields that were read from attachments and blocks.",
+        "link and fields that were read from attachments and blocks, `files` the files that were "
+        "uploaded with it.",
     )
     incident: IncidentReport | None = Field(None, description="Its incident, if it has actions.")
     unrouted: bool = Field(

@@ -50,6 +50,7 @@ class Draft:
     delivery: Row
     escalation: Escalation | None = None
     is_message: bool = False
+    file_ids: Sequence[str] = ()
 
     @classmethod
     def of(cls, sender: Sender, request: NotificationRequest, now: datetime) -> Draft:
@@ -82,7 +83,15 @@ class Draft:
             "expires_at": request.expires_at,
             "attempts": 0,
         }
-        return cls(id_, sender.team_id, request.to, row, delivery, request.escalate)
+        return cls(
+            id_,
+            sender.team_id,
+            request.to,
+            row,
+            delivery,
+            request.escalate,
+            file_ids=request.file_ids,
+        )
 
     @classmethod
     def of_message(cls, sender: Sender, request: NotificationRequest, now: datetime) -> Draft:

@@ -17,6 +17,7 @@ from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.digests.hold import hold
 from bolt_app.notifications.incidents.service import ChargeResolution, apply_signals
+from bolt_app.notifications.intake.attachments import attach_files
 from bolt_app.notifications.intake.charges import submission_charges
 from bolt_app.notifications.intake.idempotency import claim_key, hash_requests
 from bolt_app.notifications.intake.planning import (
@@ -79,6 +80,7 @@ class Intake:
             RevokedError: the sender's credential is revoked.
             LimitError: the sender is over one of its limits.
             TooManySubscribersError: several requests have too many deliveries to subscribers.
+            FileUnavailableError: a file of a request is not the sender's, or not ready.
         """
         now = self._clock()
         draft = Draft.of_message if as_messages else Draft.of
@@ -224,6 +226,7 @@ class Intake:
             connection,
             [{**draft.row, "is_unrouted": draft.id not in routed} for draft in drafts],
         )
+        attach_files(connection, submissions, now)
         names = provisional_names(connection, drafts, latest)
         rows = [
             {

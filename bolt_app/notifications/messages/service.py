@@ -19,9 +19,11 @@ from bolt_app.credentials.limits import Charge, LimitError, SenderLimits
 from bolt_app.credentials.sources import credentials_of
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification, Reaction
+from bolt_app.notifications.content.files import FILES
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.files.store import link_files
 from bolt_app.notifications.intake.planning import Draft
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.messages.errors import MessageNotFoundError
@@ -43,6 +45,7 @@ from bolt_app.notifications.queue.change_feed import (
     state_until,
     stored_urgency,
 )
+from bolt_app.notifications.queue.moved_channels import current_ids
 from bolt_app.notifications.queue.rank import MESSAGE_RANK
 from bolt_app.notifications.queue.wakeup import Wakeup
 
@@ -67,7 +70,7 @@ class _Change:
 
 
 class Messages:
-    """Finds and changes the messages of senders; nobody's message is changed by another source."""
+    """Finds and changes messages, for their own source only."""
 
     def __init__(
         self,
@@ -90,7 +93,7 @@ class Messages:
             ts: provisional, or Slack's.
 
         Raises:
-            MessageNotFoundError: there is none.
+            MessageNotFoundError: the source of the sender has no such message.
         """
         with self._database.reading_connection() as connection:
             return _find(connection, sender, addresses, ts)
@@ -98,16 +101,16 @@ class Messages:
     def edit(self, sender: Sender, addresses: Collection[str], ts: str, merge: Merge) -> int:
         """Replace the content of a message.
 
-        Returns: the delivery that brings it to Slack.
+        Returns: the delivery with the new content.
 
         Raises:
-            MessageNotFoundError: there is no such message of the sender's source.
+            MessageNotFoundError: the source of the sender has no such message.
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
         with self._changing(sender, deliveries=1) as change:
             message = _require(change, addresses, ts)
-            request = merge(latest_content(change.connection, message))
-            new = _insert_notification(change, message, request)
+            current = latest_content(change.connection, message)
+            new = _insert_notification(change, message, merge(current), current)
             edits = find_pending_edits(change.connection, message)
             for waiting in (message, *edits):
                 if point_to(change.connection, waiting.id, new, change.seq):
@@ -122,7 +125,7 @@ class Messages:
         Returns: the delivery that deletes it from Slack; None if it was cancelled.
 
         Raises:
-            MessageNotFoundError: there is no such message of the sender's source.
+            MessageNotFoundError: the source of the sender has no such message.
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
         with self._changing(sender, deliveries=1) as change:
@@ -143,7 +146,7 @@ class Messages:
         Returns: the delivery that adds it.
 
         Raises:
-            MessageNotFoundError: there is no such message of the sender's source.
+            MessageNotFoundError: the source of the sender has no such message.
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
         with self._changing(sender, deliveries=1) as change:
@@ -161,8 +164,8 @@ class Messages:
         """Cancel a scheduled message.
 
         Raises:
-            MessageNotFoundError: there is no such message of the sender's source, or it is no
-                longer scheduled.
+            MessageNotFoundError: the source of the sender has no such message, or it is not
+                scheduled any more.
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
         with self._changing(sender) as change:
@@ -200,6 +203,9 @@ def _sources(connection: Connection, sender: Sender) -> frozenset[str]:
 
 def _find(connection: Connection, sender: Sender, addresses: Collection[str], ts: str) -> Message:
     sources = _sources(connection, sender)
+    # The sender may know a channel by its former id.
+    moved = current_ids(connection, sender.team_id, addresses)
+    addresses = {*addresses, *moved.values()}
     message = find_message(connection, sender.team_id, sources, addresses, ts)
     if message is None:
         raise MessageNotFoundError
@@ -210,7 +216,7 @@ def _require(change: _Change, addresses: Collection[str], ts: str) -> Message:
     """Return a message that is in Slack, may be, or is to be.
 
     Raises:
-        MessageNotFoundError: there is none, or it is deleted.
+        MessageNotFoundError: the source of the sender has no such message, or it is deleted.
     """
     message = _find(change.connection, change.sender, addresses, ts)
     if message.state not in PENDING | POSTED or is_deleted(change.connection, message):
@@ -218,10 +224,17 @@ def _require(change: _Change, addresses: Collection[str], ts: str) -> Message:
     return message
 
 
-def _insert_notification(change: _Change, message: Message, request: NotificationRequest) -> str:
+def _insert_notification(
+    change: _Change, message: Message, request: NotificationRequest, current: Mapping[str, Any]
+) -> str:
     draft = Draft.of_message(change.sender, request, change.now)
     row = {**draft.row, "key": message.key, "is_unrouted": False}
+    # A change of the text keeps the files, as in Slack.
+    kept = {FILES: current[FILES]} if FILES in current else {}
+    row["content"] = {**row["content"], **kept}
     change.connection.execute(insert(Notification).values(row))
+    if kept:
+        link_files(change.connection, draft.id, [file["id"] for file in kept[FILES]])
     return draft.id
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import ARRAY, Text, bindparam, func, make_url
 from sqlalchemy import select as select_rows
 
 from bolt_app.db import DATABASE_UNAVAILABLE, Database
+from bolt_app.db.libpq import libpq_address
 from bolt_app.logs import describe_error
 from bolt_app.private_files import FILE_MODE, make_private_folder
 
@@ -202,8 +203,7 @@ class PostgreSQLWakeup(Wakeup):
         url = (
             self._database.engine.url if self._session_url is None else make_url(self._session_url)
         )
-        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(address, autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(libpq_address(url), autocommit=True, connect_timeout=5) as connection:
             connection.execute(f"LISTEN {CHANNEL}")
             on_wake(None)
             while not stopped.is_set():

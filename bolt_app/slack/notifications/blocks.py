@@ -8,7 +8,7 @@ from typing import Any
 from bolt_app.blockkit.elements import Block, context, info_modal, moment, plain, section
 from bolt_app.blockkit.mrkdwn import shorten
 from bolt_app.notifications.content.meaning import severity_of, title_of
-from bolt_app.notifications.content.message import render
+from bolt_app.notifications.content.message import mrkdwn_of, render
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.views import SharedNotification
 from bolt_app.notifications.incidents.blocks import incident_blocks
@@ -64,7 +64,7 @@ def unfurled(shared: SharedNotification, url: str) -> dict[str, Any]:
 
 
 def _excerpt(content: Mapping[str, Any]) -> list[Block]:
-    text = shorten(content.get("text", ""), EXCERPT)
+    text = shorten(mrkdwn_of(content), EXCERPT)
     if not text.strip():
         return []
     if content.get("mrkdwn", True):

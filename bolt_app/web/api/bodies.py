@@ -15,7 +15,7 @@ def read_body() -> Any:
     """Return the JSON in the body of the request.
 
     Raises:
-        ApiError: it is not declared as JSON (415), or is no JSON (400).
+        ApiError: it is not declared as JSON (415), or is not JSON (400).
     """
     if not _is_json(request.mimetype):
         raise ApiError(415, "Send JSON with the header `Content-Type: application/json`.")

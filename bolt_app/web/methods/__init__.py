@@ -16,8 +16,16 @@ from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.notifications.messages.errors import MessageNotFoundError
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
-from bolt_app.web.methods import chat, conversations, ephemeral, identity, reactions, users
-from bolt_app.web.methods.arguments import Arguments, read_call
+from bolt_app.web.methods import (
+    chat,
+    conversations,
+    ephemeral,
+    files,
+    identity,
+    reactions,
+    users,
+)
+from bolt_app.web.methods.arguments import read_arguments
 from bolt_app.web.methods.auth import bearer_token, charge, require_key
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.errors import MethodError, OverloadError
@@ -28,7 +36,9 @@ logger = logging.getLogger(__name__)
 METHODS_PATH = "/api/"
 # Longer than the name of any method.
 NAME_LENGTH = 100
-# Of a request whose token, if it has one, is in its body: a text of 40,000 characters as a form.
+# Anyone may call api.test.
+MAX_TEST_BYTES = 16 * 1024
+# Of a request whose token is in its body: a text of 40,000 characters as a form.
 UNVERIFIED_BYTES = 128 * 1024
 # Until the next call, if Slack or the database does not answer.
 RETRY_SECONDS = 60
@@ -37,6 +47,7 @@ METHODS: Mapping[str, Method] = {
     **chat.METHODS,
     **ephemeral.METHODS,
     **conversations.METHODS,
+    **files.METHODS,
     **reactions.METHODS,
     **users.METHODS,
 }
@@ -66,36 +77,31 @@ def create_blueprint(services: Services) -> Blueprint:
 def _run(services: Services, name: str) -> Answer:
     """Run a method; return the members of its answer beside `ok`.
 
-    A token in a header is checked before the body is read.
-
-    Raises:
-        RequestEntityTooLarge: the body is too large, for one that is read before its token.
+    A token in a header is checked before the body is read, and one in the body before anything
+    else there is.
     """
     method = METHODS.get(name)
     if name == identity.API_TEST:
-        return identity.api_test(_read_unverified()[0])
+        request.max_content_length = MAX_TEST_BYTES
+        return identity.api_test(read_arguments().checked())
     if method is None:
         raise MethodError("unknown_method", req_method=name[:NAME_LENGTH])
     token, given = bearer_token(), None
     if not token:
-        given, token = _read_unverified()
+        request.max_content_length = UNVERIFIED_BYTES
+        given = read_arguments()
+        token = given.token
     key = require_key(services, token, method.scope, is_fresh=not method.charges)
     if not method.charges:
         charge(services, key)
-        return method.run(Call(services, key, given or read_call()[0]))
+        return method.run(Call(services, key, (given or read_arguments()).checked()))
     try:
-        return method.run(Call(services, key, given or read_call()[0]))
+        return method.run(Call(services, key, (given or read_arguments()).checked()))
     except (MessageNotFoundError, MethodError, RequestEntityTooLarge, SlackCallError) as error:
         if not getattr(error, "is_charged", False):
             # A rejected call counts too.
             charge(services, key)
         raise
-
-
-def _read_unverified() -> tuple[Arguments, str]:
-    """Read a call that anyone may have made."""
-    request.max_content_length = UNVERIFIED_BYTES
-    return read_call()
 
 
 def _failed(code: str, status: int = 200, **members: Any) -> Response:

@@ -33,12 +33,14 @@ class Arguments:
         return self.values.get(name) is not None
 
     def text(self, name: str) -> str:
-        """Return an argument as text; empty if it is missing.
+        """Return an argument as text; empty if it is missing. A list is joined by commas.
 
         Raises:
-            MethodError: it is a list or an object.
+            MethodError: it is an object, or a list of anything but texts.
         """
         value = self.values.get(name)
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return ",".join(value)
         if value is None:
             return ""
         if isinstance(value, bool):
@@ -108,8 +110,29 @@ class Arguments:
             raise MethodError(code) from None
 
 
-def read_call() -> tuple[Arguments, str]:
-    """Return the arguments of the request, and the token that they contain, or an empty text.
+@dataclass(frozen=True)
+class UncheckedArguments:
+    """The arguments of a call as they were sent, and the token among them, or an empty text."""
+
+    values: Mapping[str, Any] = field(repr=False)
+    token: str = field(repr=False)
+
+    def checked(self) -> Arguments:
+        """Return the arguments without parts that cannot be stored.
+
+        This takes many times as long as parsing: a token is checked first.
+
+        Raises:
+            MethodError: they are nested too deep.
+        """
+        try:
+            return Arguments(storable(self.values))
+        except PayloadError:
+            raise MethodError("invalid_arguments") from None
+
+
+def read_arguments() -> UncheckedArguments:
+    """Return the arguments of the request.
 
     A token in the query is ignored, as by Slack, because URLs are logged.
 
@@ -119,11 +142,7 @@ def read_call() -> tuple[Arguments, str]:
     query = {name: value for name, value in request.args.items() if name != TOKEN}
     body = {} if request.method == "GET" else _body()
     token = body.pop(TOKEN, "")
-    try:
-        values = storable({**query, **body})
-    except PayloadError:
-        raise MethodError("invalid_arguments") from None
-    return Arguments(values), token.strip() if isinstance(token, str) else ""
+    return UncheckedArguments({**query, **body}, token.strip() if isinstance(token, str) else "")
 
 
 def _body() -> dict[str, Any]:

@@ -13,7 +13,6 @@ from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.intake.results import NewDelivery
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.messages.errors import MessageNotFoundError
-from bolt_app.notifications.messages.store import PENDING
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.charged import charged_by_transaction
 from bolt_app.web.methods.contents import (
@@ -39,8 +38,8 @@ def post_message(call: Call) -> Answer:
     `is_provisional`.
     """
     destination, content = find_destination(call), read_content(call)
-    address = _address(call, destination, content)
-    delivery = _submit(call, to_request(call, content, address))
+    require_own_thread(call, destination, content)
+    delivery = _submit(call, to_request(call, content, destination.address))
     channel_id, ts = destination.channel_id, delivery.provisional_ts
     provisional: Answer = {"is_provisional": True}
     result = call.services.message_results.wait(delivery.id)
@@ -84,8 +83,8 @@ def schedule_message(call: Call) -> Answer:
     """Schedule a message (https://docs.slack.dev/reference/methods/chat.scheduleMessage)."""
     destination, post_at = find_destination(call), _post_at(call)
     content = read_content(call)
-    address = _address(call, destination, content)
-    request = to_request(call, content, address, send_at=post_at)
+    require_own_thread(call, destination, content)
+    request = to_request(call, content, destination.address, send_at=post_at)
     delivery = _submit(call, request)
     answer = {
         "channel": destination.channel_id,
@@ -165,20 +164,15 @@ def _require_no_error(call: Call, delivery_id: int) -> None:
         raise MethodError(result.error, is_charged=True)
 
 
-def _address(call: Call, destination: Destination, content: Mapping[str, Any]) -> str:
-    """Return the address to post to: a reply queues behind its message.
-
-    Raises:
-        MethodError: the thread is not of a message of the same source.
-    """
+def require_own_thread(call: Call, destination: Destination, content: Mapping[str, Any]) -> None:
+    """Reject a reply to another source's message: the key may not know that it exists."""
     if "thread_ts" not in content:
-        return destination.address
+        return
     sender, thread_ts = Sender.of(call.key), content["thread_ts"]
     try:
-        message = call.services.messages.find(sender, destination.addresses, thread_ts)
+        call.services.messages.find(sender, destination.addresses, thread_ts)
     except MessageNotFoundError:
         raise MethodError("thread_not_found") from None
-    return message.address if message.state in PENDING else destination.address
 
 
 def _post_at(call: Call) -> datetime:

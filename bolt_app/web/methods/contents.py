@@ -29,13 +29,34 @@ def read_content(call: Call) -> dict[str, Any]:
     Raises:
         MethodError: it has no content, or a part of it is malformed.
     """
-    thread_ts = call.arguments.ts("thread_ts")
-    if thread_ts and not _TS.fullmatch(thread_ts):
-        raise MethodError("invalid_thread_ts")
+    check_thread_ts(call)
     try:
         return members_of(given_members(call), key_field="")
     except PayloadError as error:
         raise MethodError(error.code) from None
+
+
+def check_thread_ts(call: Call) -> None:
+    """Check the form of the argument `thread_ts`.
+
+    Raises:
+        MethodError: it is malformed.
+    """
+    thread_ts = call.arguments.ts("thread_ts")
+    if thread_ts and not _TS.fullmatch(thread_ts):
+        raise MethodError("invalid_thread_ts")
+
+
+def read_list(call: Call, name: str, code: str) -> list[Any] | None:
+    """Return an argument that is a list, or None if it is missing.
+
+    Raises:
+        MethodError: it is not a list; the error has this code.
+    """
+    value = call.arguments.structure(name, code)
+    if value is not None and not isinstance(value, list):
+        raise MethodError(code)
+    return value
 
 
 def given_members(call: Call) -> dict[str, Any]:
@@ -48,9 +69,7 @@ def given_members(call: Call) -> dict[str, Any]:
     # A number would be left out, and the reply shown to the whole channel.
     given = {**arguments.values, "thread_ts": arguments.ts("thread_ts") or None}
     for name, code in _STRUCTURES.items():
-        given[name] = arguments.structure(name, code)
-        if given[name] is not None and not isinstance(given[name], list):
-            raise MethodError(code)
+        given[name] = read_list(call, name, code)
     markdown = arguments.text("markdown_text")
     if not markdown:
         return given

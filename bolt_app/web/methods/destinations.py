@@ -40,12 +40,21 @@ class Destination:
 
 
 def find_destination(call: Call, name: str = "channel") -> Destination:
-    """Return the destination that an argument names: an id, `#name`, `name` or an e-mail address.
+    """Return the destination that an argument names.
 
     Raises:
         MethodError: it is missing or unknown, or the key may not use it.
     """
-    address = _address(call.arguments.require_text(name))
+    return named_destination(call, call.arguments.require_text(name))
+
+
+def named_destination(call: Call, text: str) -> Destination:
+    """Return the destination that a text names: an id, `#name`, `name` or an e-mail address.
+
+    Raises:
+        MethodError: it is unknown, or the key may not use it.
+    """
+    address = _address(text)
     channel_id = _channel_id(call, address) if address[0] == "#" else address
     if not call.key.channels:
         if channel_id is None:

@@ -27,7 +27,7 @@ def add(call: Call) -> Answer:
     if not services.client.has_scope(workspace, SCOPE):
         raise MethodError(
             "missing_scope",
-            f"Add the bot scope {SCOPE} to the Slack app, and install it again.",
+            f"Add the scope {SCOPE} to manifest.yml and to the Slack app, and install it again.",
             needed=SCOPE,
         )
     with charged_by_transaction(call):

@@ -37,7 +37,7 @@ def create_blueprint(services: Services) -> Blueprint:
         # The profile of a person who just signed in may not be recorded yet.
         profile, _ = recorded_profile(services, installation)
         # If Slack does not report what the person may see, its error is the response.
-        found = services.visibility.find(_viewers(services, installation), notification_id)
+        found = services.visibility.find(viewers_of(services, installation), notification_id)
         if found is None:
             _remember(notification_id)
             return render_template("notification_missing.html"), 404
@@ -52,7 +52,8 @@ def _remember(notification_id: str) -> None:
         remember_wanted_page()
 
 
-def _viewers(services: Services, installation: StoredInstallation) -> list[Viewer]:
+def viewers_of(services: Services, installation: StoredInstallation) -> list[Viewer]:
+    """Return all accounts of a signed-in person."""
     return [
         Viewer(account.team_id, account.user_id, account.email)
         for account in services.profiles.accounts_of(installation)

@@ -139,6 +139,7 @@ class TestAccepting:
             ({"rows": [["a\0"]]}, "rows[0][0]", "NUL"),
             ({"rows": [["x" * 101] * 20] * 5}, "rows", "10,000"),
             ({"rows": "a"}, "rows", "must be a list"),
+            ({"title": "", "text": ""}, "text", "is empty"),
             ({"rows": [["a"]], "format": "mrkdwn", "blocks": [{"type": "x"}]}, "rows", "blocks"),
         ],
     )
@@ -153,11 +154,11 @@ class TestAccepting:
 
     def test_numbers_are_cells(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)
-        sent = ci.send({"to": "#ops", "rows": [["a", 1, 1200.5]]})
+        sent = ci.send({"to": "#ops", "title": "T", "rows": [["a", 1, 1200.5]]})
 
         found = ci.get(f"/api/v1/notifications/{sent.json()['id']}").json()
 
-        assert found["content"] == {"rows": [["a", "1", "1,200.5"]]}
+        assert found["content"] == {"title": "T", "rows": [["a", "1", "1,200.5"]]}
 
     def test_the_command_sends_markdown(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)

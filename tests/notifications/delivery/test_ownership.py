@@ -17,6 +17,7 @@ from sqlalchemy import make_url, select
 
 from bolt_app.config import Settings
 from bolt_app.db import Database, schema
+from bolt_app.db.libpq import libpq_address
 from bolt_app.db.models import SHARD_COUNT, Shard
 from bolt_app.notifications.delivery import lock_session
 from bolt_app.notifications.delivery.errors import OwnershipError
@@ -366,8 +367,7 @@ class TestLockConnection:
 
 
 def address(settings: Settings) -> str:
-    url = make_url(settings.session_url).set(drivername="postgresql")
-    return url.render_as_string(hide_password=False)
+    return libpq_address(make_url(settings.session_url))
 
 
 @pytest.mark.postgresql

@@ -472,6 +472,17 @@ def test_a_paused_workspace_looks_for_messages_but_posts_none() -> None:
     assert desk.begun() == [waiting]
 
 
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    desk = Desk()
+    desk.put(desk.row())
+    desk.scheduler.pause(TEAM, NOW + 60)
+    desk.scheduler.pause(TEAM, NOW + 1)
+
+    desk.now += 1
+    assert desk.begun() == []
+    assert desk.scheduler.next_at() == NOW + 60
+
+
 def test_paused_lookups_do_not_hold_posts() -> None:
     desk = Desk()
     desk.scheduler.put_first(TEAM, desk.row(2), NOW, NOW, in_doubt=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy import make_url, text
 
 from bolt_app.db import Database
 from bolt_app.notifications.queue.wakeup import SocketWakeup, Wakeup, open_wakeup
@@ -145,6 +146,19 @@ def test_a_busy_watcher_never_blocks_senders_and_misses_nothing(wakeup: Wakeup) 
         wakeup.notify("T0LAST")
         while watcher.take() not in ("T0LAST", None):
             continue
+
+
+@pytest.mark.postgresql
+def test_a_watcher_connects_with_all_options_of_the_url(
+    postgres_server: str, encryption_key: str
+) -> None:
+    options = "-c statement_timeout=54321 -c application_name=watcher"
+    url = make_url(postgres_server).update_query_dict({"options": options})
+    named = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'watcher'")
+    with closing(Database(postgres_server, [encryption_key])) as database:
+        wakeup = open_wakeup(database, url.render_as_string(hide_password=False))
+        with closing(wakeup), watching(wakeup), database.engine.connect() as connection:
+            assert connection.execute(named).scalar_one() == 1
 
 
 @pytest.mark.sqlite_only

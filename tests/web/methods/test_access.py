@@ -10,19 +10,23 @@ import pytest
 from sqlalchemy import select
 
 from bolt_app.credentials.api_keys import Scope
-from bolt_app.db.models import Delivery, Notification
+from bolt_app.db.models import Delivery, File, Notification
 from bolt_app.web.methods import METHODS
 from bolt_app.web.methods.identity import API_TEST
+from bolt_app.workspaces.people import PROFILE_FIELDS
+from slack_sandbox import Fault
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
-from tests.web.methods.calling import MethodCaller, method_caller
+from tests.web.methods.calling import JSON, MethodCaller, method_caller
 from tests.web.methods.test_messages import grant_reactions
+from tests.web.methods.uploading import upload
 
 pytestmark = pytest.mark.sqlite_only
 
 RANDOM, LEADS = "C0ACME0002", "C0ACME0006"
 SECRET = "confidential"
+OWNER = "owner"
 LATER = 3600
 
 
@@ -41,7 +45,10 @@ class Target:
 
     def __init__(self, bellhop: Bellhop) -> None:
         self._bellhop = bellhop
-        owner = method_caller(bellhop)
+        owner = method_caller(bellhop, source=OWNER)
+        key = bellhop.services.api_keys.find(owner.key)
+        assert key is not None
+        self._credential = key.credential.name
         self.posted = owner.ok("chat.postMessage", channel=GENERAL, text=SECRET)["ts"]
         Hand(bellhop).deliver()
         self.waiting = owner.ok("chat.postMessage", channel=GENERAL, text=SECRET)["ts"]
@@ -50,6 +57,7 @@ class Target:
         self.scheduled = scheduled["scheduled_message_id"]
         [message] = bellhop.slack.messages(GENERAL)
         self.in_slack = message.ts
+        self.file = upload(owner)
 
     def facts(self) -> Any:
         """Return everything of the owner that a call could change."""
@@ -57,11 +65,13 @@ class Target:
         statement = (
             select(*columns, Notification.content)
             .join(Notification)
-            .where(Notification.source == "api_key:1", Notification.team_id == ACME)
+            .where(Notification.source == self._credential, Notification.team_id == ACME)
             .order_by(Delivery.id)
         )
         with self._bellhop.services.database.reading() as session:
             rows = [tuple(row) for row in session.execute(statement)]
+            owned = select(File.id, File.shared_at).where(File.source == self._credential)
+            rows += [tuple(row) for row in session.execute(owned)]
         return rows, [one.text for one in self._bellhop.slack.messages(GENERAL)]
 
 
@@ -83,6 +93,8 @@ def arguments(bellhop: Bellhop, target: Target, ts: str) -> Mapping[str, dict[st
         "conversations.join": there,
         "conversations.list": {"types": "public_channel,private_channel"},
         "conversations.open": {"users": BEN},
+        "files.completeUploadExternal": {"files": [{"id": target.file}], "channel_id": GENERAL},
+        "files.getUploadURLExternal": {"filename": "a", "length": 1},
         "reactions.add": {**there, "timestamp": ts, "name": "eyes"},
         "users.info": {"user": BEN},
         "users.list": {},
@@ -181,13 +193,14 @@ class TestAnotherKey:
                 ),
                 **dict.fromkeys(("chat.postMessage", "chat.scheduleMessage"), "thread_not_found"),
                 "chat.deleteScheduledMessage": "invalid_scheduled_message_id",
+                "files.completeUploadExternal": "file_not_found",
             },
         )
 
     def test_limited_to_another_channel(self, installed: Bellhop, named: str) -> None:
         # The same source: only the channel differs.
         who = method_caller(
-            installed, Scope.SEND, Scope.READ, Scope.ADMIN, source="api_key:1", channels=["#random"]
+            installed, Scope.SEND, Scope.READ, Scope.ADMIN, source=OWNER, channels=["#random"]
         )
         installed.services.channels.refresh_listing(installed.services.client.find_workspace(ACME))
         about_channels = [name for name in METHODS if name.startswith(("chat.", "conversations."))]
@@ -198,6 +211,7 @@ class TestAnotherKey:
             named,
             {
                 **dict.fromkeys((*about_channels, "reactions.add"), "restricted_action"),
+                "files.completeUploadExternal": "restricted_action",
                 **dict.fromkeys(("conversations.list", "chat.scheduledMessages.list"), ""),
                 **dict.fromkeys(
                     ("users.info", "users.list", "users.lookupByEmail"), "missing_scope"
@@ -216,6 +230,7 @@ class TestAnotherKey:
                 "auth.test",
                 "chat.scheduledMessages.list",
                 "conversations.list",
+                "files.getUploadURLExternal",
                 "users.list",
             ), (name, answer)
             assert SECRET not in str(answer)
@@ -251,7 +266,7 @@ class TestALimitedKey:
 
     def test_a_direct_message_belongs_to_its_person(self, installed: Bellhop) -> None:
         who = method_caller(installed, Scope.SEND, channels=[BEN])
-        conversation = who.ok("conversations.open", users=BEN)["channel"]["id"]
+        conversation = who.ok("conversations.open", users=[BEN])["channel"]["id"]
 
         who.ok("chat.postMessage", channel=conversation, text="x")
         other = installed.slack.app_dm(ACME, ANN).id
@@ -293,3 +308,76 @@ def test_broadcasts_need_permission(installed: Bellhop) -> None:
     one, two = [message.text for message in installed.slack.messages(RANDOM)]
     assert "<!channel>" not in one
     assert two == "<!channel> two"
+
+
+class TestPeople:
+    @pytest.fixture
+    def reader(self, installed: Bellhop) -> MethodCaller:
+        return method_caller(installed, Scope.USERS)
+
+    def test_of_another_organization_in_a_shared_channel_are_unknown(
+        self, installed: Bellhop, reader: MethodCaller
+    ) -> None:
+        installed.slack.share_channel(GENERAL, BEA)
+
+        assert reader.error("users.info", user=BEA) == "user_not_found"
+        assert reader.error("users.lookupByEmail", email="bea@beta.example") == "users_not_found"
+        assert BEA not in str(reader.ok("users.list"))
+
+    def test_only_some_fields_are_passed_on(self, installed: Bellhop, reader: MethodCaller) -> None:
+        user = reader.ok("users.info", user=ANN)["user"]
+
+        assert (user["id"], user["profile"]["email"]) == (ANN, "ann@acme.example")
+        assert set(user["profile"]) <= set(PROFILE_FIELDS)
+
+    @pytest.mark.parametrize(
+        ("method", "arguments", "error"),
+        [
+            ("users.info", {"user": "U0NOBODY01"}, "user_not_found"),
+            ("users.info", {"user": "../x"}, "user_not_found"),
+            ("users.info", {}, "invalid_arguments"),
+            ("users.list", {"cursor": "x" * 500}, "invalid_cursor"),
+            ("users.list", {"limit": "many"}, "invalid_arguments"),
+            ("users.lookupByEmail", {"email": "nobody@acme.example"}, "users_not_found"),
+            ("users.lookupByEmail", {"email": "x" * 400}, "users_not_found"),
+        ],
+    )
+    def test_an_unknown_person(
+        self, reader: MethodCaller, method: str, arguments: dict[str, Any], error: str
+    ) -> None:
+        assert reader.error(method, **arguments) == error
+
+    def test_linked_people_are_found_without_slack(
+        self, installed: Bellhop, reader: MethodCaller
+    ) -> None:
+        asked = len(installed.slack.calls_to("users.info"))
+        installed.slack.faults.add(Fault("*", "server_error"))
+
+        by_id = reader.ok("users.info", user=ANN)["user"]
+        by_email = reader.ok("users.lookupByEmail", email="Ann@acme.example")["user"]
+
+        assert by_id == by_email
+        shown = (by_id["team_id"], by_id["name"], by_id["is_admin"], by_id["is_restricted"])
+        assert shown == (ACME, "ann", True, False)
+        assert by_id["profile"]["real_name"] == "Ann Archer"
+        assert by_id["profile"]["image_72"]
+        assert len(installed.slack.calls_to("users.info")) == asked
+
+    def test_slacks_limit_is_overload(self, installed: Bellhop, reader: MethodCaller) -> None:
+        installed.slack.faults.add(Fault("users.info", "rate_limited", retry_after=7))
+
+        answer = reader.post("users.info", b'{"user": "U0BEN00001"}', JSON)
+
+        assert (answer.status, answer.json()["error"]) == (503, "service_unavailable")
+        assert answer.headers["Retry-After"] == "7"
+
+    def test_answers_are_cached(self, installed: Bellhop, reader: MethodCaller) -> None:
+        for _ in range(3):
+            reader.ok("users.info", user=BEN)
+            reader.ok("users.list", limit=2)
+        assert len(installed.slack.calls_to("users.list")) == 1
+
+        installed.clock.advance(301)
+        reader.ok("users.list", limit=2)
+
+        assert len(installed.slack.calls_to("users.list")) == 2

@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,24 @@ from slack_sandbox import Fault
 from slack_sandbox.world import Message
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.people import ACME, ANN, BEN, GENERAL
-from tests.running import Bellhop
+from tests.running import PATIENCE_SECONDS, Bellhop
+from tests.web.methods.calling import MethodCaller, method_caller
 from tests.web.test_real_clients import alert, alertmanager, ended, tell
 
 NODE_FOLDER = Path(__file__).with_name("node")
 
 
 @pytest.fixture
-def running(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
-    """Bellhop, installed and delivering."""
-    with quick_bellhop(database_url, encryption_key, delays=Delays()) as bellhop:
+def running(
+    database_url: str, encryption_key: str, request: pytest.FixtureRequest
+) -> Iterator[Bellhop]:
+    """Bellhop, installed and delivering; a busy machine may be slow to post a message.
+
+    A parameter is how long calls wait for Slack's `ts`, in seconds.
+    """
+    seconds = getattr(request, "param", PATIENCE_SECONDS / 2)
+    delays = replace(Delays(), message_result=seconds)
+    with quick_bellhop(database_url, encryption_key, delays=delays) as bellhop:
         install_without_limits(bellhop)
         with delivering(bellhop):
             yield bellhop
@@ -85,6 +95,7 @@ class TestSlackSdk:
 
         assert caught.value.response["error"] == "is_archived"
 
+    @pytest.mark.parametrize("running", [0.5], indirect=True)
     def test_a_provisional_ts_while_slack_asks_to_wait(
         self, running: Bellhop, client: WebClient
     ) -> None:
@@ -135,6 +146,33 @@ class TestSlackSdk:
         assert {reply.thread_ts for reply in replies} == {one.ts}
 
 
+def test_an_update_while_the_message_is_posted_is_never_lost(
+    database_url: str, encryption_key: str
+) -> None:
+    """The worker begins messages at the same time as they are replaced in the queue."""
+    numbers = range(20)
+
+    def post_and_update(caller: MethodCaller, channel: str) -> None:
+        for number in numbers:
+            ts = caller.ok("chat.postMessage", channel=channel, text="draft")["ts"]
+            caller.ok("chat.update", channel=channel, ts=ts, text=str(number))
+
+    with quick_bellhop(database_url, encryption_key) as bellhop:
+        install_without_limits(bellhop)
+        caller = method_caller(bellhop)
+        channels = [one.id for one in bellhop.slack.add_channels(ACME, 4)]
+        with delivering(bellhop), ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda channel: post_and_update(caller, channel), channels))
+            expected = [str(number) for number in numbers]
+            for channel in channels:
+                wait_until(
+                    bellhop,
+                    lambda channel=channel: (  # type: ignore[misc]
+                        [one.text for one in bellhop.slack.messages(channel)] == expected
+                    ),
+                )
+
+
 @pytest.mark.node
 def test_slack_web_api(running: Bellhop, key: str) -> None:
     node = shutil.which("node")
@@ -153,7 +191,10 @@ def test_slack_web_api(running: Bellhop, key: str) -> None:
     assert answer["one"]["channel"] == GENERAL
     assert "general" in answer["names"]
     assert answer["failed"] == "channel_not_found"
-    one, three = wait_for(running, "one!", "three")
+    file = answer["file"]
+    assert b"".join(running.services.files.chunks(file["id"])) == b"Hello"
+    link = f"<{running.url}/files/{file['id']}|report.txt>"
+    one, three, _ = wait_for(running, "one!", "three", f"four\n{link}")
     assert three.thread_ts == one.ts
 
 

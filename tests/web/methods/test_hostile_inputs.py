@@ -15,19 +15,27 @@ from tests.running import Bellhop, Page
 from tests.test_hostile_inputs import HOSTILE_JSON, HOSTILE_TEXT
 from tests.web.methods.calling import FORM, JSON, method_caller
 from tests.web.methods.test_messages import grant_reactions
+from tests.web.methods.uploading import upload
 
 pytestmark = [pytest.mark.slow, pytest.mark.sqlite_only]
 
 # Valid arguments, and the ones that each method reads.
 ARGUMENTS = {
+    "alt_txt": "x",
     "attachments": [],
     "blocks": [],
     "channel": GENERAL,
+    "channel_id": GENERAL,
+    "channels": GENERAL,
     "cursor": "",
     "email": "ben@acme.example",
     "error": "",
     "exclude_archived": True,
+    "filename": "x",
+    "files": [{"id": "F0000000001"}],
     "icon_url": "https://example.com/i.png",
+    "initial_comment": "",
+    "length": 1,
     "limit": 1,
     "markdown_text": None,
     "message_ts": "1.1",
@@ -68,6 +76,11 @@ READ: dict[str, tuple[str, ...]] = {
     "conversations.join": ("channel",),
     "conversations.list": ("types", "limit", "cursor", "exclude_archived"),
     "conversations.open": ("channel", "users", "return_im"),
+    "files.completeUploadExternal": (
+        *("files", "channel_id", "channels", "initial_comment", "blocks", "thread_ts"),
+        *("username", "icon_url"),
+    ),
+    "files.getUploadURLExternal": ("filename", "length", "alt_txt"),
     "reactions.add": ("channel", "timestamp", "name"),
     "users.info": ("user",),
     "users.list": ("limit", "cursor"),
@@ -89,6 +102,10 @@ def test_json(bellhop: Bellhop, hostile: str) -> None:
     ts = caller.ok("chat.postMessage", channel=GENERAL, text="x")["ts"]
     known = {**ARGUMENTS, **dict.fromkeys(("ts", "thread_ts", "timestamp", "message_ts"), ts)}
 
+    file_id = upload(caller)
+    for hostile_file in ({"id": MARK}, {"id": file_id, "title": MARK}):
+        body = json.dumps({"files": [hostile_file]}).replace(f'"{MARK}"', hostile)
+        check(caller.post("files.completeUploadExternal", body.encode(), JSON))
     for method, names in READ.items():
         for name in names:
             body = json.dumps({**known, name: MARK}).replace(f'"{MARK}"', hostile)

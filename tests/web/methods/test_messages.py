@@ -13,12 +13,14 @@ from sqlalchemy import select, update
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.queue.moved_channels import move_channel
 from slack_sandbox import Fault
 from slack_sandbox.tokens import Token
 from slack_sandbox.world import Message
+from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, BEN, GENERAL
-from tests.running import Bellhop
+from tests.running import Bellhop, running_bellhop
 from tests.statements import statements_of
 from tests.web.methods.calling import MethodCaller, method_caller
 
@@ -379,6 +381,21 @@ class TestUpdating:
         _, two = messages(bellhop)
         assert (two.text, two.thread_ts, two.username) == ("two", None, None)
 
+    def test_a_person_who_may_not_receive_it_any_more_gets_no_new_text(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        ts = post(ci, "one", BEN)
+        deliver(hand)
+        # The event was lost.
+        bellhop.slack.users[BEN].deleted = True
+        bellhop.clock.advance(61)
+
+        ci.ok(UPDATE, channel=BEN, ts=ts, text="two")
+        deliver(hand)
+
+        assert texts(bellhop, bellhop.slack.app_dm(ACME, BEN).id) == ["one"]
+        assert states(bellhop)[1] == ("edit", "dead")
+
     def test_nothing_is_left_to_say(self, ci: MethodCaller) -> None:
         ts = post(ci, "one")
 
@@ -397,6 +414,18 @@ class TestUpdating:
 
         assert messages(bellhop) == []
         assert states(bellhop) == [("new", "sent"), ("edit", "dead")]
+
+    def test_a_channel_is_known_by_its_former_id(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        answer = ci.ok(POST, channel="#general", text="one")
+        former, new = answer["channel"], "C0ACME0009"
+        deliver(hand)
+        with bellhop.services.database.writing_connection() as connection:
+            move_channel(connection, ACME, former, new, bellhop.clock())
+
+        ci.ok(UPDATE, channel=former, ts=answer["ts"], text="two")
+        ci.ok(UPDATE, channel=new, ts=answer["ts"], text="three")
 
 
 class TestDeleting:
@@ -450,6 +479,8 @@ class TestDeleting:
 
         assert messages(bellhop) == []
         assert states(bellhop) == [("new", "sent"), ("delete", "sent")]
+        # There is nothing to look for.
+        assert bellhop.slack.calls_to("conversations.history") == []
 
     def test_a_deletion_is_in_no_list_of_deliveries(
         self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
@@ -670,6 +701,59 @@ class TestContent:
     )
     def test_malformed(self, ci: MethodCaller, arguments: dict[str, Any], error: str) -> None:
         assert ci.error(POST, channel=GENERAL, **arguments) == error
+
+
+@pytest.mark.parametrize("is_posted", [False, True], ids=["waiting", "posted"])
+def test_a_message_of_another_channel_is_not_found(
+    bellhop: Bellhop, ci: MethodCaller, hand: Hand, is_posted: bool
+) -> None:
+    ts = post(ci, "one")
+    if is_posted:
+        deliver(hand)
+        [message] = messages(bellhop)
+        ts = message.ts
+
+    assert ci.error(UPDATE, channel=RANDOM, ts=ts, text="x") == "message_not_found"
+    assert ci.error(DELETE, channel=RANDOM, ts=ts) == "message_not_found"
+    assert ci.error(POST, channel=RANDOM, text="x", thread_ts=ts) == "thread_not_found"
+    assert [state for mode, state in states(bellhop) if mode != "new"] == []
+
+
+@pytest.mark.parametrize("change", [UPDATE, DELETE, "chat.deleteScheduledMessage"])
+def test_changes_need_a_key_that_is_valid_now(
+    bellhop: Bellhop, ci: MethodCaller, change: str
+) -> None:
+    """The process knows the key, and not yet that it is revoked."""
+    at = int(bellhop.clock.timestamp()) + 3600
+    scheduled = ci.ok("chat.scheduleMessage", channel=GENERAL, text="x", post_at=at)
+    arguments = {"ts": post(ci, "one"), "text": "x"}
+    before = states(bellhop)
+    bellhop.services.api_keys.revoke(1)
+
+    answer = ci.error(
+        change,
+        channel=GENERAL,
+        scheduled_message_id=scheduled["scheduled_message_id"],
+        **arguments,
+    )
+
+    assert answer == "token_revoked"
+    assert states(bellhop) == before
+
+
+def test_changes_count_as_deliveries(database_url: str, encryption_key: str) -> None:
+    clock = FakeClock()
+    limits = {"sender_deliveries_per_minute": 3}
+    with running_bellhop(database_url, encryption_key, clock, **limits) as bellhop:
+        ci = method_caller(bellhop)
+        ts = post(ci, "one")
+        ci.ok(UPDATE, channel=GENERAL, ts=ts, text="two")
+        ci.ok(UPDATE, channel=GENERAL, ts=ts, text="three")
+
+        answer = ci.form(UPDATE, channel=GENERAL, ts=ts, text="four")
+
+        assert answer == {"ok": False, "error": "service_unavailable"}
+        assert len(states(bellhop)) == 3
 
 
 def test_a_message_of_another_entry_point_is_not_found(

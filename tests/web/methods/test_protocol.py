@@ -259,6 +259,22 @@ class TestMethods:
         assert nobody.ok("api.test") == {"ok": True}
         assert nobody.ok("api.test", foo="bar", token="x")["args"] == {"foo": "bar"}
         assert nobody.error("api.test", error="my_error") == "my_error"
+        query = request("GET", f"{bellhop.url}/api/api.test?token=x&foo=bar")
+        assert query.json()["args"] == {"foo": "bar"}
+
+    def test_api_test_takes_little_from_anyone(self, bellhop: Bellhop) -> None:
+        answer = MethodCaller(bellhop.url, "").post("api.test", b"{}" + b" " * 16 * 1024, JSON)
+
+        assert (answer.status, answer.json()["error"]) == (413, "request_too_large")
+
+    def test_an_unknown_token_in_a_body_is_rejected_before_the_rest_is_checked(
+        self, bellhop: Bellhop
+    ) -> None:
+        deep = b'{"token": "bh_wrong", "a": ' + b"[" * 99 + b"]" * 99 + b"}"
+
+        answer = MethodCaller(bellhop.url, "").post(POST, deep, JSON)
+
+        assert answer.json() == {"ok": False, "error": "invalid_auth"}
 
     def test_auth_test_names_the_bot_and_its_workspace(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)

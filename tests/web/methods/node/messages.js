@@ -19,10 +19,17 @@ async function main() {
   for await (const page of client.paginate("conversations.list", { limit: 2 })) {
     names.push(...page.channels.map((found) => found.name));
   }
+  const uploaded = await client.filesUploadV2({
+    channel_id: one.channel,
+    filename: "report.txt",
+    file: Buffer.from("Hello"),
+    initial_comment: "four",
+  });
   const failed = await client.chat
     .postMessage({ channel: "#nowhere", text: "x" })
     .catch((error) => error.data.error);
-  console.log(JSON.stringify({ team: identity.team_id, one, three, names, failed }));
+  const file = uploaded.files[0].files[0];
+  console.log(JSON.stringify({ team: identity.team_id, one, three, names, file, failed }));
 }
 
 main().catch((error) => {

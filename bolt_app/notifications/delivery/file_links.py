@@ -1,0 +1,137 @@
+"""Links to the files of messages: permalinks of uploaded copies in Slack, or Bellhop's pages.
+
+A file is uploaded without a channel; the message with its permalink shares it. So the message has a
+mark like any other, by which it is found after a crash. A crash before the permalink is stored
+leaves a second copy in Slack that is in no channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+from weakref import WeakValueDictionary
+
+from bolt_app.notifications.content.files import FILES, file_label, file_url
+from bolt_app.notifications.delivery.attempts import Attempt
+from bolt_app.notifications.files.service import Files
+from bolt_app.notifications.files.store import StoredFile
+from bolt_app.slack_api import BeforeRequest, SlackCallError
+from bolt_app.slack_api.uploads import UploadUrls
+from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
+
+logger = logging.getLogger(__name__)
+
+SCOPE = "files:write"
+# Attempts at a delivery in which files are uploaded; later ones link to the pages.
+UPLOAD_ATTEMPTS = 3
+
+
+class FileLinks:
+    """Finds links to files, and uploads files to Slack for that."""
+
+    def __init__(
+        self, client: WorkspaceClient, uploads: UploadUrls, files: Files, public_url: str
+    ) -> None:
+        self._client = client
+        self._uploads = uploads
+        self._files = files
+        self._public_url = public_url
+        # Held during the upload of a file, so that deliveries to several channels share one copy.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def find(
+        self, workspace: BotWorkspace, attempt: Attempt, check: BeforeRequest
+    ) -> Mapping[str, str]:
+        """Return the URLs of the files of an attempt's content, by id.
+
+        Without the scope, or if Slack rejects a file, that is the URL of its page.
+
+        Args:
+            check: awaited before each request that changes something.
+
+        Raises:
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: the token is invalid, or Slack did not answer.
+            NotSentError: `check` raised it.
+        """
+        may_upload = attempt.number <= UPLOAD_ATTEMPTS and await asyncio.to_thread(
+            self._client.has_scope, workspace, SCOPE
+        )
+        files = attempt.content[FILES]
+        return {
+            file["id"]: await self._locked_url(workspace, file, check if may_upload else None)
+            for file in files
+        }
+
+    async def _locked_url(
+        self, workspace: BotWorkspace, file: Mapping[str, Any], check: BeforeRequest | None
+    ) -> str:
+        lock = self._locks.setdefault(file["id"], asyncio.Lock())
+        async with lock:
+            return await self._url(workspace, file, check)
+
+    async def _url(
+        self, workspace: BotWorkspace, file: Mapping[str, Any], check: BeforeRequest | None
+    ) -> str:
+        """Return the URL of a file; without `check` it is not uploaded."""
+        stored = await asyncio.to_thread(self._files.find, file["id"])
+        if stored is not None and stored.permalink is not None:
+            return stored.permalink
+        permalink = None
+        if stored is not None and check is not None:
+            permalink = await self._upload(workspace, stored, file_label(file), check)
+        return permalink or file_url(self._public_url, file["id"])
+
+    async def _upload(
+        self, workspace: BotWorkspace, file: StoredFile, title: str, check: BeforeRequest
+    ) -> str | None:
+        """Upload a file; return its permalink, or None if Slack rejects it."""
+        try:
+            permalink = await self._upload_to_slack(workspace, file, title, check)
+        except SlackCallError as error:
+            if error.is_dead_token or not error.is_permanent:
+                raise
+            extra = {"file": file.id, "error": error.code}
+            logger.warning("Slack rejects a file: the message links to its page", extra=extra)
+            return None
+        if permalink is not None:
+            await asyncio.to_thread(self._files.record_permalink, file.id, permalink)
+        return permalink
+
+    async def _upload_to_slack(
+        self, workspace: BotWorkspace, file: StoredFile, title: str, check: BeforeRequest
+    ) -> str | None:
+        """Upload a file in three steps, without a channel.
+
+        https://docs.slack.dev/reference/methods/files.getUploadURLExternal and
+        https://docs.slack.dev/reference/methods/files.completeUploadExternal
+        """
+        # An organization's token does not say which workspace gets the file.
+        team = {"team_id": workspace.team_id} if workspace.is_enterprise_install else {}
+        opened = await self._client.call_as_bot(
+            workspace,
+            "files.getUploadURLExternal",
+            before_request=check,
+            filename=file.name,
+            length=file.length,
+            alt_txt=file.alt_text,
+            **team,
+        )
+        await self._uploads.send(opened.get("upload_url"), self._chunks(file), file.length)
+        answer = await self._client.call_as_bot(
+            workspace,
+            "files.completeUploadExternal",
+            before_request=check,
+            files=[{"id": opened.get("file_id"), "title": title}],
+            **team,
+        )
+        permalinks = [file.get("permalink") for file in answer.get("files", ())]
+        return next((one for one in permalinks if isinstance(one, str)), None)
+
+    async def _chunks(self, file: StoredFile) -> AsyncIterator[bytes]:
+        number = 0
+        while (data := await asyncio.to_thread(self._files.chunk, file.id, number)) is not None:
+            yield data
+            number += 1

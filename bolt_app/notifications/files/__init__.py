@@ -1,0 +1,1 @@
+"""Files of notifications: their uploads, their bytes, and who owns them."""

@@ -1,0 +1,224 @@
+"""Files: uploads into the database, reads of their bytes, and their deletion.
+
+An API key announces a file, sends its bytes to a secret URL, and then puts it into notifications. A
+file without a notification is deleted: an hour after it was announced, or after its last
+notification was deleted.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import IO
+
+from sqlalchemy import Connection
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.secrets import hash_of
+from bolt_app.credentials.sources import credentials_of
+from bolt_app.db import Database
+from bolt_app.notifications.files.errors import (
+    FileTooLargeError,
+    FileUnavailableError,
+    StorageFullError,
+    TooManyUploadsError,
+    UnknownUploadError,
+    WrongLengthError,
+)
+from bolt_app.notifications.files.store import (
+    StoredFile,
+    count_unshared,
+    delete_unused,
+    find_announced_length,
+    find_file,
+    find_ready,
+    insert_chunk,
+    insert_file,
+    notifications_of,
+    read_chunk,
+    set_permalink,
+    stored_bytes,
+    take_upload,
+)
+from bolt_app.notifications.queue.change_feed import begin_change
+
+UPLOADS_PATH = "/uploads/"
+UPLOAD_LIFETIME = timedelta(minutes=15)
+UNUSED_LIFETIME = timedelta(hours=1)
+# Files of one API key that are in no notification yet.
+OPEN_UPLOADS = 100
+CHUNK_BYTES = 256 * 1024
+_DELETED_AT_ONCE = 50
+# In the form of Slack's ids (https://docs.slack.dev/reference/objects/file-object).
+_ID_CHARACTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_ID_LENGTH = 16
+_ID = re.compile(f"F[{_ID_CHARACTERS}]{{{_ID_LENGTH}}}")
+
+
+@dataclass(frozen=True)
+class FileLimits:
+    """Limits in bytes: of one file, and of all files of a workspace together."""
+
+    file: int
+    workspace: int
+
+
+@dataclass(frozen=True)
+class OpenedUpload:
+    """An announced file, and the URL that takes its bytes once."""
+
+    file_id: str
+    url: str = field(repr=False)
+
+
+class Files:
+    """Files of notifications."""
+
+    def __init__(
+        self, database: Database, public_url: str, limits: FileLimits, *, clock: Clock = utc_now
+    ) -> None:
+        self._database = database
+        self._public_url = public_url
+        self._limits = limits
+        self._clock = clock
+
+    def open_upload(
+        self, team_id: str, source: str, name: str, length: int, alt_text: str | None = None
+    ) -> OpenedUpload:
+        """Announce a file.
+
+        Args:
+            source: the name of the credential.
+            length: in bytes; it counts against the workspace's limit from now on.
+
+        Raises:
+            FileTooLargeError, StorageFullError, TooManyUploadsError: a limit is exceeded.
+        """
+        if length > self._limits.file:
+            raise FileTooLargeError
+        file_id, secret = new_file_id(), secrets.token_urlsafe(32)
+        row = {
+            "id": file_id,
+            "team_id": team_id,
+            "source": source,
+            "name": name,
+            "alt_text": alt_text,
+            "length": length,
+            "upload_hash": hash_of(secret),
+            "created_at": self._clock(),
+        }
+        with self._database.writing_connection() as connection:
+            # Locks the workspace, so that no other upload is announced between check and insert.
+            begin_change(connection, [team_id])
+            if count_unshared(connection, team_id, source) >= OPEN_UPLOADS:
+                raise TooManyUploadsError
+            if stored_bytes(connection, team_id) + length > self._limits.workspace:
+                raise StorageFullError
+            insert_file(connection, row)
+        return OpenedUpload(file_id, f"{self._public_url}{UPLOADS_PATH}{secret}")
+
+    def announced_length(self, secret: str) -> int:
+        """Return the length in bytes of the file that an upload URL waits for.
+
+        Raises:
+            UnknownUploadError: the URL is unknown, used or expired.
+        """
+        since = self._clock() - UPLOAD_LIFETIME
+        with self._database.reading_connection() as connection:
+            length = find_announced_length(connection, hash_of(secret), since)
+        if length is None:
+            raise UnknownUploadError
+        return length
+
+    def receive(self, secret: str, data: IO[bytes]) -> None:
+        """Store the bytes of a file, all or none.
+
+        Args:
+            data: read to its end in one transaction, so it must not wait for a client.
+
+        Raises:
+            UnknownUploadError: the upload URL is unknown, used or expired.
+            WrongLengthError: they are not as many as announced; the URL can be used again.
+        """
+        now = self._clock()
+        with self._database.writing_connection() as connection:
+            taken = take_upload(connection, hash_of(secret), now - UPLOAD_LIFETIME, now)
+            if taken is None:
+                raise UnknownUploadError
+            file_id, length = taken
+            if _insert_chunks(connection, file_id, data) != length:
+                raise WrongLengthError
+
+    def find_ready(self, team_id: str, source: str, ids: Collection[str]) -> dict[str, StoredFile]:
+        """Return files that a source can put into notifications, by id.
+
+        Raises:
+            FileUnavailableError: one of them is unknown, another source's, not uploaded, or already
+                in a notification.
+        """
+        with self._database.reading_connection() as connection:
+            found = find_ready(
+                connection, team_id, credentials_of(connection, team_id, source), ids
+            )
+        if len(found) < len(set(ids)):
+            raise FileUnavailableError
+        return found
+
+    def find(self, file_id: str) -> StoredFile | None:
+        """Return a file whose bytes are stored, in whatever workspace."""
+        with self._database.reading_connection() as connection:
+            return find_file(connection, file_id)
+
+    def notifications_of(self, file_id: str) -> Sequence[str]:
+        """Return the ids of the notifications that a file belongs to, the newest first."""
+        with self._database.reading_connection() as connection:
+            return notifications_of(connection, file_id)
+
+    def chunk(self, file_id: str, number: int) -> bytes | None:
+        """Return the part of a file with a number, counted from 0; None after the last one."""
+        with self._database.reading_connection() as connection:
+            return read_chunk(connection, file_id, number)
+
+    def chunks(self, file_id: str) -> Iterator[bytes]:
+        """Yield the parts of a file, one at a time in memory."""
+        number = 0
+        while (data := self.chunk(file_id, number)) is not None:
+            yield data
+            number += 1
+
+    def record_permalink(self, file_id: str, permalink: str) -> None:
+        """Record the permalink of a file's copy in Slack."""
+        with self._database.writing_connection() as connection:
+            set_permalink(connection, file_id, permalink)
+
+    def delete_unused(self) -> int:
+        """Delete files without a notification, in short transactions; return their number."""
+        before, deleted = self._clock() - UNUSED_LIFETIME, 0
+        while True:
+            with self._database.writing_connection() as connection:
+                batch = delete_unused(connection, before, _DELETED_AT_ONCE)
+            deleted += batch
+            if batch < _DELETED_AT_ONCE:
+                return deleted
+
+
+def new_file_id() -> str:
+    """Return a new id, which cannot be guessed."""
+    return "F" + "".join(secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH))
+
+
+def is_file_id(value: str) -> bool:
+    """Whether `value` has the form of a file's id."""
+    return _ID.fullmatch(value) is not None
+
+
+def _insert_chunks(connection: Connection, file_id: str, data: IO[bytes]) -> int:
+    """Store bytes; return their number."""
+    length, number = 0, 0
+    while chunk := data.read(CHUNK_BYTES):
+        insert_chunk(connection, file_id, number, chunk)
+        length, number = length + len(chunk), number + 1
+    return length

@@ -1,0 +1,177 @@
+"""Stored files: rows, chunks of bytes, and the notifications that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+)
+from sqlalchemy import update as update_rows
+
+from bolt_app.db.models import File, FileChunk, NotificationFile
+
+_FILES = select(File.id, File.team_id, File.name, File.alt_text, File.length, File.permalink)
+_FILE = _FILES.where(File.id == bindparam("file_id"), File.uploaded_at.is_not(None))
+_CHUNK = select(FileChunk.data).where(
+    FileChunk.file_id == bindparam("file_id"), FileChunk.number == bindparam("number")
+)
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file whose bytes are stored.
+
+    Attributes:
+        name: as its sender named it, without invisible characters.
+        alt_text: the description of a picture.
+        length: in bytes.
+        permalink: of its copy in Slack; None without a copy.
+    """
+
+    id: str
+    team_id: str
+    name: str
+    alt_text: str | None = field(repr=False)
+    length: int
+    permalink: str | None
+
+
+def insert_file(connection: Connection, row: dict[str, Any]) -> None:
+    """Insert a file that waits for its bytes."""
+    connection.execute(insert(File).values(row))
+
+
+def count_unshared(connection: Connection, team_id: str, source: str) -> int:
+    """Return the number of a credential's files that are in no notification yet."""
+    is_open = (File.team_id == team_id, File.source == source, File.shared_at.is_(None))
+    return connection.execute(select(func.count()).select_from(File).where(*is_open)).scalar_one()
+
+
+def stored_bytes(connection: Connection, team_id: str) -> int:
+    """Return the length of all files of a workspace, of announced ones too."""
+    total = select(func.coalesce(func.sum(File.length), 0)).where(File.team_id == team_id)
+    return int(connection.execute(total).scalar_one())
+
+
+def find_announced_length(connection: Connection, upload_hash: str, since: datetime) -> int | None:
+    """Return the announced length of the file that an upload URL waits for, if it is valid."""
+    return connection.scalar(select(File.length).where(*_waits(upload_hash, since)))
+
+
+def take_upload(
+    connection: Connection, upload_hash: str, since: datetime, now: datetime
+) -> tuple[str, int] | None:
+    """End an upload URL; return its file's id and announced length, or None if it is not valid.
+
+    Args:
+        since: URLs issued before have expired.
+    """
+    taken = (
+        update_rows(File)
+        .where(*_waits(upload_hash, since))
+        .values(upload_hash=None, uploaded_at=now)
+        .returning(File.id, File.length)
+    )
+    row = connection.execute(taken).first()
+    return None if row is None else (row.id, row.length)
+
+
+def insert_chunk(connection: Connection, file_id: str, number: int, data: bytes) -> None:
+    """Store a part of a file's bytes."""
+    connection.execute(insert(FileChunk).values(file_id=file_id, number=number, data=data))
+
+
+def find_file(connection: Connection, file_id: str) -> StoredFile | None:
+    """Return a file whose bytes are stored."""
+    row = connection.execute(_FILE, {"file_id": file_id}).mappings().first()
+    return None if row is None else StoredFile(**row)
+
+
+def find_ready(
+    connection: Connection, team_id: str, sources: Collection[str], ids: Collection[str]
+) -> dict[str, StoredFile]:
+    """Return the files, among those given, that a source may put into a notification, by id."""
+    ready = _FILES.where(*_are_ready(team_id, sources, ids))
+    rows = connection.execute(ready).mappings()
+    return {row["id"]: StoredFile(**row) for row in rows}
+
+
+def share_files(
+    connection: Connection,
+    team_id: str,
+    sources: Collection[str],
+    ids: Collection[str],
+    now: datetime,
+) -> bool:
+    """Mark files as shared; return whether all of them were ready."""
+    shared = update_rows(File).where(*_are_ready(team_id, sources, ids)).values(shared_at=now)
+    return bool(connection.execute(shared).rowcount == len(set(ids)))
+
+
+def link_files(connection: Connection, notification_id: str, ids: Iterable[str]) -> None:
+    """Add files, those of them that exist, to a notification."""
+    existing = select(literal(notification_id), File.id).where(File.id.in_(list(ids)))
+    columns = ["notification_id", "file_id"]
+    connection.execute(insert(NotificationFile).from_select(columns, existing))
+
+
+def notifications_of(connection: Connection, file_id: str) -> Sequence[str]:
+    """Return the ids of a file's notifications, the newest first."""
+    column = NotificationFile.notification_id
+    linked = select(column).where(NotificationFile.file_id == file_id)
+    return connection.scalars(linked.order_by(column.desc())).all()
+
+
+def read_chunk(connection: Connection, file_id: str, number: int) -> bytes | None:
+    """Return a part of a file's bytes; None after the last one."""
+    return connection.scalar(_CHUNK, {"file_id": file_id, "number": number})
+
+
+def set_permalink(connection: Connection, file_id: str, permalink: str) -> None:
+    """Record the permalink of a file's copy in Slack."""
+    connection.execute(update_rows(File).where(File.id == file_id).values(permalink=permalink))
+
+
+def delete_unused(connection: Connection, before: datetime, most: int) -> int:
+    """Delete files that are in no notification, and were shared or announced before a moment.
+
+    Returns: how many were deleted, up to `most`.
+    """
+    is_linked = exists().where(NotificationFile.file_id == File.id)
+    # A file that is being shared is not deleted: its row changes with its first notification.
+    is_unused = func.coalesce(File.shared_at, File.created_at) < before, ~is_linked
+    ids = connection.scalars(select(File.id).where(*is_unused).limit(most)).all()
+    return connection.execute(delete(File).where(File.id.in_(ids), *is_unused)).rowcount
+
+
+def delete_files_of(connection: Connection, team_id: str) -> None:
+    """Delete all files of a workspace."""
+    connection.execute(delete(File).where(File.team_id == team_id))
+
+
+def _waits(upload_hash: str, since: datetime) -> tuple[ColumnElement[bool], ...]:
+    return File.upload_hash == upload_hash, File.created_at > since
+
+
+def _are_ready(
+    team_id: str, sources: Collection[str], ids: Collection[str]
+) -> tuple[ColumnElement[bool], ...]:
+    return (
+        File.id.in_(ids),
+        File.team_id == team_id,
+        File.source.in_(sources),
+        File.uploaded_at.is_not(None),
+        File.shared_at.is_(None),
+    )

@@ -1,0 +1,87 @@
+"""Uploads of files: `POST /uploads/<secret>`, the URLs of `files.getUploadURLExternal`.
+
+https://docs.slack.dev/messaging/working-with-files#uploading_files
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from tempfile import SpooledTemporaryFile
+from typing import IO
+
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from bolt_app.db import DATABASE_UNAVAILABLE
+from bolt_app.notifications.files.errors import UnknownUploadError, WrongLengthError
+from bolt_app.notifications.files.service import UPLOADS_PATH
+from bolt_app.services import Services
+
+logger = logging.getLogger(__name__)
+
+# Around the file in a form: boundaries, and headers with its name.
+FORM_BYTES = 16 * 1024
+# Larger bodies wait in a temporary file for the database.
+_MEMORY_BYTES = 1024 * 1024
+
+
+def create_blueprint(services: Services) -> Blueprint:
+    """Return the blueprint of upload URLs.
+
+    Wrong ones are not counted as guesses: their 256 random bits cannot be guessed, and one client
+    that repeats an upload would end those of others at its address.
+    """
+    blueprint = Blueprint("uploads", __name__)
+
+    @blueprint.post(f"{UPLOADS_PATH}<secret>")
+    def take(secret: str) -> Response:
+        try:
+            length = services.files.announced_length(secret)
+            with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as body:
+                _copy_body(length, body)
+                services.files.receive(secret, body)
+        except UnknownUploadError:
+            return _answer(404, "upload_not_found")
+        except WrongLengthError:
+            return _answer(400, "wrong_length")
+        return _answer(200, f"OK - {length}")
+
+    @blueprint.errorhandler(RequestEntityTooLarge)
+    def answer_too_large(_error: RequestEntityTooLarge) -> Response:
+        return _answer(413, "wrong_length")
+
+    def answer_database_unavailable(error: Exception) -> Response:
+        logger.error("the database is not answering", exc_info=error)
+        response = _answer(503, "service_unavailable")
+        response.headers["Retry-After"] = "60"
+        return response
+
+    for kind in DATABASE_UNAVAILABLE:
+        blueprint.register_error_handler(kind, answer_database_unavailable)
+    return blueprint
+
+
+def _copy_body(length: int, body: IO[bytes]) -> None:
+    """Copy the bytes of the request once all have arrived: raw ones, or the file of a form.
+
+    Clients declare raw bytes as any content type, also as that of a form without files.
+
+    Raises:
+        RequestEntityTooLarge: they are more than announced.
+        WrongLengthError: a form has no file, or several.
+    """
+    if request.mimetype != "multipart/form-data":
+        request.max_content_length = length
+        shutil.copyfileobj(request.stream, body)
+    else:
+        request.max_content_length = length + FORM_BYTES
+        files = list(request.files.values())
+        if len(files) != 1:
+            raise WrongLengthError
+        shutil.copyfileobj(files[0].stream, body)
+    body.seek(0)
+
+
+def _answer(status: int, text: str) -> Response:
+    return Response(text, status=status, mimetype="text/plain")

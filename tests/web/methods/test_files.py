@@ -1,0 +1,466 @@
+"""Files of the Slack-compatible Web API: uploads, limits, owners and messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from slack_sdk.web.async_client import AsyncWebClient
+from sqlalchemy import func, select
+
+from bolt_app.config import Settings
+from bolt_app.credentials.api_keys import Scope
+from bolt_app.db.models import Delivery, File, FileChunk, Notification, NotificationFile
+from bolt_app.notifications.content.summaries import headline
+from bolt_app.notifications.files import service
+from bolt_app.notifications.files.service import CHUNK_BYTES, UNUSED_LIFETIME, UPLOAD_LIFETIME
+from bolt_app.notifications.history.retention import Retention
+from bolt_app.web.methods import files as methods
+from tests.conftest import FakeClock
+from tests.notifications.hand import Hand, texts
+from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
+from tests.running import Bellhop, running_bellhop
+from tests.web.methods.calling import MethodCaller, method_caller
+from tests.web.methods.uploading import (
+    COMPLETE,
+    GET_URL,
+    open_upload,
+    send_bytes,
+    share,
+    stored,
+    upload,
+)
+
+RANDOM = "C0ACME0002"
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture
+def ci(bellhop: Bellhop) -> MethodCaller:
+    """A program in a workspace in which Ann has installed Bellhop."""
+    bellhop.install(ANN)
+    return method_caller(bellhop)
+
+
+def bytes_of(bellhop: Bellhop, file_id: str) -> bytes:
+    return b"".join(bellhop.services.files.chunks(file_id))
+
+
+def count(bellhop: Bellhop, model: Any) -> int:
+    with bellhop.services.database.reading() as session:
+        return session.scalars(select(func.count()).select_from(model)).one()
+
+
+def page_link(bellhop: Bellhop, file_id: str, label: str = "a.txt") -> str:
+    return f"<{bellhop.url}/files/{file_id}|{label}>"
+
+
+class TestClients:
+    def test_slack_sdk(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        data = b"\0\xff" * CHUNK_BYTES
+
+        answer = ci.client.files_upload_v2(
+            filename="report.pdf", file=data, title="Report", channel=GENERAL, initial_comment="Hi"
+        )
+
+        file = answer["file"]
+        assert (file["name"], file["title"], file["size"]) == ("report.pdf", "Report", len(data))
+        assert file["permalink"] == f"{bellhop.url}/files/{file['id']}"
+        assert bytes_of(bellhop, file["id"]) == data
+        Hand(bellhop).deliver()
+        assert texts(bellhop, GENERAL) == [f"Hi\n{page_link(bellhop, file['id'], 'Report')}"]
+
+    def test_several_files_in_several_channels(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        uploads = [{"content": "1", "filename": "1.txt"}, {"content": "2", "filename": "2.txt"}]
+
+        answer = ci.client.files_upload_v2(file_uploads=uploads, channels=[GENERAL, RANDOM])
+
+        Hand(bellhop).deliver()
+        links = [page_link(bellhop, one["id"], one["name"]) for one in answer["files"]]
+        assert texts(bellhop, GENERAL) == texts(bellhop, RANDOM) == ["\n".join(links)]
+
+    @pytest.mark.sqlite_only
+    def test_the_asynchronous_client(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        client = AsyncWebClient(token=ci.key, base_url=f"{bellhop.url}/api/")
+
+        answer = asyncio.run(client.files_upload_v2(content="Hello", filename="a", channel=BEN))
+
+        assert bytes_of(bellhop, answer["file"]["id"]) == b"Hello"
+
+    @pytest.mark.sqlite_only
+    def test_a_form_with_the_file(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        file_id, url = open_upload(ci, 3)
+        boundary = uuid4().hex
+        part = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        body = part.encode() + b"\r\n-" + f"\r\n--{boundary}--\r\n".encode()
+
+        page = send_bytes(url, body, f"multipart/form-data; boundary={boundary}")
+
+        assert (page.status, page.text) == (200, "OK - 3")
+        assert bytes_of(bellhop, file_id) == b"\r\n-"
+
+
+@pytest.mark.sqlite_only
+class TestUploadUrls:
+    def test_one_takes_its_bytes_once(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        file_id, url = open_upload(ci)
+
+        assert [send_bytes(url, b"Hello").status, send_bytes(url, b"World").status] == [200, 404]
+        assert bytes_of(bellhop, file_id) == b"Hello"
+
+    def test_it_expires(self, bellhop: Bellhop, ci: MethodCaller, clock: FakeClock) -> None:
+        _, url = open_upload(ci)
+        clock.advance(UPLOAD_LIFETIME.total_seconds())
+
+        assert send_bytes(url, b"Hello").status == 404
+
+    def test_an_unknown_one(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        assert send_bytes(f"{bellhop.url}/uploads/x", b"Hello").status == 404
+
+    @pytest.mark.parametrize("data", [b"", b"Hell", b"Hello!"])
+    def test_another_length_is_rejected_and_can_be_repeated(
+        self, bellhop: Bellhop, ci: MethodCaller, data: bytes
+    ) -> None:
+        file_id, url = open_upload(ci)
+
+        assert send_bytes(url, data).status in (400, 413)
+        assert ci.error(COMPLETE, files=[{"id": file_id}], channel_id=GENERAL) == "file_not_found"
+        assert count(bellhop, FileChunk) == 0
+        assert send_bytes(url, b"Hello").status == 200
+
+    @pytest.mark.parametrize("parts", [0, 2])
+    def test_a_form_needs_one_file(self, ci: MethodCaller, parts: int) -> None:
+        _, url = open_upload(ci)
+        part = '--x\r\nContent-Disposition: form-data; name="f{}"; filename="a"\r\n\r\nHello\r\n'
+        body = "".join(part.format(number) for number in range(parts)) + "--x--\r\n"
+
+        page = send_bytes(url, body.encode(), "multipart/form-data; boundary=x")
+
+        assert page.status == 400
+
+    def test_a_form_may_not_be_much_larger(self, ci: MethodCaller) -> None:
+        _, url = open_upload(ci)
+        head = '--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
+        body = f"{head}{'x' * 20_000}\r\n--x--\r\n"
+
+        page = send_bytes(url, body.encode(), "multipart/form-data; boundary=x")
+
+        assert page.status == 413
+
+
+@pytest.mark.sqlite_only
+class TestLimits:
+    @pytest.fixture
+    def bellhop(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> Iterator[Bellhop]:
+        changes = {"file_megabytes": 1, "workspace_files_megabytes": 2}
+        with running_bellhop(database_url, encryption_key, clock, **changes) as running:
+            yield running
+
+    def test_the_size_of_a_file(self, ci: MethodCaller) -> None:
+        open_upload(ci, MEBIBYTE)
+
+        answer = ci.call(GET_URL, filename="a", length=MEBIBYTE + 1)
+
+        assert answer["error"] == "file_upload_size_restricted"
+        assert "up to 1 MiB" in answer["response_metadata"]["messages"][0]
+
+    def test_the_files_of_a_workspace(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        bellhop.install(BEA)
+        other = method_caller(bellhop)
+        elsewhere = method_caller(bellhop, team_id=BETA)
+        open_upload(ci, MEBIBYTE)
+        open_upload(other, MEBIBYTE)
+
+        assert ci.error(GET_URL, filename="a", length=1) == "storage_limit_reached"
+        open_upload(elsewhere, 1)
+
+    def test_the_open_uploads_of_a_key(
+        self, bellhop: Bellhop, ci: MethodCaller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(service, "OPEN_UPLOADS", 2)
+        upload(ci)
+        open_upload(ci)
+
+        body = b'{"filename": "a", "length": 1}'
+        page = ci.post(GET_URL, body, "application/json")
+
+        assert (page.status, page.headers["Retry-After"]) == (503, "60")
+        open_upload(method_caller(bellhop))
+
+    def test_a_shared_file_is_no_open_upload(
+        self, ci: MethodCaller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(service, "OPEN_UPLOADS", 1)
+        share(ci, GENERAL)
+
+        open_upload(ci)
+
+    @pytest.mark.parametrize(
+        ("given", "code"),
+        [
+            ({"filename": "a", "length": 0}, "missing_argument"),
+            ({"filename": "a"}, "missing_argument"),
+            ({"filename": "a", "length": -1}, "invalid_arguments"),
+            ({"filename": "a", "length": "9" * 30}, "invalid_arguments"),
+            ({"filename": "\u200b", "length": 1}, "invalid_arguments"),
+            ({"length": 1}, "invalid_arguments"),
+            ({"filename": "a", "length": 1, "alt_txt": "x" * 1001}, "alt_txt_too_large"),
+        ],
+    )
+    def test_malformed_announcements(
+        self, ci: MethodCaller, given: dict[str, Any], code: str
+    ) -> None:
+        assert ci.error(GET_URL, **given) == code
+
+    def test_files_can_be_turned_off(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> None:
+        with running_bellhop(database_url, encryption_key, clock, file_megabytes=0) as bellhop:
+            bellhop.install(ANN)
+            ci = method_caller(bellhop)
+
+            assert ci.error(GET_URL, filename="a", length=1) == "file_uploads_disabled"
+
+    def test_names_are_one_visible_line(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        file_id = upload(ci, name="../a\u202egnp\n.exe\x07" + "x" * 300)
+
+        found = stored(bellhop, file_id)
+
+        assert found is not None
+        assert found.name.startswith("../agnp .exe")
+        assert len(found.name) == methods.NAME_LENGTH
+
+
+class TestOwners:
+    def test_another_source_cannot_share_a_file(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        file_id, stranger = upload(ci), method_caller(bellhop)
+
+        error = stranger.error(COMPLETE, files=[{"id": file_id}], channel_id=GENERAL)
+
+        assert error == "file_not_found"
+        assert count(bellhop, Notification) == 0
+        ci.ok(COMPLETE, files=[{"id": file_id}], channel_id=GENERAL)
+
+    @pytest.mark.sqlite_only
+    def test_another_key_of_the_source_can(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        bellhop.install(BEA)
+        old, new = (method_caller(bellhop, source="ci") for _ in range(2))
+        elsewhere = method_caller(bellhop, team_id=BETA, source="ci")
+        files = [{"id": upload(old)}]
+
+        assert elsewhere.error(COMPLETE, files=files) == "file_not_found"
+        new.ok(COMPLETE, files=files, channel_id=GENERAL)
+
+    def test_a_file_is_shared_once(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        file_id = share(ci, GENERAL)
+
+        error = ci.error(COMPLETE, files=[{"id": file_id}], channel_id=RANDOM)
+
+        assert error == "file_not_found"
+        assert count(bellhop, NotificationFile) == 1
+
+    def test_two_calls_at_once_share_it_once(
+        self, bellhop: Bellhop, ci: MethodCaller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file_id = upload(ci)
+        files, find = bellhop.services.files, bellhop.services.files.find_ready
+
+        def find_and_be_overtaken(*given: Any) -> Any:
+            found = find(*given)
+            monkeypatch.setattr(files, "find_ready", find)
+            ci.ok(COMPLETE, files=[{"id": file_id}], channel_id=GENERAL)
+            return found
+
+        monkeypatch.setattr(files, "find_ready", find_and_be_overtaken)
+        error = ci.error(COMPLETE, files=[{"id": file_id}], channel_id=GENERAL)
+
+        assert error == "file_not_found"
+        assert (count(bellhop, Notification), count(bellhop, NotificationFile)) == (1, 1)
+
+    @pytest.mark.sqlite_only
+    def test_a_limited_key_shares_only_in_its_channels(
+        self, bellhop: Bellhop, ci: MethodCaller
+    ) -> None:
+        limited = method_caller(bellhop, channels=["#random"])
+        files = [{"id": upload(limited)}]
+
+        for where in ({"channel_id": GENERAL}, {"channels": f"{RANDOM},{GENERAL}"}):
+            assert limited.error(COMPLETE, files=files, **where) == "restricted_action"
+        assert count(bellhop, Notification) == 0
+        limited.ok(COMPLETE, files=files, channel_id=RANDOM)
+
+    @pytest.mark.sqlite_only
+    def test_a_key_that_may_not_send(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        reader = method_caller(bellhop, Scope.READ)
+
+        assert reader.error(GET_URL, filename="a", length=1) == "missing_scope"
+        assert reader.error(COMPLETE, files=[{"id": upload(ci)}]) == "missing_scope"
+
+    @pytest.mark.sqlite_only
+    def test_a_private_file_can_be_shared_later(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        file_id = upload(ci)
+
+        ci.ok(COMPLETE, files=[{"id": file_id, "title": "A"}])
+
+        assert count(bellhop, Notification) == 0
+        ci.ok(COMPLETE, files=[{"id": file_id}], channel_id=GENERAL)
+
+    @pytest.mark.sqlite_only
+    @pytest.mark.parametrize(
+        ("given", "code"),
+        [
+            ({}, "invalid_arguments"),
+            ({"files": []}, "invalid_arguments"),
+            ({"files": "nonsense"}, "invalid_arguments"),
+            ({"files": [{"title": "A"}]}, "invalid_arguments"),
+            ({"files": [{"id": "F"}] * 21}, "invalid_arguments"),
+            ({"files": [{"id": "F0UNKNOWN"}]}, "file_not_found"),
+            ({"files": [{"id": "F"}], "channel_id": "C0NOWHERE9"}, "file_not_found"),
+            ({"files": [{"id": "F"}], "channel_id": "nowhere"}, "channel_not_found"),
+            (
+                {"files": [{"id": "F"}], "channels": f"{GENERAL},{RANDOM}", "thread_ts": "1.2"},
+                "invalid_arguments",
+            ),
+            (
+                {"files": [{"id": "F"}], "channel_id": GENERAL, "thread_ts": "x"},
+                "invalid_thread_ts",
+            ),
+            ({"files": [{"id": "F"}], "blocks": {}}, "invalid_blocks"),
+            (
+                {"files": [{"id": "F"}], "channels": ",".join(f"C{n}" for n in range(101))},
+                "channels_limit_exceeded",
+            ),
+        ],
+    )
+    def test_malformed_calls(self, ci: MethodCaller, given: dict[str, Any], code: str) -> None:
+        assert ci.error(COMPLETE, **given) == code
+
+
+@pytest.mark.sqlite_only
+class TestMessages:
+    def test_blocks_instead_of_a_comment(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        file_id = upload(ci)
+        blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": "*Chart*"}}]
+
+        ci.ok(COMPLETE, files=[{"id": file_id}], channel_id=GENERAL, blocks=blocks)
+
+        Hand(bellhop).deliver()
+        [message] = bellhop.slack.messages(GENERAL)
+        shown = [block["text"]["text"] for block in message.blocks]
+        assert shown == ["*Chart*", page_link(bellhop, file_id)]
+
+    def test_names_mention_nobody(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        ci = method_caller(bellhop, allow_broadcast=True)
+        file_id = upload(ci, name="<!channel>")
+
+        ci.ok(COMPLETE, files=[{"id": file_id}], channel_id=GENERAL, initial_comment="<!here> Look")
+
+        Hand(bellhop).deliver()
+        [text] = texts(bellhop, GENERAL)
+        assert text == f"<!here> Look\n{page_link(bellhop, file_id, '&lt;!channel&gt;')}"
+
+    def test_comments_mention_everyone_only_with_the_permission(
+        self, bellhop: Bellhop, ci: MethodCaller
+    ) -> None:
+        files = [{"id": upload(ci)}]
+
+        ci.ok(COMPLETE, files=files, channel_id=GENERAL, initial_comment="<!here> Look")
+
+        Hand(bellhop).deliver()
+        assert "<!" not in texts(bellhop, GENERAL)[0]
+
+    def test_a_reply_follows_its_message(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        ts = ci.ok("chat.postMessage", channel=GENERAL, text="Root")["ts"]
+
+        ci.ok(COMPLETE, files=[{"id": upload(ci)}], channel_id=GENERAL, thread_ts=ts)
+
+        hand = Hand(bellhop)
+        for _ in range(3):
+            hand.deliver()
+            bellhop.clock.advance(1)
+        root, reply = bellhop.slack.messages(GENERAL)
+        assert reply.thread_ts == root.ts
+
+    @pytest.mark.parametrize("is_posted", [False, True])
+    def test_a_change_of_the_text_keeps_the_file(
+        self, bellhop: Bellhop, ci: MethodCaller, is_posted: bool
+    ) -> None:
+        file_id, hand = share(ci, GENERAL), Hand(bellhop)
+        if is_posted:
+            hand.deliver()
+        with bellhop.services.database.reading() as session:
+            [delivery] = session.scalars(select(Delivery)).all()
+
+        ci.ok("chat.update", channel=GENERAL, ts=delivery.provisional_ts, text="New")
+        bellhop.clock.advance(1)
+        hand.deliver()
+
+        assert texts(bellhop, GENERAL) == [f"New\n{page_link(bellhop, file_id)}"]
+        # It is kept as long as its latest notification.
+        assert len(bellhop.services.files.notifications_of(file_id)) == 2
+
+    def test_the_headline_is_the_title(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        ci.ok(COMPLETE, files=[{"id": upload(ci), "title": "Chart"}], channel_id=GENERAL)
+
+        with bellhop.services.database.reading() as session:
+            assert headline(session.scalars(select(Notification.content)).one()) == "Chart"
+
+
+class TestDeletion:
+    def test_unused_files_after_an_hour(
+        self, bellhop: Bellhop, ci: MethodCaller, clock: FakeClock
+    ) -> None:
+        shared = share(ci, GENERAL)
+        upload(ci)
+        open_upload(ci)
+        files = bellhop.services.files
+        clock.advance(UNUSED_LIFETIME.total_seconds() - 1)
+        assert files.delete_unused() == 0
+        clock.advance(2)
+
+        assert files.delete_unused() == 2
+
+        assert count(bellhop, File) == count(bellhop, FileChunk) == 1
+        assert bytes_of(bellhop, shared) == b"Hello"
+
+    def test_shared_files_with_their_last_notification(
+        self, bellhop: Bellhop, ci: MethodCaller, clock: FakeClock
+    ) -> None:
+        file_id = upload(ci)
+        ci.ok(COMPLETE, files=[{"id": file_id}], channels=f"{GENERAL},{RANDOM}")
+        Hand(bellhop).deliver()
+        services, settings = bellhop.services, bellhop.settings
+        retention = retention_of(bellhop, settings)
+        clock.advance(settings.keep_days * 86_400 - 1)
+        retention.delete_expired()
+        assert services.files.delete_unused() == 0
+        clock.advance(2)
+
+        retention.delete_expired()
+        services.files.delete_unused()
+
+        assert [count(bellhop, model) for model in (File, FileChunk, NotificationFile)] == [0, 0, 0]
+
+    def test_all_when_bellhop_is_uninstalled(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        bellhop.install(BEA)
+        elsewhere = upload(method_caller(bellhop, team_id=BETA))
+        share(ci, GENERAL)
+        upload(ci)
+
+        bellhop.slack.uninstall(ACME)
+        bellhop.settle()
+
+        with bellhop.services.database.reading() as session:
+            assert session.scalars(select(File.id)).all() == [elsewhere]
+        assert count(bellhop, FileChunk) == 1
+
+
+def retention_of(bellhop: Bellhop, settings: Settings) -> Retention:
+    keep_for = timedelta(days=settings.keep_days)
+    return Retention(bellhop.services.database, keep_for=keep_for, clock=bellhop.clock)
