@@ -128,6 +128,7 @@ def test_every_field_of_a_notification_is_swept() -> None:
         "unfurl_links",
         "unfurl_media",
         "link_names",
+        "reply_broadcast",
         "mrkdwn",
         "icon_emoji",
         "icon_url",

@@ -38,7 +38,7 @@ METHODS_PATH = "/api/"
 NAME_LENGTH = 100
 # Anyone may call api.test.
 MAX_TEST_BYTES = 16 * 1024
-# Of a request whose token, if it has one, is in its body: a text of 40,000 characters as a form.
+# Of a request whose token is in its body: a text of 40,000 characters as a form.
 UNVERIFIED_BYTES = 128 * 1024
 # Until the next call, if Slack or the database does not answer.
 RETRY_SECONDS = 60

@@ -42,7 +42,7 @@ def check_thread_ts(call: Call) -> None:
     Raises:
         MethodError: it is malformed.
     """
-    thread_ts = call.arguments.text("thread_ts")
+    thread_ts = call.arguments.ts("thread_ts")
     if thread_ts and not _TS.fullmatch(thread_ts):
         raise MethodError("invalid_thread_ts")
 

@@ -130,7 +130,8 @@ def _destinations(call: Call) -> Sequence[Destination]:
 def _content(call: Call) -> Mapping[str, Any]:
     """Return the members of the message beside its files. Blocks count only without a comment."""
     check_thread_ts(call)
-    given = {name: call.arguments.values.get(name) for name in ("thread_ts", *_LOOKS)}
+    looks = {name: call.arguments.values.get(name) for name in _LOOKS}
+    given = {**looks, "thread_ts": call.arguments.ts("thread_ts") or None}
     if comment := call.arguments.text("initial_comment"):
         return readable_members({**given, "text": comment})
     return readable_members({**given, "blocks": read_list(call, "blocks", "invalid_blocks")})
