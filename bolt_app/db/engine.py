@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -137,9 +138,11 @@ class Database:
         return not is_busy
 
     def close(self) -> None:
-        """Close every connection."""
-        self.engine.dispose()
-        self.reading_engine.dispose()
+        """Close every connection; one that is in use closes when it is returned."""
+        for engine in (self.engine, self.reading_engine):
+            # A disposed pool would keep it open.
+            event.listen(engine, "checkin", _close_returned)
+            engine.dispose()
         if self._line is not None:
             with self.turn:
                 self._line.close()
@@ -148,6 +151,12 @@ class Database:
     def _writes_alone(self) -> Iterator[None]:
         with self.turn, self._line or nullcontext():
             yield
+
+
+def _close_returned(connection: DBAPIConnection | None, _record: object) -> None:
+    # None if the server has closed it.
+    if connection is not None:
+        connection.close()
 
 
 class _Turn:

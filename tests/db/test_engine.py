@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from threading import Barrier, Thread
 from time import monotonic
+from typing import Any
 
+import psycopg
 import pytest
 from psycopg.errors import LockNotAvailable
 from sqlalchemy import func, insert, select, text
@@ -44,6 +47,15 @@ def test_sqlite_is_set_up_for_several_processes(
             assert connection.execute(text(f"PRAGMA {pragma}")).scalar() == value
     finally:
         database.close()
+
+
+def test_a_connection_in_use_closes_when_it_is_returned(database: Database) -> None:
+    with database.engine.connect() as connection:
+        returned: Any = connection.connection.dbapi_connection
+        database.close()
+
+    with pytest.raises((psycopg.Error, sqlite3.Error), match="closed"):
+        returned.cursor().execute("SELECT 1")
 
 
 def test_a_row_cannot_reference_a_missing_row(database: Database, clock: FakeClock) -> None:
