@@ -336,6 +336,26 @@ class TestRetrying:
 
         assert [one["state"] for one in answer["deliveries"]] == ["sent", "waiting"]
 
+    @pytest.mark.parametrize("later", ["waiting", "sending", "sent"])
+    def test_outdated_content_does_not_return(self, bellhop: Bellhop, later: str) -> None:
+        ci = caller(bellhop)
+        fires, ends = send(ci, key="disk", severity="error"), send(ci, key="disk")
+        finish(bellhop, fires, "dead")
+        finish(bellhop, ends, later)
+
+        answer = ci.call("POST", f"{fires}/retry")
+
+        assert answer.status == 409
+        assert "a later notification with the same key" in answer.json()["detail"]
+
+    def test_content_returns_whose_replacement_failed(self, bellhop: Bellhop) -> None:
+        ci = caller(bellhop)
+        fires, ends = send(ci, key="disk", severity="error"), send(ci, key="disk")
+        finish(bellhop, fires, "dead")
+        finish(bellhop, ends, "dead")
+
+        assert ci.call("POST", f"{fires}/retry").status == 202
+
     @pytest.mark.parametrize("state", ["waiting", "held", "sent", "cancelled", "digested"])
     def test_nothing_else_is_retried(self, bellhop: Bellhop, state: str) -> None:
         ci = caller(bellhop)

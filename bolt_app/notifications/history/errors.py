@@ -15,6 +15,15 @@ class NothingToRetryError(Exception):
         super().__init__(message)
 
 
+class ReplacedMessageError(NothingToRetryError):
+    """Every failed delivery would show outdated content in a message."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing to retry: a later notification with the same key has updated the message."
+        )
+
+
 class ErasedRecipientError(NothingToRetryError):
     """Every failed delivery was for a person whose data has been deleted."""
 

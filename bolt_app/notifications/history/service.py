@@ -13,7 +13,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import count_addressed
@@ -30,9 +30,13 @@ from bolt_app.db.models import (
     Team,
 )
 from bolt_app.db.receipts import record_effect
-from bolt_app.notifications.content.modes import SILENT
+from bolt_app.notifications.content.modes import SILENT, DeliveryMode
 from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, StateFilter
-from bolt_app.notifications.history.errors import ErasedRecipientError, NothingToRetryError
+from bolt_app.notifications.history.errors import (
+    ErasedRecipientError,
+    NothingToRetryError,
+    ReplacedMessageError,
+)
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import HistoryQuery, Visible, find_page
 from bolt_app.notifications.history.store import (
@@ -49,6 +53,8 @@ from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.workspaces.channel_names import find_named
 
 _CHUNK = 500
+# Modes that change the message with the key.
+_REPLACING = (DeliveryMode.UPDATE, DeliveryMode.EDIT)
 
 
 @dataclass(frozen=True)
@@ -261,6 +267,7 @@ class History:
         Raises:
             NothingToRetryError: no delivery is dead or unknown.
             ErasedRecipientError: all such deliveries were for people whose data was deleted.
+            ReplacedMessageError: later notifications have updated the messages.
         """
         with self._database.writing() as session:
             now = self._clock()
@@ -271,11 +278,10 @@ class History:
             values = {**requeued(now), "seq": seq}
             has_address = Delivery.target != DELETED_ADDRESS
             changed = session.execute(
-                update(Delivery).where(has_failed, has_address).values(values)
+                update(Delivery).where(has_failed, has_address, ~_is_replaced()).values(values)
             )
             if changed.rowcount == 0:  # type: ignore[attr-defined]
-                failed = session.scalar(select(Delivery.id).where(has_failed).limit(1))
-                raise NothingToRetryError if failed is None else ErasedRecipientError
+                raise _nothing_to_retry(session.scalars(select(Delivery.target).where(has_failed)))
             record_effect(session, now)
         self._wakeup.notify(team_id)
 
@@ -293,6 +299,26 @@ class History:
     def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
         seq = begin_change(session.connection(), [team_id])[team_id]
         return {"state": DeliveryState.CANCELLED, "finished_at": self._clock(), "seq": seq}
+
+
+def _is_replaced() -> ColumnElement[bool]:
+    """Return the condition that a later delivery updates the same message, or has done so."""
+    later = aliased(Delivery)
+    newer = select(later.id).where(
+        later.lane_id == Delivery.lane_id,
+        later.key == Delivery.key,
+        later.id > Delivery.id,
+        later.mode.in_(_REPLACING),
+        later.state.in_((DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.SENT)),
+    )
+    return and_(Delivery.mode.in_(_REPLACING), newer.exists())
+
+
+def _nothing_to_retry(targets: Iterable[str]) -> NothingToRetryError:
+    failed = set(targets)
+    if not failed:
+        return NothingToRetryError()
+    return ErasedRecipientError() if failed == {DELETED_ADDRESS} else ReplacedMessageError()
 
 
 def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:
