@@ -69,17 +69,20 @@ def _copy_body(length: int, body: IO[bytes]) -> None:
 
     Raises:
         RequestEntityTooLarge: they are more than announced.
-        WrongLengthError: a form has no file, or several.
+        WrongLengthError: they are fewer, or a form has no file, or several.
     """
     if request.mimetype != "multipart/form-data":
         request.max_content_length = length
         shutil.copyfileobj(request.stream, body)
     else:
         request.max_content_length = length + FORM_BYTES
-        files = list(request.files.values())
+        files = [file for _, file in request.files.items(multi=True)]
         if len(files) != 1:
             raise WrongLengthError
         shutil.copyfileobj(files[0].stream, body)
+    # Before the database stores them: the URL can be used again, at no cost to the sender.
+    if body.tell() != length:
+        raise WrongLengthError
     body.seek(0)
 
 

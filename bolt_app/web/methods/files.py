@@ -83,7 +83,7 @@ def complete_upload(call: Call) -> Answer:
 
 def _length(text: str) -> int:
     # Slack's answer to an empty file, too.
-    if text in ("", "0"):
+    if not text.strip("0"):
         raise MethodError("missing_argument")
     if not text.isascii() or not text.isdigit() or len(text) > 18:
         raise invalid_argument("must be an integer [json-pointer:/length]")

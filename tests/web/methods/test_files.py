@@ -132,11 +132,19 @@ class TestUploadUrls:
         assert count(bellhop, FileChunk) == 0
         assert send_bytes(url, b"Hello").status == 200
 
-    @pytest.mark.parametrize("parts", [0, 2])
-    def test_a_form_needs_one_file(self, ci: MethodCaller, parts: int) -> None:
+    def test_a_wrong_length_does_not_wait_for_the_database(
+        self, bellhop: Bellhop, ci: MethodCaller
+    ) -> None:
         _, url = open_upload(ci)
-        part = '--x\r\nContent-Disposition: form-data; name="f{}"; filename="a"\r\n\r\nHello\r\n'
-        body = "".join(part.format(number) for number in range(parts)) + "--x--\r\n"
+
+        with bellhop.services.database.writing_connection():
+            assert send_bytes(url, b"Hell").status == 400
+
+    @pytest.mark.parametrize("names", ["", "ab", "aa"])
+    def test_a_form_needs_one_file(self, ci: MethodCaller, names: str) -> None:
+        _, url = open_upload(ci)
+        part = '--x\r\nContent-Disposition: form-data; name="{}"; filename="a"\r\n\r\nHello\r\n'
+        body = "".join(map(part.format, names)) + "--x--\r\n"
 
         page = send_bytes(url, body.encode(), "multipart/form-data; boundary=x")
 
@@ -205,6 +213,7 @@ class TestLimits:
         ("given", "code"),
         [
             ({"filename": "a", "length": 0}, "missing_argument"),
+            ({"filename": "a", "length": "00"}, "missing_argument"),
             ({"filename": "a"}, "missing_argument"),
             ({"filename": "a", "length": -1}, "invalid_arguments"),
             ({"filename": "a", "length": "9" * 30}, "invalid_arguments"),
