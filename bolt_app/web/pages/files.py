@@ -65,9 +65,11 @@ def _find(services: Services, file_id: str) -> _VisibleFile | tuple[str, int]:
     # The profile of a person who just signed in may not be recorded yet.
     recorded_profile(services, installation)
     viewers = viewers_of(services, installation)
-    stored = services.files.find(file_id)
+    # The database need not accept any other text.
+    stored = services.files.find(file_id) if is_file_id(file_id) else None
     # An unknown file takes the same path, so that an error of Slack does not reveal it.
-    for notification_id in services.files.notifications_of(file_id) or [_NO_NOTIFICATION]:
+    linked = services.files.notifications_of(file_id) if stored is not None else []
+    for notification_id in linked or [_NO_NOTIFICATION]:
         visible = services.visibility.find(viewers, notification_id)
         if visible is not None and stored is not None:
             return _VisibleFile(stored, notification_id)
