@@ -90,6 +90,11 @@ class TestDownloads:
                 f"attachment; filename=resume.pdf; filename*=UTF-8''{quote('résumé.pdf')}",
             ),
             ("日本", f"attachment; filename=file; filename*=UTF-8''{quote('日本')}"),
+            # A fullwidth slash, "care of" and a fullwidth backslash.
+            (
+                "..\uff0f\u2105\uff3cb",
+                "attachment; filename=.._c_o_b; filename*=UTF-8''..%EF%BC%8F%E2%84%85%EF%BC%BCb",
+            ),
         ],
     )
     def test_names_in_the_header(

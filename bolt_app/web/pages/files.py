@@ -94,9 +94,15 @@ def _download(services: Services, file: StoredFile) -> Response:
 
 def _disposition(name: str) -> str:
     """Return the header of an attachment (https://www.rfc-editor.org/rfc/rfc6266#section-4.3)."""
-    name = name.replace("/", "_").replace("\\", "_")
+    name = _without_separators(name)
     if name.isascii():
         return dump_options_header("attachment", {"filename": name})
-    plain = normalized("NFKD", name).encode("ascii", "ignore").decode() or "file"
+    # Decomposed characters may contain separators.
+    decomposed = normalized("NFKD", name).encode("ascii", "ignore").decode()
+    plain = _without_separators(decomposed) or "file"
     encoded = f"UTF-8''{quote(name, safe='')}"
     return dump_options_header("attachment", {"filename": plain, "filename*": encoded})
+
+
+def _without_separators(name: str) -> str:
+    return name.replace("/", "_").replace("\\", "_")
