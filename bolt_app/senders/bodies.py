@@ -209,7 +209,8 @@ def _request(found: Notification, incoming: Incoming, *, has_key: bool) -> Notif
     if has_key:
         key = incoming.key or _key_of_field(found, incoming) or key
     said = {**found, "to": list(incoming.to)}
-    if key:
+    # A template may describe anything, which is then rejected.
+    if key and isinstance(key, str):
         said["key"] = short_key(key)
     return read_one(said, incoming.now)
 
@@ -218,8 +219,9 @@ def _key_of_field(found: Notification, incoming: Incoming) -> str | None:
     if not incoming.key_field:
         return None
     wanted = comparable(incoming.key_field)
-    fields = found.get("fields", ())
-    value = next((one["value"] for one in fields if comparable(one["name"]) == wanted), None)
+    fields = found.get("fields")
+    named = filter(_is_named, fields if isinstance(fields, list) else ())
+    value = next((one.get("value") for one in named if comparable(one["name"]) == wanted), None)
     if value is None and isinstance(incoming.body, dict):
         value = incoming.body.get(incoming.key_field)
     return value if isinstance(value, str) else None
@@ -234,3 +236,7 @@ def _form(written: str, encoding: str) -> Mapping[str, str]:
     except ValueError:
         return {}
     return {name: values[0].replace("\0", "") for name, values in found.items() if name}
+
+
+def _is_named(field: Any) -> bool:
+    return isinstance(field, Mapping) and isinstance(field.get("name"), str)

@@ -164,6 +164,8 @@ FAILING = {
     "an unknown member": ('{"titel": "x"}', "titel"),
     "a wrong value": ('{"text": "x", "severity": "purple"}', "severity must be"),
     "a wrong address": ('{"text": "x", "link": "javascript:x"}', "link is not a URL"),
+    "a list as key": ('{"text": "x", "key": ["k"]}', "key"),
+    "an object as key": ('{"text": "x", "key": {"k": 1}}', "key"),
     "other recipients": ('{"text": "x", "to": "#general"}', "to: leave it out"),
     "another escalation": (
         '{"text": "x", "actions": ["resolve"], "escalate": {"after": 60, "to": "#general"}}',
@@ -192,6 +194,23 @@ class TestFailure:
         assert webhook.unrecognized == 1
         assert problem in str(recorded(bellhop)[0].problem)
         assert "with a failed template" in run(bellhop, "webhook", "list", "--team", ACME).stdout
+
+    @pytest.mark.parametrize("fields", ["1", '"x"', '["x"]', '[{"value": 1}]', '[{"name": []}]'])
+    def test_a_key_is_sought_in_any_fields(self, bellhop: Bellhop, fields: str) -> None:
+        put_bot(bellhop)
+        url = bellhop.services.webhooks.create(
+            ACME,
+            "",
+            ["#ops"],
+            sender=CUSTOM,
+            template=f'{{"text": "x", "fields": {fields}}}',
+            key_field="host",
+        )
+
+        answer = post(url, {"title": "Disk full", "host": "db1"})
+
+        assert (answer.status, answer.text) == (200, "ok")
+        assert [key for _, key in accepted(bellhop)] == ["hook:1|db1"]
 
     @pytest.mark.parametrize("body", [{}, [], None, "", b"", b"\xff", {"a": {}}, {"text": ""}])
     def test_a_body_that_shows_nothing_is_not_lost(self, bellhop: Bellhop, body: Any) -> None:
