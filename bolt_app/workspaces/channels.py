@@ -74,6 +74,8 @@ class Channels:
         self._client = client
         self._store_ids = store_ids
         self._clock = clock
+        # By workspace, of listings that Slack did not answer since the last one that it did.
+        self._failed_at: dict[str, datetime] = {}
 
     def search(
         self,
@@ -263,6 +265,10 @@ class Channels:
                 raise
             logger.info("the channels could not be listed", extra={"error": error.code})
 
+    def failed_at(self, team_id: str) -> datetime | None:
+        """Return when Slack last did not answer a listing; None if it answered the next one."""
+        return self._failed_at.get(team_id)
+
     def refresh_listing(self, workspace: BotWorkspace) -> datetime:
         """List the channels of a workspace; return the start of the listing.
 
@@ -284,7 +290,13 @@ class Channels:
             team_id=workspace.team_id,
             limit=PAGE_SIZE,
         )
-        channels = list(pages)
+        try:
+            channels = list(pages)
+        except SlackCallError as error:
+            if not error.is_permanent:
+                self._failed_at[team_id] = self._clock()
+            raise
+        self._failed_at.pop(team_id, None)
         with self._database.writing() as session:
             # The row serves as a lock, because two processes may list at once.
             upsert(

@@ -88,7 +88,9 @@ def _channel_id(call: Call, address: str) -> str | None:
     """Return the id of a channel name; None for an unknown one.
 
     The channels are listed again if the last listing is a minute old, but not for a name that a
-    limited key may not use.
+    limited key may not use. A listing that Slack did not answer counts too.
+
+    Returns: the name itself if Slack does not answer; the delivery resolves it.
     """
     services, name = call.services, address.removeprefix("#")
     found = services.channels.find_listed(call.team_id, name)
@@ -98,6 +100,9 @@ def _channel_id(call: Call, address: str) -> str | None:
     interval = timedelta(seconds=services.settings.delays.listing)
     if listed_at is not None and services.clock() - listed_at < interval:
         return None
+    failed_at = services.channels.failed_at(call.team_id)
+    if failed_at is not None and services.clock() - failed_at < interval:
+        return address
     try:
         with waiting_for_slack(call):
             services.channels.refresh_listing(services.client.find_workspace(call.team_id))
@@ -106,7 +111,6 @@ def _channel_id(call: Call, address: str) -> str | None:
     except SlackCallError as error:
         if error.is_permanent:
             raise
-        # The delivery resolves the name once Slack answers.
         logger.info("the channels could not be listed", extra={"error": error.code})
         return address
     return services.channels.find_listed(call.team_id, name)

@@ -153,6 +153,19 @@ class TestTs:
 
         ci.ok(POST, channel="#nowhere", text="x")
 
+    def test_an_outage_of_slack_costs_one_listing_a_minute(
+        self, bellhop: Bellhop, ci: MethodCaller
+    ) -> None:
+        bellhop.slack.faults.add(Fault("conversations.list", "server_error"))
+
+        for number in range(3):
+            ci.ok(POST, channel=f"#nowhere-{number}", text="x")
+        during = len(bellhop.slack.calls_to("conversations.list"))
+        bellhop.clock.advance(61)
+        ci.ok(POST, channel="#nowhere", text="x")
+
+        assert (during, len(bellhop.slack.calls_to("conversations.list"))) == (1, 2)
+
     def test_a_name_is_accepted_while_slack_does_not_answer(
         self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
     ) -> None:
