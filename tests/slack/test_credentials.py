@@ -163,7 +163,7 @@ def test_a_modal_submitted_many_times_makes_one_key(installed: Bellhop) -> None:
     assert len(installed.services.api_keys.of_team(ACME)) == 1
     bodies = [json.dumps(one.body) for one in results]
     assert sum("```bh_" in one for one in bodies) == 1
-    assert sum("already created" in one for one in bodies) == 3
+    assert sum("already created" in one for one in bodies) == 3, bodies
 
 
 def test_two_processes_make_one_key_of_one_request(

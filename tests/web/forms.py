@@ -29,3 +29,8 @@ def follow(browser: Browser, answer: Page) -> Page:
     """Follow a redirect."""
     assert answer.status in (302, 303), answer.text
     return browser.get(answer.location)
+
+
+def without_token(page: Page) -> str:
+    """Return a page without the token of its forms, which holds the time in seconds."""
+    return re.sub(r'(?<=name="csrf_token" value=")[^"]+', "", page.text)
