@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -265,6 +266,16 @@ class SenderLimits:
                 self.charge(connection, [charge], self._clock())
         except LimitError as error:
             self.reject(credential, error)
+            raise
+
+    @contextmanager
+    def counting_rejections(self, credential: Credential | None) -> Iterator[None]:
+        """Count a rejection in the context, if the sender has a credential."""
+        try:
+            yield
+        except LimitError as error:
+            if credential is not None:
+                self.reject(credential, error)
             raise
 
     def reject(self, credential: Credential, error: LimitError) -> None:

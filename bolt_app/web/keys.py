@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import request
 
-from bolt_app.credentials.api_keys import ApiKeyRecord
+from bolt_app.credentials.api_keys import ApiKeyRecord, ApiKeyState
 from bolt_app.db.audit import AuditAction
 from bolt_app.services import Services
 
@@ -31,7 +31,7 @@ def find_key(services: Services, secret: str, *, is_fresh: bool) -> ApiKeyRecord
 
 def is_active(services: Services, key: ApiKeyRecord | None) -> bool:
     """Whether a key exists, has not expired and is not revoked."""
-    return key is not None and key.state(services.clock()) == "active"
+    return key is not None and key.state(services.clock()) == ApiKeyState.ACTIVE
 
 
 def count_rejected(services: Services, key: ApiKeyRecord | None) -> None:

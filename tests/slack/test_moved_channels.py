@@ -203,6 +203,23 @@ def test_deliveries_that_failed_before_the_event_are_sent_after_it(
     assert [one.text for one in bellhop.slack.messages(moved)] == ["early"]
 
 
+def test_what_a_later_notification_replaced_is_not_sent_after_it(
+    bellhop: Bellhop, private: str
+) -> None:
+    moved = move_unnoticed(bellhop, private)
+    fires = accept(bellhop, private, "fires", key="disk")
+    Hand(bellhop).deliver()
+    ends = accept(bellhop, moved, "ends", key="disk")
+    deliver(bellhop)
+    assert (states(bellhop, fires), states(bellhop, ends)) == (["dead"], ["sent"])
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+    deliver(bellhop)
+
+    assert states(bellhop, fires) == ["dead"]
+    assert [one.text for one in bellhop.slack.messages(moved)] == ["ends"]
+
+
 def test_a_delivery_in_flight_goes_to_the_new_id(bellhop: Bellhop, private: str) -> None:
     id_ = accept(bellhop, private, "on its way")
     hand = Hand(bellhop)

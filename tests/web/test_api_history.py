@@ -336,7 +336,7 @@ class TestRetrying:
 
         assert [one["state"] for one in answer["deliveries"]] == ["sent", "waiting"]
 
-    @pytest.mark.parametrize("later", ["waiting", "sending", "sent"])
+    @pytest.mark.parametrize("later", ["waiting", "sending", "sent", "unknown"])
     def test_outdated_content_does_not_return(self, bellhop: Bellhop, later: str) -> None:
         ci = caller(bellhop)
         fires, ends = send(ci, key="disk", severity="error"), send(ci, key="disk")

@@ -13,7 +13,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import count_addressed
@@ -30,7 +30,7 @@ from bolt_app.db.models import (
     Team,
 )
 from bolt_app.db.receipts import record_effect
-from bolt_app.notifications.content.modes import SILENT, DeliveryMode
+from bolt_app.notifications.content.modes import SILENT
 from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, StateFilter
 from bolt_app.notifications.history.errors import (
     ErasedRecipientError,
@@ -48,13 +48,11 @@ from bolt_app.notifications.history.store import (
     first_with_fitting_deliveries,
 )
 from bolt_app.notifications.queue.change_feed import begin_change
-from bolt_app.notifications.queue.requeue import requeued
+from bolt_app.notifications.queue.requeue import is_replaced, requeued
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.workspaces.channel_names import find_named
 
 _CHUNK = 500
-# Modes that change the message with the key.
-_REPLACING = (DeliveryMode.UPDATE, DeliveryMode.EDIT)
 
 
 @dataclass(frozen=True)
@@ -278,7 +276,7 @@ class History:
             values = {**requeued(now), "seq": seq}
             has_address = Delivery.target != DELETED_ADDRESS
             changed = session.execute(
-                update(Delivery).where(has_failed, has_address, ~_is_replaced()).values(values)
+                update(Delivery).where(has_failed, has_address, ~is_replaced()).values(values)
             )
             if changed.rowcount == 0:  # type: ignore[attr-defined]
                 raise _nothing_to_retry(session.scalars(select(Delivery.target).where(has_failed)))
@@ -299,19 +297,6 @@ class History:
     def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
         seq = begin_change(session.connection(), [team_id])[team_id]
         return {"state": DeliveryState.CANCELLED, "finished_at": self._clock(), "seq": seq}
-
-
-def _is_replaced() -> ColumnElement[bool]:
-    """Return the condition that a later delivery updates the same message, or has done so."""
-    later = aliased(Delivery)
-    newer = select(later.id).where(
-        later.lane_id == Delivery.lane_id,
-        later.key == Delivery.key,
-        later.id > Delivery.id,
-        later.mode.in_(_REPLACING),
-        later.state.in_((DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.SENT)),
-    )
-    return and_(Delivery.mode.in_(_REPLACING), newer.exists())
 
 
 def _nothing_to_retry(targets: Iterable[str]) -> NothingToRetryError:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,7 +10,7 @@ from sqlalchemy import Connection
 
 from bolt_app.batching import Batcher
 from bolt_app.clock import Clock, utc_now
-from bolt_app.credentials.limits import Charge, LimitError, Limits, SenderLimits
+from bolt_app.credentials.limits import Charge, Limits, SenderLimits
 from bolt_app.credentials.webhook_bodies import SealedBody, record_bodies
 from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.notifications.content.schema import NotificationRequest
@@ -86,7 +85,7 @@ class Intake:
         draft = Draft.of_message if as_messages else Draft.of
         drafts = [draft(sender, request, now) for request in requests]
         submission = Submission(sender, drafts, body)
-        with self._counting_rejections(sender):
+        with self._limits.counting_rejections(sender.credential):
             if sender.credential is not None:
                 self._limits.check(sender.credential)
             return self._submit(submission, requests, idempotency_key, now)
@@ -113,19 +112,10 @@ class Intake:
             drafts = [Draft.of(sender, one, self._clock()) for one in requests]
             parts = [Submission(sender, [draft]) for draft in drafts]
             parts[0] = replace(parts[0], body=body)
-        with self._counting_rejections(sender):
+        with self._limits.counting_rejections(sender.credential):
             # They came as one request.
             results = [self._commit([part], is_counted=part is not parts[0])[0] for part in parts]
         return [one for result in results for one in result.notifications]
-
-    @contextmanager
-    def _counting_rejections(self, sender: Sender) -> Iterator[None]:
-        try:
-            yield
-        except LimitError as error:
-            if sender.credential is not None:
-                self._limits.reject(sender.credential, error)
-            raise
 
     def _submit(
         self,

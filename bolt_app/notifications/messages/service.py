@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.credentials.limits import Charge, LimitError, SenderLimits
+from bolt_app.credentials.limits import Charge, SenderLimits
 from bolt_app.credentials.sources import credentials_of
 from bolt_app.db import Database
 from bolt_app.db.models import Delivery, Notification, Reaction
@@ -179,22 +179,14 @@ class Messages:
     def _changing(self, sender: Sender, *, deliveries: int = 0) -> Iterator[_Change]:
         """Charge the sender, and lock the queue of its workspace; wake its owner afterwards."""
         now = self._clock()
-        with self._counting(sender), self._database.writing_connection() as connection:
+        counting = self._limits.counting_rejections(sender.credential)
+        with counting, self._database.writing_connection() as connection:
             if sender.credential is not None:
                 charges = [Charge(sender.credential, requests=1, deliveries=deliveries)]
                 self._limits.charge(connection, charges, now)
             seq, at = begin_acceptance(connection, sender.team_id, now)
             yield _Change(connection, sender, seq, now, at)
         self._wakeup.notify(sender.team_id)
-
-    @contextmanager
-    def _counting(self, sender: Sender) -> Iterator[None]:
-        try:
-            yield
-        except LimitError as error:
-            if sender.credential is not None:
-                self._limits.reject(sender.credential, error)
-            raise
 
 
 def _sources(connection: Connection, sender: Sender) -> frozenset[str]:

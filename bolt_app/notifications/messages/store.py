@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, exists, select, update
 
 from bolt_app.db.models import IS_LATER, IS_PENDING, Delivery, Lane, Notification
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import CHANGES, DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 
 # The states of a message that is in Slack, or may be.
@@ -86,7 +86,7 @@ _PENDING_EDITS = (
 _PENDING_CHANGES = update(Delivery).where(
     *_CHANGES_OF,
     IS_PENDING,
-    Delivery.mode.in_((DeliveryMode.EDIT, DeliveryMode.DELETE, DeliveryMode.REACT)),
+    Delivery.mode.in_(CHANGES),
 )
 
 

@@ -39,7 +39,7 @@ from bolt_app.db.models import (
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, pending_in
-from bolt_app.notifications.queue.requeue import requeued
+from bolt_app.notifications.queue.requeue import is_replaced, requeued
 
 NOT_FOUND = "channel_not_found"
 # Longer than Slack retries an event.
@@ -123,6 +123,7 @@ def _move_deliveries(
         Delivery.finished_at > now - REVIVED_WITHIN,
         or_(Delivery.expires_at.is_(None), Delivery.expires_at > now),
         ~_is_answered(team_id),
+        ~is_replaced(lane_id_of(team_id, new_id)),
     )
     connection.execute(lost.values({**requeued(now), "seq": seq}))
     channel_id = case((Delivery.channel_id == old_id, new_id), else_=Delivery.channel_id)

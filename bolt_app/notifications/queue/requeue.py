@@ -5,12 +5,43 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, case, literal
+from sqlalchemy import BigInteger, ColumnElement, and_, case, literal, or_, select
+from sqlalchemy.orm import aliased
 
 from bolt_app.db.models import Delivery
+from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.change_feed import stored_urgency
 from bolt_app.notifications.queue.rank import STEP_SECONDS, URGENT_RANK
+
+# Modes that change the message with the key.
+_REPLACING = (DeliveryMode.UPDATE, DeliveryMode.EDIT)
+
+
+def is_replaced(*lane_ids: ColumnElement[int]) -> ColumnElement[bool]:
+    """Return the condition that a later delivery updates the same message, or may have done so.
+
+    Queued again, the earlier one would bring its content back.
+
+    Args:
+        lane_ids: lanes of the same conversation, besides the delivery's own.
+    """
+    later = aliased(Delivery)
+    newer = select(later.id).where(
+        or_(later.lane_id == Delivery.lane_id, *(later.lane_id == one for one in lane_ids)),
+        later.key == Delivery.key,
+        later.id > Delivery.id,
+        later.mode.in_(_REPLACING),
+        later.state.in_(
+            (
+                DeliveryState.WAITING,
+                DeliveryState.SENDING,
+                DeliveryState.SENT,
+                DeliveryState.UNKNOWN,
+            )
+        ),
+    )
+    return and_(Delivery.mode.in_(_REPLACING), newer.exists())
 
 
 def requeued(now: datetime) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flask import request
 
-from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
+from bolt_app.credentials.api_keys import ApiKeyRecord, ApiKeyState, Scope
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.guesses import TooManyGuessesError
 from bolt_app.services import Services
@@ -46,7 +46,7 @@ def require_key(
     except TooManyGuessesError as error:
         raise OverloadError(error.retry_after) from None
     state = "unknown" if key is None else key.state(services.clock())
-    if key is None or state != "active":
+    if key is None or state != ApiKeyState.ACTIVE:
         count_rejected(services, key)
         raise MethodError(_CODES[state], is_charged=True)
     _check_limits(services, key)

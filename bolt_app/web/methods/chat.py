@@ -25,7 +25,6 @@ from bolt_app.web.methods.destinations import Destination, allowed_channels, fin
 from bolt_app.web.methods.errors import MethodError, invalid_argument
 from bolt_app.web.methods.slack_calls import waiting_for_slack
 
-MESSAGE_NOT_FOUND = "message_not_found"
 # Scheduled messages in one answer; Slack's own limit.
 MOST_SCHEDULED = 100
 _SCHEDULED_ID = "Q"

@@ -8,18 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bolt_app.blockkit.markdown import MARKDOWN_LENGTH
 from bolt_app.notifications.content.schema import TS_PATTERN, NotificationRequest, read_one
 from bolt_app.notifications.content.webhook_format import PayloadError, members_of
 from bolt_app.web.methods.call import Call
 from bolt_app.web.methods.errors import MethodError
 
-# https://docs.slack.dev/reference/block-kit/blocks/markdown-block
-MARKDOWN_LENGTH = 12_000
 _TS = re.compile(TS_PATTERN)
 # Members of a posted message that chat.update does not change.
 _KEPT = ("thread_ts", "username", "icon_emoji", "icon_url", "reply_broadcast")
 _STRUCTURES = {"blocks": "invalid_blocks_format", "attachments": "invalid_attachments"}
-# Slack's answers to a message without the arguments that Bellhop does not pass on.
+# Not passed on: Slack keeps the metadata of one sender, and Bellhop's is the delivery mark.
 IGNORED = "metadata"
 
 

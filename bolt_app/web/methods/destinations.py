@@ -85,12 +85,13 @@ def _address(text: str) -> str:
 
 
 def _channel_id(call: Call, address: str) -> str | None:
-    """Return the id of a channel name; None for an unknown one.
+    """Find the id of a channel name.
 
     The channels are listed again if the last listing is a minute old, but not for a name that a
     limited key may not use. A listing that Slack did not answer counts too.
 
-    Returns: the name itself if Slack does not answer; the delivery resolves it.
+    Returns: None for an unknown name; the address itself if Slack does not answer, because the
+        delivery resolves it.
     """
     services, name = call.services, address.removeprefix("#")
     found = services.channels.find_listed(call.team_id, name)
