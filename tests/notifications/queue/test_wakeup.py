@@ -40,9 +40,9 @@ class Watcher:
 
     def __init__(self, wakeup: Wakeup) -> None:
         self.woken: queue.Queue[str | None] = queue.Queue()
-        # Cleared while the watcher must be busy.
+        # The workspace whose wakeup keeps it busy until `is_free` is set.
+        self.busy_with: str | None = None
         self.is_free = threading.Event()
-        self.is_free.set()
         self.stopped = threading.Event()
         self._wakeup = wakeup
         self._thread = threading.Thread(target=wakeup.watch, args=(self._keep, self.stopped))
@@ -51,7 +51,8 @@ class Watcher:
 
     def _keep(self, team_id: str | None) -> None:
         self.woken.put(team_id)
-        self.is_free.wait(FULL_SECONDS)
+        if team_id is not None and team_id == self.busy_with:
+            self.is_free.wait(FULL_SECONDS)
 
     def take(self, seconds: float = FULL_SECONDS) -> str | None:
         return self.woken.get(timeout=seconds)
@@ -130,7 +131,7 @@ def test_a_watcher_stops_at_once_and_may_watch_again(wakeup: Wakeup) -> None:
 
 def test_a_busy_watcher_never_blocks_senders_and_misses_nothing(wakeup: Wakeup) -> None:
     with watching(wakeup) as watcher:
-        watcher.is_free.clear()
+        watcher.busy_with = "T0FIRST"
         wakeup.notify("T0FIRST")
         watcher.wait_for("T0FIRST")
         began = time.monotonic()
