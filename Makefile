@@ -46,8 +46,7 @@ test: .venv/ready
 		"and slow tests; \`make test-all\` runs them too."
 
 test-all: .venv/ready
-	$(REQUIRE_ALL) $(BIN)/pytest -n $(WORKERS) -m "not faults" --hypothesis-profile=long
-	$(REQUIRE_ALL) $(BIN)/pytest -n $(WORKERS) -m faults
+	$(REQUIRE_ALL) $(BIN)/pytest -n $(WORKERS) --dist worksteal --hypothesis-profile=long
 
 faults: .venv/ready
 	REQUIRE_POSTGRES=1 $(BIN)/pytest -n $(WORKERS) -m faults --count=$(RUNS)

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
+from hypothesis import is_hypothesis_test
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
@@ -50,15 +51,29 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Add markers that depend on a test's folder and fixtures."""
+    """Add markers that depend on a test's folder and fixtures, and spread the fault tests."""
+    faults: list[pytest.Item] = []
+    others: list[pytest.Item] = []
     for item in items:
-        if FAULTS in item.path.parents:
+        is_fault = FAULTS in item.path.parents
+        (faults if is_fault else others).append(item)
+        if is_fault:
             item.add_marker("faults")
         for fixture, marker in MARKERS_OF_FIXTURES.items():
             if fixture in getattr(item, "fixturenames", ()):
                 item.add_marker(marker)
-        if item.get_closest_marker("hypothesis") is not None:
+        if is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker("long")
+    items[:] = spread(faults, others)
+
+
+def spread(waiting: list[pytest.Item], others: list[pytest.Item]) -> list[pytest.Item]:
+    """Return all tests, with those that mostly wait at equal distances among the others."""
+    distance = len(others) // (len(waiting) + 1) + 1
+    tests: list[pytest.Item] = []
+    for number, test in enumerate(waiting):
+        tests += [*others[number * distance : (number + 1) * distance], test]
+    return tests + others[len(waiting) * distance :]
 
 
 def pytest_configure() -> None:
