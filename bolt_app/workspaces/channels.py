@@ -120,6 +120,7 @@ class Channels:
         private: bool,
         archived: bool,
         limit: int,
+        joined: bool = False,
         among: Collection[str] | None = None,
         after: str = "",
     ) -> list[ListedChannel]:
@@ -129,6 +130,7 @@ class Channels:
 
         Args:
             public, private, archived: whether to include such channels.
+            joined: whether to list only those with the bot in them.
             among: the ids to list, if not all.
             after: the id of the last channel of the page before.
 
@@ -150,6 +152,8 @@ class Channels:
         )
         if not archived:
             statement = statement.where(Channel.is_archived.is_(False))
+        if joined:
+            statement = statement.where(Channel.is_member.is_(True))
         if among is not None:
             statement = statement.where(Channel.channel_id.in_(among))
         with self._database.reading() as session:

@@ -82,6 +82,7 @@ READ: dict[str, tuple[str, ...]] = {
     ),
     "files.getUploadURLExternal": ("filename", "length", "alt_txt"),
     "reactions.add": ("channel", "timestamp", "name"),
+    "users.conversations": ("types", "limit", "cursor", "exclude_archived", "user"),
     "users.info": ("user",),
     "users.list": ("limit", "cursor"),
     "users.lookupByEmail": ("email",),
