@@ -241,8 +241,14 @@ class Channels:
 
     def find_listed(self, team_id: str, name: str) -> str | None:
         """Return the id of the channel with a name in the last listing."""
+        return self.find_all_listed(team_id, [name]).get(name)
+
+    def find_all_listed(self, team_id: str, names: Collection[str]) -> dict[str, str]:
+        """Return the ids of the channels with these names in the last listing, by name."""
+        if not names:
+            return {}
         with self._database.reading_connection() as connection:
-            return find_named(connection, team_id, [name]).get(name)
+            return find_named(connection, team_id, names)
 
     def listed_at(self, team_id: str) -> datetime | None:
         """Return when the channels of a workspace were last listed."""
