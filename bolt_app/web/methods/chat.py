@@ -52,7 +52,7 @@ def post_message(call: Call) -> Answer:
 
 def update(call: Call) -> Answer:
     """Change a message (https://docs.slack.dev/reference/methods/chat.update)."""
-    destination, ts = find_destination(call), call.arguments.require_text("ts")
+    destination, ts = find_destination(call), call.arguments.require_ts("ts")
     contents: list[Mapping[str, Any]] = []
 
     def merge(current: Mapping[str, Any]) -> NotificationRequest:
@@ -70,7 +70,7 @@ def update(call: Call) -> Answer:
 
 def delete(call: Call) -> Answer:
     """Delete a message (https://docs.slack.dev/reference/methods/chat.delete)."""
-    destination, ts = find_destination(call), call.arguments.require_text("ts")
+    destination, ts = find_destination(call), call.arguments.require_ts("ts")
     with charged_by_transaction(call):
         delivery_id = call.services.messages.delete(Sender.of(call.key), destination.addresses, ts)
     if delivery_id is not None:
@@ -135,7 +135,7 @@ def get_permalink(call: Call) -> Answer:
     It leads to the notification's page while the message is not in Slack.
     """
     destination = find_destination(call)
-    ts, services = call.arguments.require_text("message_ts"), call.services
+    ts, services = call.arguments.require_ts("message_ts"), call.services
     message = services.messages.find(Sender.of(call.key), destination.addresses, ts)
     permalink = None
     if message.state == DeliveryState.SENT:
