@@ -113,10 +113,9 @@ def list_scheduled_messages(call: Call) -> Answer:
     """List scheduled messages
     (https://docs.slack.dev/reference/methods/chat.scheduledMessages.list).
     """
-    allowed = allowed_channels(call)
-    if call.arguments.has("channel"):
-        allowed = find_destination(call).addresses
-    found = call.services.messages.scheduled(Sender.of(call.key), MOST_SCHEDULED)
+    has_channel = call.arguments.has("channel")
+    addresses = find_destination(call).addresses if has_channel else allowed_channels(call)
+    found = call.services.messages.scheduled(Sender.of(call.key), addresses, MOST_SCHEDULED)
     listed = [
         {
             "id": _scheduled_id(message.provisional_ts),
@@ -124,7 +123,6 @@ def list_scheduled_messages(call: Call) -> Answer:
             "post_at": int(message.send_at.timestamp()),
         }
         for message in found
-        if allowed is None or allowed & message.addresses
     ]
     return {"scheduled_messages": listed, "response_metadata": {"next_cursor": ""}}
 
