@@ -156,6 +156,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
     permalinks = Permalinks(database, client, clock=clock)
+    slack_waits = ThreadLimit(max(1, settings.web_threads // 4))
     signals = Signals()
     lifecycle = Lifecycle.create(
         database,
@@ -203,7 +204,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         message_results=MessageResults(
             database, seconds=settings.delays.message_result, most=settings.web_threads // 4
         ),
-        slack_waits=ThreadLimit(max(1, settings.web_threads // 4)),
+        slack_waits=slack_waits,
         api_keys=ApiKeys(database, signals, clock=clock),
         webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
         webhook_bodies=WebhookBodies(database, clock=clock),
@@ -228,7 +229,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         callback_sender=CallbackSender(
             database, http, networks=settings.callback_networks, clock=clock
         ),
-        visibility=Visibility(database, history, access, permalinks, clock=clock),
+        visibility=Visibility(database, history, access, permalinks, slack_waits, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )

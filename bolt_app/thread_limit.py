@@ -6,20 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore
 
-# A thread is given this long to find room, because most waits are short.
+# How long a thread waits for room by default, because most waits are short.
 PATIENCE_SECONDS = 0.1
 
 
 class ThreadLimit:
     """Lets up to `most` threads of this process in at the same time."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, patience: float = PATIENCE_SECONDS) -> None:
+        """Create it.
+
+        Args:
+            patience: how long a thread waits for room, in seconds.
+        """
         self._room = BoundedSemaphore(most)
+        self._patience = patience
 
     @contextmanager
     def enter(self) -> Iterator[bool]:
         """Yield whether there is room for this thread, until the context ends."""
-        has_room = self._room.acquire(timeout=PATIENCE_SECONDS)
+        has_room = self._room.acquire(timeout=self._patience)
         try:
             yield has_room
         finally:
