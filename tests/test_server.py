@@ -12,14 +12,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
 
 from bolt_app.config import ROOT
+from bolt_app.db import Database
+from bolt_app.notifications.files.service import FileLimits, Files
 from bolt_app.server import HEADER_SECONDS, MAX_HEADERS
 from tests.running import CLIENT_ID, CLIENT_SECRET, SESSION_SECRET, SIGNING_SECRET
 
@@ -211,6 +215,54 @@ def test_clients_that_stop_half_way_give_their_threads_back(
             client = stack.enter_context(socket.create_connection(address))
             client.sendall(half)
         assert get(f"{server.url}/healthz")[0] == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_a_dripping_upload_ends_and_leaves_room_for_others(
+    environment: dict[str, str], encryption_key: str
+) -> None:
+    environment["WEB_THREADS"] = "4"
+    with started((sys.executable, "-c", DEADLINES), environment) as server, ExitStack() as stack:
+        server.wait_for("Bellhop is ready")
+        database = Database(environment["DATABASE_URL"], [encryption_key])
+        stack.callback(database.close)
+        files = Files(database, server.url, FileLimits(1000, 100_000))
+        slow = [files.open_upload("T0", "api_key:1", "a", 1000).url for _ in range(9)]
+        other = files.open_upload("T0", "api_key:2", "a", 1000).url
+        with ThreadPoolExecutor(len(slow)) as threads:
+            dripping = [threads.submit(drip, url) for url in slow[1:]]
+
+            assert put(other, b"x" * 1000) == 200
+
+            answers = [answer.result() for answer in dripping]
+        # Some had room until their deadline, without an answer; the others were refused at once.
+        assert {answer[:12] for answer in answers} <= {b"", b"HTTP/1.1 503"}
+        assert put(slow[0], b"x" * 1000) == 200
+
+
+def drip(url: str) -> bytes:
+    """Upload a byte every twentieth of a second until the server ends it; return its answer."""
+    parts = urlsplit(url)
+    with socket.create_connection((str(parts.hostname), parts.port or 0)) as client:
+        head = f"POST {parts.path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+        client.sendall(head.encode())
+        client.settimeout(0.05)
+        for _ in range(900):
+            try:
+                client.sendall(b"x")
+                return client.recv(1000)
+            except TimeoutError:
+                continue
+            except OSError:
+                return b""
+    raise AssertionError("the server did not end the upload")
+
+
+def put(url: str, data: bytes) -> int:
+    with urlopen(Request(url, data, method="POST"), timeout=20) as answer:  # noqa: S310
+        status: int = answer.status
+        return status
 
 
 @pytest.mark.slow

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 # Around the file in a form: boundaries, and headers with its name.
 FORM_BYTES = 16 * 1024
+# Until there may be room for another upload.
+RETRY_SECONDS = 1
 # Larger bodies wait in a temporary file for the database.
 _MEMORY_BYTES = 1024 * 1024
 
@@ -37,15 +39,18 @@ def create_blueprint(services: Services) -> Blueprint:
     @blueprint.post(f"{UPLOADS_PATH}<secret>")
     def take(secret: str) -> Response:
         try:
-            length = services.files.announced_length(secret)
-            with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as body:
-                _copy_body(length, body)
-                services.files.receive(secret, body)
+            announced = services.files.find_announced(secret)
+            with services.upload_room.enter(announced.source) as has_room:
+                if not has_room:
+                    return _no_room()
+                with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as body:
+                    _copy_body(announced.length, body)
+                    services.files.receive(secret, body)
         except UnknownUploadError:
             return _answer(404, "upload_not_found")
         except WrongLengthError:
             return _answer(400, "wrong_length")
-        return _answer(200, f"OK - {length}")
+        return _answer(200, f"OK - {announced.length}")
 
     @blueprint.errorhandler(RequestEntityTooLarge)
     def answer_too_large(_error: RequestEntityTooLarge) -> Response:
@@ -53,9 +58,7 @@ def create_blueprint(services: Services) -> Blueprint:
 
     def answer_database_unavailable(error: Exception) -> Response:
         logger.error("the database is not answering", exc_info=error)
-        response = _answer(503, "service_unavailable")
-        response.headers["Retry-After"] = "60"
-        return response
+        return _unavailable(60)
 
     for kind in DATABASE_UNAVAILABLE:
         blueprint.register_error_handler(kind, answer_database_unavailable)
@@ -84,6 +87,19 @@ def _copy_body(length: int, body: IO[bytes]) -> None:
     if body.tell() != length:
         raise WrongLengthError
     body.seek(0)
+
+
+def _no_room() -> Response:
+    """Answer an upload that would take a thread that others need; its body is not read."""
+    response = _unavailable(RETRY_SECONDS)
+    response.headers["Connection"] = "close"
+    return response
+
+
+def _unavailable(retry_after: int) -> Response:
+    response = _answer(503, "service_unavailable")
+    response.headers["Retry-After"] = str(retry_after)
+    return response
 
 
 def _answer(status: int, text: str) -> Response:

@@ -29,10 +29,11 @@ from bolt_app.notifications.files.errors import (
     WrongLengthError,
 )
 from bolt_app.notifications.files.store import (
+    AnnouncedFile,
     StoredFile,
     count_unshared,
     delete_unused,
-    find_announced_length,
+    find_announced,
     find_file,
     find_ready,
     insert_chunk,
@@ -120,18 +121,18 @@ class Files:
             insert_file(connection, row)
         return OpenedUpload(file_id, f"{self._public_url}{UPLOADS_PATH}{secret}")
 
-    def announced_length(self, secret: str) -> int:
-        """Return the length in bytes of the file that an upload URL waits for.
+    def find_announced(self, secret: str) -> AnnouncedFile:
+        """Return the file that an upload URL waits for.
 
         Raises:
             UnknownUploadError: the URL is unknown, used or expired.
         """
         since = self._clock() - UPLOAD_LIFETIME
         with self._database.reading_connection() as connection:
-            length = find_announced_length(connection, hash_of(secret), since)
-        if length is None:
+            announced = find_announced(connection, hash_of(secret), since)
+        if announced is None:
             raise UnknownUploadError
-        return length
+        return announced
 
     def receive(self, secret: str, data: IO[bytes]) -> None:
         """Store the bytes of a file, all or none.

@@ -48,6 +48,19 @@ class StoredFile:
     permalink: str | None
 
 
+@dataclass(frozen=True)
+class AnnouncedFile:
+    """A file that waits for its bytes.
+
+    Attributes:
+        source: the name of the credential that announced it.
+        length: in bytes.
+    """
+
+    source: str
+    length: int
+
+
 def insert_file(connection: Connection, row: dict[str, Any]) -> None:
     """Insert a file that waits for its bytes."""
     connection.execute(insert(File).values(row))
@@ -65,9 +78,13 @@ def stored_bytes(connection: Connection, team_id: str) -> int:
     return int(connection.execute(total).scalar_one())
 
 
-def find_announced_length(connection: Connection, upload_hash: str, since: datetime) -> int | None:
-    """Return the announced length of the file that an upload URL waits for, if it is valid."""
-    return connection.scalar(select(File.length).where(*_waits(upload_hash, since)))
+def find_announced(
+    connection: Connection, upload_hash: str, since: datetime
+) -> AnnouncedFile | None:
+    """Return the file that an upload URL waits for, if it is valid."""
+    waiting = select(File.source, File.length).where(*_waits(upload_hash, since))
+    row = connection.execute(waiting).first()
+    return None if row is None else AnnouncedFile(row.source, row.length)
 
 
 def take_upload(
