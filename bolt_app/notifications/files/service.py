@@ -31,7 +31,6 @@ from bolt_app.notifications.files.errors import (
 from bolt_app.notifications.files.store import (
     AnnouncedFile,
     StoredFile,
-    count_unshared,
     delete_unused,
     find_announced,
     find_file,
@@ -42,6 +41,7 @@ from bolt_app.notifications.files.store import (
     read_chunk,
     set_permalink,
     stored_bytes,
+    sum_unshared,
     take_upload,
 )
 from bolt_app.notifications.queue.change_feed import begin_change
@@ -65,6 +65,14 @@ class FileLimits:
 
     file: int
     workspace: int
+
+    @property
+    def unshared(self) -> int:
+        """The limit of one API key's files that are in no notification yet.
+
+        They are stored for up to an hour: without it, one key could use up the workspace's limit.
+        """
+        return max(self.file, self.workspace // 4)
 
 
 @dataclass(frozen=True)
@@ -114,10 +122,11 @@ class Files:
         with self._database.writing_connection() as connection:
             # Locks the workspace, so that no other upload is announced between check and insert.
             begin_change(connection, [team_id])
-            if count_unshared(connection, team_id, source) >= OPEN_UPLOADS:
-                raise TooManyUploadsError
             if stored_bytes(connection, team_id) + length > self._limits.workspace:
                 raise StorageFullError
+            number, unshared = sum_unshared(connection, team_id, source)
+            if number >= OPEN_UPLOADS or unshared + length > self._limits.unshared:
+                raise TooManyUploadsError
             insert_file(connection, row)
         return OpenedUpload(file_id, f"{self._public_url}{UPLOADS_PATH}{secret}")
 

@@ -66,10 +66,12 @@ def insert_file(connection: Connection, row: dict[str, Any]) -> None:
     connection.execute(insert(File).values(row))
 
 
-def count_unshared(connection: Connection, team_id: str, source: str) -> int:
-    """Return the number of a credential's files that are in no notification yet."""
+def sum_unshared(connection: Connection, team_id: str, source: str) -> tuple[int, int]:
+    """Return the number and the length of a credential's files that are in no notification yet."""
     is_open = (File.team_id == team_id, File.source == source, File.shared_at.is_(None))
-    return connection.execute(select(func.count()).select_from(File).where(*is_open)).scalar_one()
+    sums = select(func.count(), func.coalesce(func.sum(File.length), 0)).where(*is_open)
+    number, length = connection.execute(sums).one()
+    return number, int(length)
 
 
 def stored_bytes(connection: Connection, team_id: str) -> int:

@@ -243,6 +243,24 @@ class TestLimits:
         assert (page.status, page.headers["Retry-After"]) == (503, "60")
         open_upload(method_caller(bellhop))
 
+    def test_the_bytes_of_a_key_that_are_not_shared(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> None:
+        changes = {"file_megabytes": 1, "workspace_files_megabytes": 8}
+        with running_bellhop(database_url, encryption_key, clock, **changes) as bellhop:
+            bellhop.install(ANN)
+            ci = method_caller(bellhop)
+            first = upload(ci, b"x" * MEBIBYTE)
+            open_upload(ci, MEBIBYTE)
+            body = b'{"filename": "a", "length": 1}'
+
+            page = ci.post(GET_URL, body, "application/json")
+
+            assert (page.status, page.headers["Retry-After"]) == (503, "60")
+            open_upload(method_caller(bellhop), MEBIBYTE)
+            ci.ok(COMPLETE, files=[{"id": first}], channel_id=GENERAL)
+            open_upload(ci, MEBIBYTE)
+
     def test_a_shared_file_is_no_open_upload(
         self, ci: MethodCaller, monkeypatch: pytest.MonkeyPatch
     ) -> None:
