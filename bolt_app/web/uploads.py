@@ -5,7 +5,6 @@ https://docs.slack.dev/messaging/working-with-files#uploading_files
 
 from __future__ import annotations
 
-import logging
 import shutil
 from tempfile import SpooledTemporaryFile
 from typing import IO
@@ -13,12 +12,10 @@ from typing import IO
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.notifications.files.errors import UnknownUploadError, WrongLengthError
 from bolt_app.notifications.files.service import UPLOADS_PATH
 from bolt_app.services import Services
-
-logger = logging.getLogger(__name__)
+from bolt_app.web.errors import answer_without_database
 
 # Around the file in a form: boundaries, and headers with its name.
 FORM_BYTES = 16 * 1024
@@ -56,12 +53,7 @@ def create_blueprint(services: Services) -> Blueprint:
     def answer_too_large(_error: RequestEntityTooLarge) -> Response:
         return _answer(413, "wrong_length")
 
-    def answer_database_unavailable(error: Exception) -> Response:
-        logger.error("the database is not answering", exc_info=error)
-        return _unavailable(60)
-
-    for kind in DATABASE_UNAVAILABLE:
-        blueprint.register_error_handler(kind, answer_database_unavailable)
+    answer_without_database(blueprint, lambda: _answer(503, "service_unavailable"))
     return blueprint
 
 
@@ -91,14 +83,8 @@ def _copy_body(length: int, body: IO[bytes]) -> None:
 
 def _no_room() -> Response:
     """Answer an upload that would take a thread that others need; its body is not read."""
-    response = _unavailable(RETRY_SECONDS)
-    response.headers["Connection"] = "close"
-    return response
-
-
-def _unavailable(retry_after: int) -> Response:
     response = _answer(503, "service_unavailable")
-    response.headers["Retry-After"] = str(retry_after)
+    response.headers.update({"Retry-After": str(RETRY_SECONDS), "Connection": "close"})
     return response
 
 
