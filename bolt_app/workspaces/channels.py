@@ -255,13 +255,17 @@ class Channels:
         rows = self._database.fetch(_LISTED_AT, {"team_id": team_id})
         return rows[0].listed_at if rows else None
 
+    def has_current_listing(self, team_id: str) -> bool:
+        """Whether the channels of a workspace need not be listed again yet."""
+        age = self._listing_age(team_id)
+        return age is not None and age <= LISTING_LIFETIME
+
     def _listing_age(self, team_id: str) -> timedelta | None:
         listed_at = self.listed_at(team_id)
         return None if listed_at is None else self._clock() - listed_at
 
     def _list_if_old(self, workspace: BotWorkspace) -> None:
-        age = self._listing_age(workspace.team_id)
-        if age is None or age > LISTING_LIFETIME:
+        if not self.has_current_listing(workspace.team_id):
             self.refresh_listing(workspace)
 
     def _list_or_use_stale(self, workspace: BotWorkspace) -> None:

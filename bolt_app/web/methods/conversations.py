@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.slack_ids import is_conversation, is_person
@@ -53,8 +55,8 @@ def _list(call: Call, show: Callable[[ListedChannel], Answer], *, joined: bool =
     if call.key.is_personal:
         kinds -= {"private_channel"}
     limit = arguments.number("limit", DEFAULT_LISTED, most=MOST_LISTED)
-    found = call.services.channels.page(
-        call.services.client.find_workspace(call.team_id),
+    found = _page(
+        call,
         public="public_channel" in kinds,
         private="private_channel" in kinds,
         archived=not arguments.flag("exclude_archived"),
@@ -118,6 +120,19 @@ def open_conversation(call: Call) -> Answer:
     return {"channel": channel}
 
 
+def _page(call: Call, **which: Any) -> list[ListedChannel]:
+    """Return channels as `Channels.page` does.
+
+    Raises:
+        OverloadError: Slack must list them, and too many threads wait for Slack.
+    """
+    services = call.services
+    workspace = services.client.find_workspace(call.team_id)
+    is_current = services.channels.has_current_listing(call.team_id)
+    with nullcontext() if is_current else waiting_for_slack(call):
+        return services.channels.page(workspace, **which)
+
+
 def _bot_user_id(call: Call) -> str | None:
     bot = call.services.installations.find_bot(call.team_id)
     return None if bot is None else bot.user_id
@@ -130,9 +145,8 @@ def _require_channel(call: Call) -> ListedChannel:
         MethodError: it is not in there, or the key may not use it.
     """
     channel_id = find_destination(call).channel_id
-    workspace = call.services.client.find_workspace(call.team_id)
-    found = call.services.channels.page(
-        workspace,
+    found = _page(
+        call,
         public=True,
         private=not call.key.is_personal,
         archived=True,

@@ -74,6 +74,22 @@ def test_the_names_of_a_limited_key_are_resolved_once_for_a_call(bellhop: Bellho
     assert reads("conversations.list") <= 3
 
 
+@pytest.mark.parametrize("method", ["conversations.list", "users.conversations"])
+def test_a_listing_that_slack_does_not_answer_holds_a_quarter_of_the_threads(
+    database_url: str, encryption_key: str, clock: FakeClock, method: str
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, web_threads=4) as bellhop:
+        bellhop.install(ANN)
+        who = method_caller(bellhop)
+        bellhop.slack.faults.add(Fault("conversations.list", "timeout"))
+        with ThreadPoolExecutor(2) as threads:
+            running = [threads.submit(who.post, method, b"{}", JSON) for _ in range(2)]
+            refused = next(as_completed(running)).result()
+            bellhop.slack.faults.clear()
+
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+
+
 def test_a_slow_slack_holds_a_quarter_of_the_threads(
     database_url: str, encryption_key: str, clock: FakeClock
 ) -> None:
