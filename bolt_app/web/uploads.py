@@ -67,7 +67,9 @@ def _copy_body(length: int, body: IO[bytes]) -> None:
         WrongLengthError: they are fewer, or a form has no file, or several.
     """
     if request.mimetype != "multipart/form-data":
-        request.max_content_length = length
+        # One byte more: where the server ends the stream, as gunicorn does, Werkzeug rejects a read
+        # at the limit, which is the read that finds the end.
+        request.max_content_length = length + 1
         shutil.copyfileobj(request.stream, body)
     else:
         request.max_content_length = length + FORM_BYTES
