@@ -69,7 +69,7 @@ from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
-from bolt_app.thread_limit import ThreadLimit
+from bolt_app.thread_limit import SharedThreadLimit, ThreadLimit
 from bolt_app.web import register_web
 from bolt_app.web.pages.install import InstallPages
 from bolt_app.workspaces.channels import Channels
@@ -156,6 +156,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
     permalinks = Permalinks(database, client, clock=clock)
+    slack_waits = ThreadLimit(max(1, settings.web_threads // 4))
     signals = Signals()
     lifecycle = Lifecycle.create(
         database,
@@ -203,7 +204,10 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         message_results=MessageResults(
             database, seconds=settings.delays.message_result, most=settings.web_threads // 4
         ),
-        slack_waits=ThreadLimit(max(1, settings.web_threads // 4)),
+        slack_waits=slack_waits,
+        upload_room=SharedThreadLimit(
+            max(1, settings.web_threads // 2), most_of_one=max(1, settings.web_threads // 4)
+        ),
         api_keys=ApiKeys(database, signals, clock=clock),
         webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
         webhook_bodies=WebhookBodies(database, clock=clock),
@@ -228,7 +232,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         callback_sender=CallbackSender(
             database, http, networks=settings.callback_networks, clock=clock
         ),
-        visibility=Visibility(database, history, access, permalinks, clock=clock),
+        visibility=Visibility(database, history, access, permalinks, slack_waits, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )

@@ -47,7 +47,7 @@ from bolt_app.signals import Signals
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
-from bolt_app.thread_limit import ThreadLimit
+from bolt_app.thread_limit import SharedThreadLimit, ThreadLimit
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
@@ -64,6 +64,7 @@ class Services:
         store: the installation store of slack_sdk's contract.
         installations: lookups of installations.
         slack_waits: the limit of web threads that wait for Slack on behalf of a sender.
+        upload_room: the limit of web threads that receive files, for each credential.
         tests: the limit of test notifications per person.
         requests: runs work that Slack waits for.
         background: runs work that nobody waits for, and that can be repeated.
@@ -104,6 +105,7 @@ class Services:
     messages: Messages
     message_results: MessageResults
     slack_waits: ThreadLimit
+    upload_room: SharedThreadLimit
     api_keys: ApiKeys
     webhooks: Webhooks
     webhook_bodies: WebhookBodies

@@ -93,6 +93,7 @@ def create_dispatcher(
                 UploadUrls(settings.slack_base_url, services.api),
                 services.files,
                 settings.public_url,
+                most=max(1, settings.workspace_requests // 4),
             ),
             transitions.follow_move,
         ),

@@ -12,14 +12,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
 
 from bolt_app.config import ROOT
+from bolt_app.db import Database
+from bolt_app.notifications.files.service import FileLimits, Files
 from bolt_app.server import HEADER_SECONDS, MAX_HEADERS
 from tests.running import CLIENT_ID, CLIENT_SECRET, SESSION_SECRET, SIGNING_SECRET
 
@@ -211,6 +216,80 @@ def test_clients_that_stop_half_way_give_their_threads_back(
             client = stack.enter_context(socket.create_connection(address))
             client.sendall(half)
         assert get(f"{server.url}/healthz")[0] == 200
+
+
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_a_file_is_received_as_announced(environment: dict[str, str], encryption_key: str) -> None:
+    with started(APP, environment) as server:
+        server.wait_for("Bellhop is ready")
+        with opened_files(environment, encryption_key, server.url) as files:
+            urls = [files.open_upload("T0", "api_key:1", "a", 1000).url for _ in range(2)]
+            boundary = "x" * 30
+            head = f'--{boundary}\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
+            form = head.encode() + b"x" * 1000 + f"\r\n--{boundary}--\r\n".encode()
+
+            assert post(urls[0], b"x" * 1001) in (400, 413)
+            assert post(urls[0], b"x" * 1000) == 200
+            assert post(urls[1], form, f"multipart/form-data; boundary={boundary}") == 200
+
+
+@contextmanager
+def opened_files(environment: dict[str, str], encryption_key: str, url: str) -> Iterator[Files]:
+    """Open the files in the database of a server."""
+    with closing(Database(environment["DATABASE_URL"], [encryption_key])) as database:
+        yield Files(database, url, FileLimits(1000, 100_000))
+
+
+def post(url: str, data: bytes, content_type: str = "application/octet-stream") -> int:
+    """POST a body; return the status."""
+    request = Request(url, data, {"Content-Type": content_type})  # noqa: S310
+    try:
+        answer = urlopen(request, timeout=20)  # noqa: S310
+    except HTTPError as error:
+        answer = error
+    with answer:
+        status: int = answer.status
+        return status
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
+def test_a_dripping_upload_ends_and_leaves_room_for_others(
+    environment: dict[str, str], encryption_key: str
+) -> None:
+    environment["WEB_THREADS"] = "4"
+    with started((sys.executable, "-c", DEADLINES), environment) as server, ExitStack() as stack:
+        server.wait_for("Bellhop is ready")
+        files = stack.enter_context(opened_files(environment, encryption_key, server.url))
+        slow = [files.open_upload("T0", "api_key:1", "a", 1000).url for _ in range(9)]
+        other = files.open_upload("T0", "api_key:2", "a", 1000).url
+        with ThreadPoolExecutor(len(slow)) as threads:
+            dripping = [threads.submit(drip, url) for url in slow[1:]]
+
+            assert post(other, b"x" * 1000) == 200
+
+            answers = [answer.result() for answer in dripping]
+        # Some had room until their deadline, without an answer; the others were refused at once.
+        assert {answer[:12] for answer in answers} <= {b"", b"HTTP/1.1 503"}
+        assert post(slow[0], b"x" * 1000) == 200
+
+
+def drip(url: str) -> bytes:
+    """Upload a byte every twentieth of a second until the server ends it; return its answer."""
+    parts = urlsplit(url)
+    with socket.create_connection((str(parts.hostname), parts.port or 0)) as client:
+        head = f"POST {parts.path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+        client.sendall(head.encode())
+        client.settimeout(0.05)
+        for _ in range(900):
+            try:
+                client.sendall(b"x")
+                return client.recv(1000)
+            except TimeoutError:
+                continue
+            except OSError:
+                return b""
+    raise AssertionError("the server did not end the upload")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, insert, select, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.create_once import check_created_once
@@ -244,29 +244,12 @@ class Webhooks:
 
         Returns: whether the webhook exists, is not revoked, and is for one of these senders.
         """
-        statement = (
-            update(Webhook)
-            .where(
-                Webhook.id == webhook_id, Webhook.revoked_at.is_(None), Webhook.sender.in_(senders)
-            )
-            .values(signing_secret=signing_secret)
-            .returning(Webhook.team_id)
+        return self._change(
+            AuditAction.WEBHOOK_SIGNING_CHANGED,
+            webhook_id,
+            Webhook.sender.in_(senders),
+            signing_secret=signing_secret,
         )
-        now = self._clock()
-        with self._database.writing() as session:
-            record_effect(session, now)
-            team_id = session.scalars(statement).first()
-            if team_id is None:
-                return False
-            write_audit(
-                session,
-                AuditAction.WEBHOOK_SIGNING_CHANGED,
-                at=now,
-                team_id=team_id,
-                credential=f"webhook:{webhook_id}",
-            )
-        self._signals.admin_data_changed(team_id)
-        return True
 
     def set_template(
         self,
@@ -289,35 +272,54 @@ class Webhooks:
 
         Returns: whether the webhook exists, is not revoked, and its sender does not sign.
         """
-        conditions = [
-            Webhook.id == webhook_id,
-            Webhook.revoked_at.is_(None),
-            Webhook.signing_secret.is_(None),
-        ]
+        may_change: ColumnElement[bool] = Webhook.signing_secret.is_(None)
         if team_id is not None:
-            conditions.append(Webhook.team_id == team_id)
+            may_change &= Webhook.team_id == team_id
+        is_changed = self._change(
+            AuditAction.WEBHOOK_TEMPLATE_CHANGED,
+            webhook_id,
+            may_change,
+            changed_by,
+            sender=AUTO if template is None else CUSTOM,
+            template=template,
+        )
+        if is_changed:
+            self._remembered.forget(webhook_id)
+        return is_changed
+
+    def _change(
+        self,
+        action: AuditAction,
+        webhook_id: int,
+        may_change: ColumnElement[bool],
+        changed_by: str | None = None,
+        **values: Any,
+    ) -> bool:
+        """Change a webhook that is not revoked, and write that to the audit log.
+
+        Returns: whether there is such a webhook that may change.
+        """
         statement = (
             update(Webhook)
-            .where(*conditions)
-            .values(sender=AUTO if template is None else CUSTOM, template=template)
+            .where(Webhook.id == webhook_id, Webhook.revoked_at.is_(None), may_change)
+            .values(values)
             .returning(Webhook.team_id)
         )
         now = self._clock()
         with self._database.writing() as session:
             record_effect(session, now)
-            changed_id = session.scalars(statement).first()
-            if changed_id is None:
+            team_id = session.scalars(statement).first()
+            if team_id is None:
                 return False
             write_audit(
                 session,
-                AuditAction.WEBHOOK_TEMPLATE_CHANGED,
+                action,
                 at=now,
-                team_id=changed_id,
+                team_id=team_id,
                 user_id=changed_by,
                 credential=f"webhook:{webhook_id}",
             )
-        self._remembered.forget(webhook_id)
-        self._signals.admin_data_changed(changed_id)
+        self._signals.admin_data_changed(team_id)
         return True
 
     def find_by_id(self, webhook_id: int) -> WebhookRecord | None:

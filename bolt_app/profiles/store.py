@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from bolt_app.credentials.ending import end_earlier_credentials
 from bolt_app.db import PreparedSelect
+from bolt_app.db.accounts import DESCRIPTION_COLUMNS, ROLE_COLUMNS
 from bolt_app.db.models import Membership, Team, User
 from bolt_app.db.upsert import upsert
 from bolt_app.installations.records import StoredInstallation
@@ -40,16 +41,7 @@ _IS_SAME_PERSON = or_(
 # A user with each membership of every account of the same person.
 _PROFILES = (
     select(
-        User.user_id,
-        User.name,
-        User.real_name,
-        User.display_name,
-        User.email,
-        User.title,
-        User.images,
-        User.tz,
-        User.tz_label,
-        User.tz_offset,
+        *DESCRIPTION_COLUMNS,
         User.locale,
         User.is_deleted,
         User.linked_at,
@@ -58,9 +50,7 @@ _PROFILES = (
         Team.enterprise_id,
         Team.name.label("team_name"),
         Team.domain,
-        Membership.is_admin,
-        Membership.is_owner,
-        Membership.is_guest,
+        *ROLE_COLUMNS,
         Membership.linked_at.label("member_since"),
     )
     .join(_ACCOUNT, _IS_SAME_PERSON)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 
-from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask import Blueprint, Flask, Response, g, jsonify, make_response, render_template, request
 from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException
 
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # Errors while reading a body that its sender cut off, or whose chunks or trailers are malformed.
 _BROKEN_BODY = (ParseException, NoMoreData)
+# Until a request may find a database that answers.
+RETRY_SECONDS = 60
 # Browsers and programs send less. Parsing time grows with each media type.
 _MAX_ACCEPT_LENGTH = 1024
 _WORDS = {
@@ -65,8 +68,24 @@ def register_errors(app: Flask) -> None:
 
     for broken in _BROKEN_BODY:
         app.register_error_handler(broken, _answer_broken_body)
+    answer_without_database(app, lambda: problem(503, _WORDS[503]))
+
+
+def answer_without_database(scaffold: Flask | Blueprint, answer: Callable[[], Response]) -> None:
+    """Register the response to requests whose database does not answer.
+
+    Args:
+        answer: returns the response, which has status 503; `Retry-After` is added.
+    """
+
+    def handle(error: Exception) -> Response:
+        logger.error("the database is not answering", exc_info=error)
+        response = answer()
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+        return response
+
     for kind in DATABASE_UNAVAILABLE:
-        app.register_error_handler(kind, _answer_database_unavailable)
+        scaffold.register_error_handler(kind, handle)
 
 
 def problem(status: int, sentence: str, **members: object) -> Response:
@@ -93,7 +112,7 @@ def problem(status: int, sentence: str, **members: object) -> Response:
         response = make_response(page)
     response.status_code = status
     if status == 503:
-        response.headers["Retry-After"] = "60"
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
     return response
 
 
@@ -101,11 +120,6 @@ def _answer_broken_body(_error: Exception) -> Response:
     response = problem(400, _WORDS[400])
     response.headers["Connection"] = "close"
     return response
-
-
-def _answer_database_unavailable(error: Exception) -> Response:
-    logger.error("the database is not answering", exc_info=error)
-    return problem(503, _WORDS[503])
 
 
 def _wants_json() -> bool:

@@ -5,7 +5,6 @@ https://docs.slack.dev/messaging/working-with-files#uploading_files
 
 from __future__ import annotations
 
-import logging
 import shutil
 from tempfile import SpooledTemporaryFile
 from typing import IO
@@ -13,15 +12,15 @@ from typing import IO
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.notifications.files.errors import UnknownUploadError, WrongLengthError
 from bolt_app.notifications.files.service import UPLOADS_PATH
 from bolt_app.services import Services
-
-logger = logging.getLogger(__name__)
+from bolt_app.web.errors import answer_without_database
 
 # Around the file in a form: boundaries, and headers with its name.
 FORM_BYTES = 16 * 1024
+# Until there may be room for another upload.
+RETRY_SECONDS = 1
 # Larger bodies wait in a temporary file for the database.
 _MEMORY_BYTES = 1024 * 1024
 
@@ -37,28 +36,24 @@ def create_blueprint(services: Services) -> Blueprint:
     @blueprint.post(f"{UPLOADS_PATH}<secret>")
     def take(secret: str) -> Response:
         try:
-            length = services.files.announced_length(secret)
-            with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as body:
-                _copy_body(length, body)
-                services.files.receive(secret, body)
+            announced = services.files.find_announced(secret)
+            with services.upload_room.enter(announced.source) as has_room:
+                if not has_room:
+                    return _no_room()
+                with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as body:
+                    _copy_body(announced.length, body)
+                    services.files.receive(secret, body)
         except UnknownUploadError:
             return _answer(404, "upload_not_found")
         except WrongLengthError:
             return _answer(400, "wrong_length")
-        return _answer(200, f"OK - {length}")
+        return _answer(200, f"OK - {announced.length}")
 
     @blueprint.errorhandler(RequestEntityTooLarge)
     def answer_too_large(_error: RequestEntityTooLarge) -> Response:
         return _answer(413, "wrong_length")
 
-    def answer_database_unavailable(error: Exception) -> Response:
-        logger.error("the database is not answering", exc_info=error)
-        response = _answer(503, "service_unavailable")
-        response.headers["Retry-After"] = "60"
-        return response
-
-    for kind in DATABASE_UNAVAILABLE:
-        blueprint.register_error_handler(kind, answer_database_unavailable)
+    answer_without_database(blueprint, lambda: _answer(503, "service_unavailable"))
     return blueprint
 
 
@@ -72,7 +67,9 @@ def _copy_body(length: int, body: IO[bytes]) -> None:
         WrongLengthError: they are fewer, or a form has no file, or several.
     """
     if request.mimetype != "multipart/form-data":
-        request.max_content_length = length
+        # One byte more: where the server ends the stream, as gunicorn does, Werkzeug rejects a read
+        # at the limit, which is the read that finds the end.
+        request.max_content_length = length + 1
         shutil.copyfileobj(request.stream, body)
     else:
         request.max_content_length = length + FORM_BYTES
@@ -84,6 +81,13 @@ def _copy_body(length: int, body: IO[bytes]) -> None:
     if body.tell() != length:
         raise WrongLengthError
     body.seek(0)
+
+
+def _no_room() -> Response:
+    """Answer an upload that would take a thread that others need; its body is not read."""
+    response = _answer(503, "service_unavailable")
+    response.headers.update({"Retry-After": str(RETRY_SECONDS), "Connection": "close"})
+    return response
 
 
 def _answer(status: int, text: str) -> Response:

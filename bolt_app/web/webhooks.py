@@ -13,7 +13,6 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.credentials.webhooks import WEBHOOKS_PATH, WebhookRecord
-from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.db.audit import AuditAction
 from bolt_app.guesses import TooManyGuessesError
 from bolt_app.notifications.content.webhook_format import PayloadError, payload_of, read_json
@@ -23,6 +22,7 @@ from bolt_app.senders.aws_sns import checks as sns
 from bolt_app.senders.custom import Render
 from bolt_app.senders.registry import known_senders
 from bolt_app.services import Services
+from bolt_app.web.errors import answer_without_database
 from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
@@ -157,12 +157,7 @@ def create_blueprint(services: Services) -> Blueprint:
     def answer_too_large(_error: RequestEntityTooLarge) -> Response:
         return _answer(413, "payload_too_large")
 
-    def answer_database_unavailable(error: Exception) -> Response:
-        logger.error("the database is not answering", exc_info=error)
-        return _retry_later(503, "service_unavailable", 60)
-
-    for kind in DATABASE_UNAVAILABLE:
-        blueprint.register_error_handler(kind, answer_database_unavailable)
+    answer_without_database(blueprint, lambda: _answer(503, "service_unavailable"))
     return blueprint
 
 

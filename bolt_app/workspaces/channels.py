@@ -120,6 +120,7 @@ class Channels:
         private: bool,
         archived: bool,
         limit: int,
+        joined: bool = False,
         among: Collection[str] | None = None,
         after: str = "",
     ) -> list[ListedChannel]:
@@ -129,6 +130,7 @@ class Channels:
 
         Args:
             public, private, archived: whether to include such channels.
+            joined: whether to list only those with the bot in them.
             among: the ids to list, if not all.
             after: the id of the last channel of the page before.
 
@@ -150,6 +152,8 @@ class Channels:
         )
         if not archived:
             statement = statement.where(Channel.is_archived.is_(False))
+        if joined:
+            statement = statement.where(Channel.is_member.is_(True))
         if among is not None:
             statement = statement.where(Channel.channel_id.in_(among))
         with self._database.reading() as session:
@@ -237,21 +241,31 @@ class Channels:
 
     def find_listed(self, team_id: str, name: str) -> str | None:
         """Return the id of the channel with a name in the last listing."""
+        return self.find_all_listed(team_id, [name]).get(name)
+
+    def find_all_listed(self, team_id: str, names: Collection[str]) -> dict[str, str]:
+        """Return the ids of the channels with these names in the last listing, by name."""
+        if not names:
+            return {}
         with self._database.reading_connection() as connection:
-            return find_named(connection, team_id, [name]).get(name)
+            return find_named(connection, team_id, names)
 
     def listed_at(self, team_id: str) -> datetime | None:
         """Return when the channels of a workspace were last listed."""
         rows = self._database.fetch(_LISTED_AT, {"team_id": team_id})
         return rows[0].listed_at if rows else None
 
+    def has_current_listing(self, team_id: str) -> bool:
+        """Whether the channels of a workspace need not be listed again yet."""
+        age = self._listing_age(team_id)
+        return age is not None and age <= LISTING_LIFETIME
+
     def _listing_age(self, team_id: str) -> timedelta | None:
         listed_at = self.listed_at(team_id)
         return None if listed_at is None else self._clock() - listed_at
 
     def _list_if_old(self, workspace: BotWorkspace) -> None:
-        age = self._listing_age(workspace.team_id)
-        if age is None or age > LISTING_LIFETIME:
+        if not self.has_current_listing(workspace.team_id):
             self.refresh_listing(workspace)
 
     def _list_or_use_stale(self, workspace: BotWorkspace) -> None:

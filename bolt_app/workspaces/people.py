@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, select
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.accounts import DESCRIPTION_COLUMNS, ROLE_COLUMNS
 from bolt_app.db.models import Membership, User
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
@@ -42,22 +43,11 @@ PROFILE_FIELDS = (
 Person = Mapping[str, Any]
 _LINKED = (
     select(
-        User.user_id,
-        User.name,
-        User.real_name,
-        User.display_name,
-        User.email,
-        User.title,
-        User.images,
-        User.tz,
-        User.tz_label,
-        User.tz_offset,
+        *DESCRIPTION_COLUMNS,
         User.is_bot,
         User.slack_updated,
         Membership.team_id,
-        Membership.is_admin,
-        Membership.is_owner,
-        Membership.is_guest,
+        *ROLE_COLUMNS,
     )
     .join(Membership, Membership.user_id == User.id)
     .where(

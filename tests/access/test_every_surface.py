@@ -217,7 +217,7 @@ ROUTES = {
     "api.find": KEY,
     "api.cancel": KEY,
     "api.retry": KEY,
-    # `tests/web/test_methods_access.py` has the methods.
+    # `tests/web/methods/test_access.py` has the methods.
     "methods.call": KEY,
     "api.create_webhook": KEY,
     "uploads.take": UPLOAD,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from html import unescape
 from secrets import token_hex
 
@@ -11,9 +12,10 @@ from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
+from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL
-from tests.running import Bellhop, Browser, Page
+from tests.running import Bellhop, Browser, Page, running_bellhop
 from tests.web.calling import caller
 from tests.web.forms import follow, send_form, without_token
 
@@ -339,6 +341,26 @@ def test_only_visible_destinations_are_checked(
 
     asked = [call.arguments["channel"] for call in bellhop.slack.calls_to("chat.getPermalink")]
     assert asked == [GENERAL]
+
+
+def test_while_slack_does_not_answer_only_some_threads_wait_for_links(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, web_threads=4) as bellhop:
+        browser, _ = bellhop.install(ANN)
+        id_ = delivered(bellhop, GENERAL)
+        bellhop.slack.faults.add(Fault("chat.getPermalink", "timeout"))
+        with ThreadPoolExecutor(2) as threads:
+            pages = as_completed([threads.submit(look, browser, id_) for _ in range(2)])
+            without = next(pages).result()
+            bellhop.slack.faults.clear()
+            next(pages)
+
+        assert bellhop.slack.faults.taken("chat.getPermalink") <= 1
+        assert without.status == 200
+        assert "All is well" in without.text
+        assert "/archives/" not in without.text
+        assert f"/archives/{GENERAL}/p" in look(browser, id_).text
 
 
 def test_a_very_long_notification_is_shown_from_its_beginning(

@@ -414,7 +414,7 @@ class Dispatcher:
         elif outcome.state == DeliveryState.SENDING:
             self._scheduler.doubt(work, now + outcome.wait, now)
         elif outcome.is_undone:
-            self._scheduler.give_back(work, now + LOCKED_SECONDS, now)
+            self._scheduler.give_back(work, now + max(outcome.wait, LOCKED_SECONDS), now)
         else:
             due = now + outcome.wait
             self._scheduler.retry(work, due, now, attempted=outcome.requested)

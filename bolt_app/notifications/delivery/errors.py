@@ -7,5 +7,9 @@ class OwnershipError(Exception):
     """The setup cannot keep two workers from owning one shard; the text says how to change it."""
 
 
+class UploadsBusyError(Exception):
+    """Enough messages of the workspace upload files now."""
+
+
 class SessionLostError(Exception):
     """The session does not answer or has ended: its locks are lost."""

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
 
 from bolt_app.notifications.content.files import FILES, file_label, file_url
 from bolt_app.notifications.delivery.attempts import Attempt
+from bolt_app.notifications.delivery.errors import UploadsBusyError
 from bolt_app.notifications.files.service import Files
 from bolt_app.notifications.files.store import StoredFile
 from bolt_app.slack_api import BeforeRequest, SlackCallError
+from bolt_app.slack_api.client import UPLOAD
 from bolt_app.slack_api.uploads import UploadUrls
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
 
@@ -26,14 +30,34 @@ logger = logging.getLogger(__name__)
 SCOPE = "files:write"
 # Attempts at a delivery in which files are uploaded; later ones link to the pages.
 UPLOAD_ATTEMPTS = 3
+# For all files of an attempt, however many they are and however slowly Slack takes them.
+UPLOADS_SECONDS = 60.0
 
 
 class FileLinks:
-    """Finds links to files, and uploads files to Slack for that."""
+    """Finds links to files, and uploads files to Slack for that.
+
+    A message is in flight while its files are uploaded. Only some messages of a workspace may be
+    that at the same time, so that the others have room.
+    """
 
     def __init__(
-        self, client: WorkspaceClient, uploads: UploadUrls, files: Files, public_url: str
+        self,
+        client: WorkspaceClient,
+        uploads: UploadUrls,
+        files: Files,
+        public_url: str,
+        *,
+        most: int,
     ) -> None:
+        """Create it.
+
+        Args:
+            most: messages of a workspace that upload files at the same time.
+        """
+        self._most = most
+        # Messages that upload files, by workspace.
+        self._uploading: Counter[str] = Counter()
         self._client = client
         self._uploads = uploads
         self._files = files
@@ -53,17 +77,48 @@ class FileLinks:
 
         Raises:
             NotInstalledError: the workspace has no bot.
-            SlackCallError: the token is invalid, or Slack did not answer.
+            SlackCallError: the token is invalid, or Slack did not answer in time.
             NotSentError: `check` raised it.
+            UploadsBusyError: a file must be uploaded, and too many messages upload theirs.
         """
         may_upload = attempt.number <= UPLOAD_ATTEMPTS and await asyncio.to_thread(
             self._client.has_scope, workspace, SCOPE
         )
         files = attempt.content[FILES]
-        return {
-            file["id"]: await self._locked_url(workspace, file, check if may_upload else None)
-            for file in files
-        }
+        if not may_upload or not await asyncio.to_thread(self._lack_copies, files):
+            return await self._urls(workspace, files, None)
+        with self._place(workspace.team_id):
+            try:
+                async with asyncio.timeout(UPLOADS_SECONDS):
+                    return await self._urls(workspace, files, check)
+            except TimeoutError:
+                logger.warning("Slack took the files of a message too slowly")
+                raise SlackCallError(UPLOAD, "unavailable") from None
+
+    def _lack_copies(self, files: Collection[Mapping[str, Any]]) -> bool:
+        """Whether a file has no copy in Slack."""
+        stored = (self._files.find(file["id"]) for file in files)
+        return any(file is not None and file.permalink is None for file in stored)
+
+    @contextmanager
+    def _place(self, team_id: str) -> Iterator[None]:
+        if self._uploading[team_id] >= self._most:
+            raise UploadsBusyError
+        self._uploading[team_id] += 1
+        try:
+            yield
+        finally:
+            self._uploading[team_id] -= 1
+            if not self._uploading[team_id]:
+                del self._uploading[team_id]
+
+    async def _urls(
+        self,
+        workspace: BotWorkspace,
+        files: Collection[Mapping[str, Any]],
+        check: BeforeRequest | None,
+    ) -> Mapping[str, str]:
+        return {file["id"]: await self._locked_url(workspace, file, check) for file in files}
 
     async def _locked_url(
         self, workspace: BotWorkspace, file: Mapping[str, Any], check: BeforeRequest | None

@@ -112,7 +112,11 @@ def internal_error(errors: int, delays: Delays, *, may_have_posted: bool = False
     return Outcome(state, INTERNAL_ERROR, wait=wait, requested=may_have_posted)
 
 
-def not_made(*, is_repeat: bool) -> Outcome:
-    """Return the outcome of an attempt that was begun but not made."""
+def not_made(*, is_repeat: bool, wait: float = 0.0) -> Outcome:
+    """Return the outcome of an attempt that was begun but not made.
+
+    Args:
+        wait: seconds before the next one.
+    """
     state = DeliveryState.SENDING if is_repeat else DeliveryState.WAITING
-    return Outcome(state, requested=False, is_undone=True)
+    return Outcome(state, wait=wait, requested=False, is_undone=True)

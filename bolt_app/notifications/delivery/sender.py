@@ -21,6 +21,7 @@ from bolt_app.notifications.content.message import mention
 from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
+from bolt_app.notifications.delivery.errors import UploadsBusyError
 from bolt_app.notifications.delivery.file_links import FileLinks
 from bolt_app.notifications.delivery.outcomes import (
     Outcome,
@@ -49,6 +50,8 @@ CLOCK_MARGIN = timedelta(minutes=1)
 HISTORY_PAGE = 200
 # Rendering takes at most a millisecond for so many bytes; larger contents are rendered in a thread.
 LARGE_CONTENT = 16 * 1024
+# Before a message is tried again, if enough others of its workspace upload files.
+UPLOADS_BUSY_SECONDS = 1.0
 POST, UPDATE = "chat.postMessage", "chat.update"
 MESSAGE_GONE, THREAD_GONE = "message_not_found", "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
@@ -134,6 +137,8 @@ class MessageSender:
         except NotSentError:
             logger.info("a file was not uploaded: the workspace may have another owner")
             return not_made(is_repeat=attempt.is_repeat)
+        except UploadsBusyError:
+            return not_made(is_repeat=attempt.is_repeat, wait=UPLOADS_BUSY_SECONDS)
         except (NotInstalledError, SlackCallError) as error:
             return self._failed(error, attempt)
         except DATABASE_UNAVAILABLE as error:
@@ -307,7 +312,7 @@ class MessageSender:
         """Return an attempt whose content links to its files.
 
         Raises:
-            NotInstalledError, SlackCallError, NotSentError: see `FileLinks.find`.
+            NotInstalledError, SlackCallError, NotSentError, UploadsBusyError: see `FileLinks.find`.
         """
         if FILES not in attempt.content or attempt.change in _ACTIONS:
             return attempt

@@ -16,7 +16,7 @@ class StorageFullError(FileLimitError):
 
 
 class TooManyUploadsError(FileLimitError):
-    """The API key has too many files that are in no notification yet."""
+    """The API key has too many files, or bytes, that are in no notification yet."""
 
 
 class FileUnavailableError(Exception):

@@ -29,10 +29,10 @@ from bolt_app.notifications.files.errors import (
     WrongLengthError,
 )
 from bolt_app.notifications.files.store import (
+    AnnouncedFile,
     StoredFile,
-    count_unshared,
     delete_unused,
-    find_announced_length,
+    find_announced,
     find_file,
     find_ready,
     insert_chunk,
@@ -41,6 +41,7 @@ from bolt_app.notifications.files.store import (
     read_chunk,
     set_permalink,
     stored_bytes,
+    sum_unshared,
     take_upload,
 )
 from bolt_app.notifications.queue.change_feed import begin_change
@@ -64,6 +65,14 @@ class FileLimits:
 
     file: int
     workspace: int
+
+    @property
+    def unshared(self) -> int:
+        """The limit of one API key's files that are in no notification yet.
+
+        They are stored for up to an hour: without it, one key could use up the workspace's limit.
+        """
+        return max(self.file, self.workspace // 4)
 
 
 @dataclass(frozen=True)
@@ -113,25 +122,26 @@ class Files:
         with self._database.writing_connection() as connection:
             # Locks the workspace, so that no other upload is announced between check and insert.
             begin_change(connection, [team_id])
-            if count_unshared(connection, team_id, source) >= OPEN_UPLOADS:
-                raise TooManyUploadsError
             if stored_bytes(connection, team_id) + length > self._limits.workspace:
                 raise StorageFullError
+            number, unshared = sum_unshared(connection, team_id, source)
+            if number >= OPEN_UPLOADS or unshared + length > self._limits.unshared:
+                raise TooManyUploadsError
             insert_file(connection, row)
         return OpenedUpload(file_id, f"{self._public_url}{UPLOADS_PATH}{secret}")
 
-    def announced_length(self, secret: str) -> int:
-        """Return the length in bytes of the file that an upload URL waits for.
+    def find_announced(self, secret: str) -> AnnouncedFile:
+        """Return the file that an upload URL waits for.
 
         Raises:
             UnknownUploadError: the URL is unknown, used or expired.
         """
         since = self._clock() - UPLOAD_LIFETIME
         with self._database.reading_connection() as connection:
-            length = find_announced_length(connection, hash_of(secret), since)
-        if length is None:
+            announced = find_announced(connection, hash_of(secret), since)
+        if announced is None:
             raise UnknownUploadError
-        return length
+        return announced
 
     def receive(self, secret: str, data: IO[bytes]) -> None:
         """Store the bytes of a file, all or none.

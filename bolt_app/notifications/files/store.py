@@ -48,15 +48,30 @@ class StoredFile:
     permalink: str | None
 
 
+@dataclass(frozen=True)
+class AnnouncedFile:
+    """A file that waits for its bytes.
+
+    Attributes:
+        source: the name of the credential that announced it.
+        length: in bytes.
+    """
+
+    source: str
+    length: int
+
+
 def insert_file(connection: Connection, row: dict[str, Any]) -> None:
     """Insert a file that waits for its bytes."""
     connection.execute(insert(File).values(row))
 
 
-def count_unshared(connection: Connection, team_id: str, source: str) -> int:
-    """Return the number of a credential's files that are in no notification yet."""
+def sum_unshared(connection: Connection, team_id: str, source: str) -> tuple[int, int]:
+    """Return the number and the length of a credential's files that are in no notification yet."""
     is_open = (File.team_id == team_id, File.source == source, File.shared_at.is_(None))
-    return connection.execute(select(func.count()).select_from(File).where(*is_open)).scalar_one()
+    sums = select(func.count(), func.coalesce(func.sum(File.length), 0)).where(*is_open)
+    number, length = connection.execute(sums).one()
+    return number, int(length)
 
 
 def stored_bytes(connection: Connection, team_id: str) -> int:
@@ -65,9 +80,13 @@ def stored_bytes(connection: Connection, team_id: str) -> int:
     return int(connection.execute(total).scalar_one())
 
 
-def find_announced_length(connection: Connection, upload_hash: str, since: datetime) -> int | None:
-    """Return the announced length of the file that an upload URL waits for, if it is valid."""
-    return connection.scalar(select(File.length).where(*_waits(upload_hash, since)))
+def find_announced(
+    connection: Connection, upload_hash: str, since: datetime
+) -> AnnouncedFile | None:
+    """Return the file that an upload URL waits for, if it is valid."""
+    waiting = select(File.source, File.length).where(*_waits(upload_hash, since))
+    row = connection.execute(waiting).first()
+    return None if row is None else AnnouncedFile(row.source, row.length)
 
 
 def take_upload(

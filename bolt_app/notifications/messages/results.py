@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import BoundedSemaphore
 
 from sqlalchemy import bindparam, exists, or_, select
 
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.models import IS_SENDING, IS_WAITING, Delivery
 from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.thread_limit import ThreadLimit
 
 # Between two reads; most messages take a tenth of a second or two, Slack's answer included.
 POLL_SECONDS = 0.02
@@ -72,7 +72,7 @@ class MessageResults:
         """
         self._database = database
         self._seconds = seconds
-        self._slots = BoundedSemaphore(most) if most > 0 else None
+        self._room = ThreadLimit(most, patience=0)
         self._pause = pause
         self._monotonic = monotonic
 
@@ -81,14 +81,13 @@ class MessageResults:
 
         Returns: None if it is not the first, did not end in time, or too many requests wait.
         """
-        slots = self._slots
-        if slots is None or self._seconds <= 0 or not slots.acquire(blocking=False):
+        if self._seconds <= 0:
             return None
-        try:
+        with self._room.enter() as has_room:
             ends = self._monotonic() + self._seconds
-            return self._poll(delivery_id, ends) if self._is_first(delivery_id) else None
-        finally:
-            slots.release()
+            if not has_room or not self._is_first(delivery_id):
+                return None
+            return self._poll(delivery_id, ends)
 
     def _poll(self, delivery_id: int, ends: float) -> MessageResult | None:
         while True:

@@ -155,10 +155,19 @@ class Messages:
             change.connection.execute(insert(Reaction).values(delivery_id=id_, name=name))
             return id_
 
-    def scheduled(self, sender: Sender, most: int) -> list[Message]:
-        """Return the first scheduled messages of the sender's source."""
+    def scheduled(
+        self, sender: Sender, addresses: Collection[str] | None, most: int
+    ) -> list[Message]:
+        """Return the first scheduled messages of the sender's source.
+
+        Args:
+            addresses: one of them must be the message's; None: any may be.
+        """
         with self._database.reading_connection() as connection:
-            return find_scheduled(connection, sender.team_id, _sources(connection, sender), most)
+            sources = _sources(connection, sender)
+            if addresses is not None:
+                addresses = _with_current(connection, sender.team_id, addresses)
+            return find_scheduled(connection, sender.team_id, sources, addresses, most)
 
     def cancel_scheduled(self, sender: Sender, addresses: Collection[str], ts: str) -> None:
         """Cancel a scheduled message.
@@ -193,11 +202,16 @@ def _sources(connection: Connection, sender: Sender) -> frozenset[str]:
     return credentials_of(connection, sender.team_id, sender.source or sender.name)
 
 
+def _with_current(
+    connection: Connection, team_id: str, addresses: Collection[str]
+) -> Collection[str]:
+    """Add the current ids of channels, which the sender may know by former ones."""
+    return {*addresses, *current_ids(connection, team_id, addresses).values()}
+
+
 def _find(connection: Connection, sender: Sender, addresses: Collection[str], ts: str) -> Message:
     sources = _sources(connection, sender)
-    # The sender may know a channel by its former id.
-    moved = current_ids(connection, sender.team_id, addresses)
-    addresses = {*addresses, *moved.values()}
+    addresses = _with_current(connection, sender.team_id, addresses)
     message = find_message(connection, sender.team_id, sources, addresses, ts)
     if message is None:
         raise MessageNotFoundError

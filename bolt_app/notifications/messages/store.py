@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, select, update
+from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
 from bolt_app.db.models import IS_LATER, IS_PENDING, Delivery, Lane, Notification
 from bolt_app.notifications.content.modes import CHANGES, DeliveryMode
@@ -51,6 +51,15 @@ _SCHEDULED = (
     _MESSAGES.where(IS_LATER, Delivery.state == DeliveryState.SCHEDULED)
     .order_by(Delivery.send_at, Delivery.id)
     .limit(bindparam("most"))
+)
+# As `Message.addresses`.
+_SCHEDULED_AT = _SCHEDULED.where(
+    or_(
+        *(
+            column.in_(bindparam("addresses", expanding=True))
+            for column in (Lane.address, Delivery.target, Delivery.channel_id)
+        )
+    )
 )
 _LATEST_CONTENT = (
     select(Notification.content)
@@ -146,11 +155,23 @@ def find_message(
 
 
 def find_scheduled(
-    connection: Connection, team_id: str, sources: Collection[str], most: int
+    connection: Connection,
+    team_id: str,
+    sources: Collection[str],
+    addresses: Collection[str] | None,
+    most: int,
 ) -> list[Message]:
-    """Return the first scheduled messages of credentials, by the time they are due."""
-    values = {"team_id": team_id, "sources": list(sources), "most": most}
-    return [_message(row) for row in connection.execute(_SCHEDULED, values)]
+    """Return the first scheduled messages of credentials, by the time they are due.
+
+    Args:
+        addresses: one of them must be the message's; None: any may be.
+    """
+    values: dict[str, Any] = {"team_id": team_id, "sources": list(sources), "most": most}
+    if addresses is None:
+        rows = connection.execute(_SCHEDULED, values)
+    else:
+        rows = connection.execute(_SCHEDULED_AT, {**values, "addresses": list(addresses)})
+    return [_message(row) for row in rows]
 
 
 def latest_content(connection: Connection, message: Message) -> Mapping[str, Any]:

@@ -5,17 +5,16 @@ https://docs.slack.dev/apis/web-api
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.notifications.messages.errors import MessageNotFoundError
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
+from bolt_app.web.errors import RETRY_SECONDS, answer_without_database
 from bolt_app.web.methods import (
     chat,
     conversations,
@@ -31,8 +30,6 @@ from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.errors import MethodError, OverloadError
 from bolt_app.workspaces.client import NotInstalledError
 
-logger = logging.getLogger(__name__)
-
 METHODS_PATH = "/api/"
 # Longer than the name of any method.
 NAME_LENGTH = 100
@@ -40,8 +37,6 @@ NAME_LENGTH = 100
 MAX_TEST_BYTES = 16 * 1024
 # Of a request whose token is in its body: a text of 40,000 characters as a form.
 UNVERIFIED_BYTES = 128 * 1024
-# Until the next call, if Slack or the database does not answer.
-RETRY_SECONDS = 60
 METHODS: Mapping[str, Method] = {
     **identity.METHODS,
     **chat.METHODS,
@@ -69,8 +64,7 @@ def create_blueprint(services: Services) -> Blueprint:
     blueprint.register_error_handler(NotInstalledError, _answer_not_installed)
     blueprint.register_error_handler(RequestEntityTooLarge, _answer_too_large)
     blueprint.register_error_handler(MessageNotFoundError, _answer_message_not_found)
-    for kind in DATABASE_UNAVAILABLE:
-        blueprint.register_error_handler(kind, _answer_database_unavailable)
+    answer_without_database(blueprint, lambda: _failed("service_unavailable", 503))
     return blueprint
 
 
@@ -142,8 +136,3 @@ def _answer_message_not_found(_error: MessageNotFoundError) -> Response:
 
 def _answer_too_large(_error: RequestEntityTooLarge) -> Response:
     return _failed("request_too_large", 413)
-
-
-def _answer_database_unavailable(error: Exception) -> Response:
-    logger.error("the database is not answering", exc_info=error)
-    return _answer_overload(OverloadError(RETRY_SECONDS))

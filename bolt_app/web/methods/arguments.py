@@ -63,11 +63,25 @@ class Arguments:
     def ts(self, name: str) -> str:
         """Return the `ts` of a message, perhaps written as a number; empty if it is missing.
 
+        A number has lost the zeros at its end: 1700000000.123400 arrives as 1700000000.1234.
+
         Raises:
             MethodError: it is a list or an object.
         """
         value = self.values.get(name)
-        return f"{value:.6f}" if isinstance(value, float) else self.text(name)
+        if isinstance(value, float):
+            return f"{value:.6f}"
+        if isinstance(value, int) and not isinstance(value, bool):
+            return f"{value}.000000"
+        return self.text(name).strip()
+
+    def require_ts(self, name: str) -> str:
+        """Return the required `ts` of a message, perhaps written as a number.
+
+        Raises:
+            MethodError: it is missing, empty, a list or an object.
+        """
+        return self.ts(name) or self.require_text(name)
 
     def flag(self, name: str) -> bool:
         """Return a switch; false if it is missing.

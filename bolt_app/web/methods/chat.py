@@ -52,7 +52,7 @@ def post_message(call: Call) -> Answer:
 
 def update(call: Call) -> Answer:
     """Change a message (https://docs.slack.dev/reference/methods/chat.update)."""
-    destination, ts = find_destination(call), call.arguments.require_text("ts")
+    destination, ts = find_destination(call), call.arguments.require_ts("ts")
     contents: list[Mapping[str, Any]] = []
 
     def merge(current: Mapping[str, Any]) -> NotificationRequest:
@@ -70,7 +70,7 @@ def update(call: Call) -> Answer:
 
 def delete(call: Call) -> Answer:
     """Delete a message (https://docs.slack.dev/reference/methods/chat.delete)."""
-    destination, ts = find_destination(call), call.arguments.require_text("ts")
+    destination, ts = find_destination(call), call.arguments.require_ts("ts")
     with charged_by_transaction(call):
         delivery_id = call.services.messages.delete(Sender.of(call.key), destination.addresses, ts)
     if delivery_id is not None:
@@ -113,10 +113,9 @@ def list_scheduled_messages(call: Call) -> Answer:
     """List scheduled messages
     (https://docs.slack.dev/reference/methods/chat.scheduledMessages.list).
     """
-    allowed = allowed_channels(call)
-    if call.arguments.has("channel"):
-        allowed = find_destination(call).addresses
-    found = call.services.messages.scheduled(Sender.of(call.key), MOST_SCHEDULED)
+    has_channel = call.arguments.has("channel")
+    addresses = find_destination(call).addresses if has_channel else allowed_channels(call)
+    found = call.services.messages.scheduled(Sender.of(call.key), addresses, MOST_SCHEDULED)
     listed = [
         {
             "id": _scheduled_id(message.provisional_ts),
@@ -124,7 +123,6 @@ def list_scheduled_messages(call: Call) -> Answer:
             "post_at": int(message.send_at.timestamp()),
         }
         for message in found
-        if allowed is None or allowed & message.addresses
     ]
     return {"scheduled_messages": listed, "response_metadata": {"next_cursor": ""}}
 
@@ -135,7 +133,7 @@ def get_permalink(call: Call) -> Answer:
     It leads to the notification's page while the message is not in Slack.
     """
     destination = find_destination(call)
-    ts, services = call.arguments.require_text("message_ts"), call.services
+    ts, services = call.arguments.require_ts("message_ts"), call.services
     message = services.messages.find(Sender.of(call.key), destination.addresses, ts)
     permalink = None
     if message.state == DeliveryState.SENT:

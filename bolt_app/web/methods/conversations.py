@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.destinations import NOT_FOUND, allowed_channels, find_destination
-from bolt_app.web.methods.errors import MethodError
+from bolt_app.web.methods.errors import MethodError, invalid_argument
 from bolt_app.web.methods.slack_calls import waiting_for_slack
 from bolt_app.workspaces.channels import ListedChannel
 
@@ -17,9 +21,32 @@ _NOT_SUPPORTED = "method_not_supported_for_channel_type"
 
 
 def list_channels(call: Call) -> Answer:
-    """List channels (https://docs.slack.dev/reference/methods/conversations.list).
+    """List channels (https://docs.slack.dev/reference/methods/conversations.list)."""
+    return _list(call, _shown)
+
+
+def list_joined_channels(call: Call) -> Answer:
+    """List the channels with the bot in them
+    (https://docs.slack.dev/reference/methods/users.conversations).
+
+    Bellhop knows the channels of its bot alone: the argument `user` may name no one else.
+    """
+    user_id = call.arguments.text("user").strip()
+    if user_id and user_id != _bot_user_id(call):
+        raise invalid_argument("must be the bot's own user id, or omitted [json-pointer:/user]")
+    return _list(call, _shown_as_joined, joined=True)
+
+
+def _list(call: Call, show: Callable[[ListedChannel], Answer], *, joined: bool = False) -> Answer:
+    """Return a page of channels.
 
     A limited key sees its own channels only, and a key that a person made only public ones.
+
+    Args:
+        joined: whether to list only channels with the bot in them.
+
+    Raises:
+        MethodError: a type or the size of the page is invalid.
     """
     arguments = call.arguments
     kinds = {kind.strip() for kind in (arguments.text("types") or "public_channel").split(",")}
@@ -28,11 +55,12 @@ def list_channels(call: Call) -> Answer:
     if call.key.is_personal:
         kinds -= {"private_channel"}
     limit = arguments.number("limit", DEFAULT_LISTED, most=MOST_LISTED)
-    found = call.services.channels.page(
-        call.services.client.find_workspace(call.team_id),
+    found = _page(
+        call,
         public="public_channel" in kinds,
         private="private_channel" in kinds,
         archived=not arguments.flag("exclude_archived"),
+        joined=joined,
         among=allowed_channels(call),
         after=arguments.text("cursor"),
         limit=limit + 1,
@@ -40,7 +68,7 @@ def list_channels(call: Call) -> Answer:
     page = found[:limit]
     cursor = page[-1].channel_id if len(found) > limit else ""
     return {
-        "channels": [_shown(channel) for channel in page],
+        "channels": [show(channel) for channel in page],
         "response_metadata": {"next_cursor": cursor},
     }
 
@@ -92,6 +120,24 @@ def open_conversation(call: Call) -> Answer:
     return {"channel": channel}
 
 
+def _page(call: Call, **which: Any) -> list[ListedChannel]:
+    """Return channels as `Channels.page` does.
+
+    Raises:
+        OverloadError: Slack must list them, and too many threads wait for Slack.
+    """
+    services = call.services
+    workspace = services.client.find_workspace(call.team_id)
+    is_current = services.channels.has_current_listing(call.team_id)
+    with nullcontext() if is_current else waiting_for_slack(call):
+        return services.channels.page(workspace, **which)
+
+
+def _bot_user_id(call: Call) -> str | None:
+    bot = call.services.installations.find_bot(call.team_id)
+    return None if bot is None else bot.user_id
+
+
 def _require_channel(call: Call) -> ListedChannel:
     """Return the channel of a call from the last listing.
 
@@ -99,9 +145,8 @@ def _require_channel(call: Call) -> ListedChannel:
         MethodError: it is not in there, or the key may not use it.
     """
     channel_id = find_destination(call).channel_id
-    workspace = call.services.client.find_workspace(call.team_id)
-    found = call.services.channels.page(
-        workspace,
+    found = _page(
+        call,
         public=True,
         private=not call.key.is_personal,
         archived=True,
@@ -130,9 +175,17 @@ def _shown(channel: ListedChannel) -> Answer:
     }
 
 
+def _shown_as_joined(channel: ListedChannel) -> Answer:
+    """Return a channel as `users.conversations` shows it: without membership and its size."""
+    shown = _shown(channel)
+    del shown["is_member"], shown["num_members"]
+    return shown
+
+
 METHODS = {
     "conversations.list": Method(list_channels, Scope.READ),
     "conversations.info": Method(info, Scope.READ),
     "conversations.join": Method(join, Scope.SEND),
     "conversations.open": Method(open_conversation, Scope.SEND),
+    "users.conversations": Method(list_joined_channels, Scope.READ),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -45,33 +45,54 @@ def find_destination(call: Call, name: str = "channel") -> Destination:
     Raises:
         MethodError: it is missing or unknown, or the key may not use it.
     """
-    return named_destination(call, call.arguments.require_text(name))
+    [destination] = find_destinations(call, [call.arguments.require_text(name)])
+    return destination
 
 
-def named_destination(call: Call, text: str) -> Destination:
-    """Return the destination that a text names: an id, `#name`, `name` or an e-mail address.
+def find_destinations(call: Call, texts: Sequence[str]) -> list[Destination]:
+    """Return the destinations that texts name: ids, `#name`, `name` or e-mail addresses.
+
+    The names of a limited key are resolved once for all of them: it may have hundreds.
 
     Raises:
-        MethodError: it is unknown, or the key may not use it.
+        MethodError: one of them is unknown, or the key may not use it.
     """
-    address = _address(text)
-    channel_id = _channel_id(call, address) if address[0] == "#" else address
+    addresses = [_address(text) for text in texts]
+    ids = _channel_ids(call, {*addresses, *call.key.channels})
     if not call.key.channels:
-        if channel_id is None:
-            raise MethodError(NOT_FOUND)
-        return Destination(address, channel_id)
-    same = {address, channel_id or address, *_person(call, address)}
-    # A channel may have a new id since the key was read.
-    allowed = _allowed(call, call.key) & same or _allowed(call, _current_key(call)) & same
-    if not allowed:
-        raise MethodError("restricted_action", f"This API key may use only {_listed(call)}.")
-    to = address if address in allowed else min(allowed)
-    return Destination(to, channel_id or address)
+        return [_known(address, ids) for address in addresses]
+    same = [{address, ids.get(address, address), *_person(call, address)} for address in addresses]
+    allowed = _allowed(call.key, ids)
+    if not all(allowed & names for names in same):
+        # A channel may have a new id since the key was read.
+        allowed |= _currently_allowed(call)
+    return [
+        _permitted(call, address, ids.get(address, address), allowed & names)
+        for address, names in zip(addresses, same, strict=True)
+    ]
 
 
 def allowed_channels(call: Call) -> frozenset[str] | None:
     """Return the addresses that a limited key may use; None for any other key."""
-    return _allowed(call, _current_key(call)) if call.key.channels else None
+    return _currently_allowed(call) if call.key.channels else None
+
+
+def _known(address: str, ids: Mapping[str, str]) -> Destination:
+    if address[0] == "#" and address not in ids:
+        raise MethodError(NOT_FOUND)
+    return Destination(address, ids.get(address, address))
+
+
+def _permitted(call: Call, address: str, channel_id: str, allowed: Collection[str]) -> Destination:
+    """Return a destination of a limited key.
+
+    Args:
+        allowed: the names by which the key may use it.
+    """
+    if not allowed:
+        listed = ", ".join(call.key.channels)
+        raise MethodError("restricted_action", f"This API key may use only {listed}.")
+    return Destination(address if address in allowed else min(allowed), channel_id)
 
 
 def _address(text: str) -> str:
@@ -84,37 +105,58 @@ def _address(text: str) -> str:
     raise MethodError(NOT_FOUND)
 
 
-def _channel_id(call: Call, address: str) -> str | None:
-    """Find the id of a channel name.
+def _channel_ids(call: Call, addresses: Iterable[str]) -> dict[str, str]:
+    """Return the ids of the channels that names among the addresses mean, by name.
 
-    The channels are listed again if the last listing is a minute old, but not for a name that a
-    limited key may not use. A listing that Slack did not answer counts too.
+    The channels are listed again for names that are not in the last listing, but not for names that
+    a limited key may not use.
 
-    Returns: None for an unknown name; the address itself if Slack does not answer, because the
+    Returns: nothing for an unknown name; the name itself if Slack does not answer, because the
         delivery resolves it.
     """
-    services, name = call.services, address.removeprefix("#")
-    found = services.channels.find_listed(call.team_id, name)
-    if found is not None or (call.key.channels and address not in call.key.channels):
-        return found
-    listed_at = services.channels.listed_at(call.team_id)
+    names = {address for address in addresses if address[0] == "#"}
+    ids = _listed_ids(call, names)
+    missing = names - ids.keys()
+    if call.key.channels:
+        missing.intersection_update(call.key.channels)
+    if not missing:
+        return ids
+    found = _listed_ids(call, missing) if _list_again(call) else {name: name for name in missing}
+    return ids | found
+
+
+def _listed_ids(call: Call, names: Collection[str]) -> dict[str, str]:
+    found = call.services.channels.find_all_listed(call.team_id, [name[1:] for name in names])
+    return {f"#{name}": channel_id for name, channel_id in found.items()}
+
+
+def _list_again(call: Call) -> bool:
+    """List the channels if the last listing is a minute old; return whether Slack answered it.
+
+    A listing that Slack did not answer counts too.
+
+    Raises:
+        SlackCallError: Slack refused the call.
+    """
+    services, team_id = call.services, call.team_id
     interval = timedelta(seconds=services.settings.delays.listing)
+    listed_at = services.channels.listed_at(team_id)
     if listed_at is not None and services.clock() - listed_at < interval:
-        return None
-    failed_at = services.channels.failed_at(call.team_id)
+        return True
+    failed_at = services.channels.failed_at(team_id)
     if failed_at is not None and services.clock() - failed_at < interval:
-        return address
+        return False
     try:
         with waiting_for_slack(call):
-            services.channels.refresh_listing(services.client.find_workspace(call.team_id))
+            services.channels.refresh_listing(services.client.find_workspace(team_id))
     except OverloadError:
-        return address
+        return False
     except SlackCallError as error:
         if error.is_permanent:
             raise
         logger.info("the channels could not be listed", extra={"error": error.code})
-        return address
-    return services.channels.find_listed(call.team_id, name)
+        return False
+    return True
 
 
 def _person(call: Call, address: str) -> Iterable[str]:
@@ -134,15 +176,12 @@ def _person(call: Call, address: str) -> Iterable[str]:
                 raise
 
 
-def _current_key(call: Call) -> ApiKeyRecord:
-    return call.services.api_keys.read_again(call.key)
+def _currently_allowed(call: Call) -> frozenset[str]:
+    """Return the addresses that the limited key may use as it is stored now."""
+    key = call.services.api_keys.read_again(call.key)
+    return _allowed(key, _channel_ids(call, key.channels))
 
 
-def _allowed(call: Call, key: ApiKeyRecord) -> frozenset[str]:
+def _allowed(key: ApiKeyRecord, ids: Mapping[str, str]) -> frozenset[str]:
     """Return the addresses of a limited key, and the ids of the channels that its names mean."""
-    found = (_channel_id(call, address) for address in key.channels if address[0] == "#")
-    return frozenset({*key.channels, *filter(None, found)})
-
-
-def _listed(call: Call) -> str:
-    return ", ".join(call.key.channels)
+    return frozenset({*key.channels, *(ids[name] for name in key.channels if name in ids)})

@@ -24,7 +24,7 @@ from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.charged import charged_by_transaction
 from bolt_app.web.methods.chat import require_own_thread
 from bolt_app.web.methods.contents import check_thread_ts, read_list
-from bolt_app.web.methods.destinations import Destination, named_destination
+from bolt_app.web.methods.destinations import Destination, find_destinations
 from bolt_app.web.methods.errors import MethodError, OverloadError, invalid_argument
 
 NAME_LENGTH = 255
@@ -121,7 +121,7 @@ def _destinations(call: Call) -> Sequence[Destination]:
     names = list(dict.fromkeys(filter(None, (name.strip() for name in listed))))
     if len(names) > MOST_CHANNELS:
         raise MethodError("channels_limit_exceeded")
-    found = {one.address: one for one in (named_destination(call, name) for name in names)}
+    found = {destination.address: destination for destination in find_destinations(call, names)}
     if len(found) > 1 and call.arguments.has("thread_ts"):
         raise invalid_argument("requires a single channel [json-pointer:/thread_ts]")
     return list(found.values())

@@ -1,4 +1,4 @@
-"""`api.test` and `auth.test`."""
+"""`api.test`, `auth.test` and `team.info`."""
 
 from __future__ import annotations
 
@@ -41,4 +41,17 @@ def auth_test(call: Call) -> Answer:
     return {**answer, **found, "is_enterprise_install": False}
 
 
-METHODS = {"auth.test": Method(auth_test, None)}
+def team_info(call: Call) -> Answer:
+    """Return the workspace of the key (https://docs.slack.dev/reference/methods/team.info).
+
+    Raises:
+        MethodError: the argument `team` names another one.
+    """
+    if call.arguments.text("team").strip() not in ("", call.team_id):
+        raise MethodError("team_not_found")
+    bot = call.services.installations.find_bot(call.team_id)
+    known = {} if bot is None else {"name": bot.team_name, "domain": bot.domain}
+    return {"team": {"id": call.team_id, **{name: text for name, text in known.items() if text}}}
+
+
+METHODS = {"auth.test": Method(auth_test, None), "team.info": Method(team_info, None)}

@@ -19,7 +19,7 @@ _NAME = re.compile(r"[\w'+-]{1,80}(::skin-tone-[2-6])?")
 def add(call: Call) -> Answer:
     """Add an emoji to a message (https://docs.slack.dev/reference/methods/reactions.add)."""
     services = call.services
-    destination, ts = find_destination(call), call.arguments.require_text("timestamp")
+    destination, ts = find_destination(call), call.arguments.require_ts("timestamp")
     name = call.arguments.require_text("name").strip(":")
     if not _NAME.fullmatch(name):
         raise MethodError("invalid_name")

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from bolt_app.db.models import Delivery
+from bolt_app.notifications.delivery import file_links
 from bolt_app.notifications.delivery.file_links import SCOPE, UPLOAD_ATTEMPTS
 from slack_sandbox import Fault
 from slack_sandbox.world import SlackFile
+from tests.delivering import delivering, quick_bellhop, wait_until
 from tests.notifications.hand import Hand, texts
-from tests.people import ANN, BEN, GENERAL
+from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 from tests.web.methods.calling import MethodCaller, method_caller
 from tests.web.methods.uploading import COMPLETE, GET_URL, share, stored, upload
@@ -109,6 +113,47 @@ class TestUploads:
         deliver(hand, 4)
 
         assert texts(bellhop, GENERAL) == [link_in_slack(bellhop)]
+
+
+class TestSlowUploads:
+    def test_leave_room_for_other_messages(self, database_url: str, encryption_key: str) -> None:
+        changes = {"workspace_requests": 4}
+        with quick_bellhop(database_url, encryption_key, **changes) as bellhop:
+            bellhop.slack.limits.enabled = False
+            bellhop.install(ANN, optional=[SCOPE])
+            ci = method_caller(bellhop)
+            channels = [bellhop.slack.add_channel(ACME, f"files-{n}").id for n in range(5)]
+            with delivering(bellhop):
+                bellhop.slack.faults.add(Fault("upload"))
+                for channel_id in channels:
+                    share(ci, channel_id)
+                wait_until(bellhop, lambda: bellhop.slack.faults.taken("upload") > 0)
+
+                ci.ok("chat.postMessage", channel=GENERAL, text="Hello")
+                wait_until(bellhop, lambda: texts(bellhop, GENERAL) == ["Hello"])
+                assert bellhop.slack.faults.taken("upload") == 1
+                bellhop.slack.faults.clear()
+
+                wait_until(bellhop, lambda: all(texts(bellhop, one) for one in channels))
+            # No attempt was counted while there was no room.
+            with bellhop.services.database.reading() as session:
+                assert set(session.scalars(select(Delivery.attempts))) == {1}
+
+    @pytest.mark.sqlite_only
+    def test_have_one_deadline_for_all_files_of_a_message(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(file_links, "UPLOADS_SECONDS", 0.5)
+        files = [{"id": upload(ci)} for _ in range(UPLOAD_ATTEMPTS)]
+        bellhop.slack.faults.add(Fault("upload"))
+        ci.ok(COMPLETE, files=files, channel_id=GENERAL)
+
+        deliver(hand, 30)
+
+        [text] = texts(bellhop, GENERAL)
+        assert [line.startswith(f"<{bellhop.url}/files/") for line in text.split()] == [True] * 3
+        assert bellhop.slack.faults.taken("upload") == UPLOAD_ATTEMPTS
+        bellhop.slack.faults.clear()
 
 
 @pytest.mark.sqlite_only

@@ -96,6 +96,8 @@ def arguments(bellhop: Bellhop, target: Target, ts: str) -> Mapping[str, dict[st
         "files.completeUploadExternal": {"files": [{"id": target.file}], "channel_id": GENERAL},
         "files.getUploadURLExternal": {"filename": "a", "length": 1},
         "reactions.add": {**there, "timestamp": ts, "name": "eyes"},
+        "team.info": {},
+        "users.conversations": {"types": "public_channel,private_channel"},
         "users.info": {"user": BEN},
         "users.list": {},
         "users.lookupByEmail": {"email": "ben@acme.example"},
@@ -231,6 +233,8 @@ class TestAnotherKey:
                 "chat.scheduledMessages.list",
                 "conversations.list",
                 "files.getUploadURLExternal",
+                "team.info",
+                "users.conversations",
                 "users.list",
             ), (name, answer)
             assert SECRET not in str(answer)

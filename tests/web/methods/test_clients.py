@@ -118,6 +118,8 @@ class TestSlackSdk:
         assert "general" in names
         assert client.conversations_info(channel=GENERAL)["channel"]["name"] == "general"
         assert client.conversations_join(channel=GENERAL)["channel"]["is_member"]
+        assert [one["id"] for one in client.users_conversations()["channels"]] == [GENERAL]
+        assert client.team_info()["team"]["name"] == "Acme"
         opened = client.conversations_open(users=[BEN], return_im=True)["channel"]
         assert opened["id"] == running.slack.app_dm(ACME, BEN).id
         ann = client.users_lookupByEmail(email="ann@acme.example")["user"]

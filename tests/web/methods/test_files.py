@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
@@ -23,7 +24,7 @@ from bolt_app.web.methods import files as methods
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
-from tests.running import Bellhop, running_bellhop
+from tests.running import PATIENCE_SECONDS, Bellhop, running_bellhop
 from tests.web.methods.calling import MethodCaller, method_caller
 from tests.web.methods.uploading import (
     COMPLETE,
@@ -31,6 +32,7 @@ from tests.web.methods.uploading import (
     open_upload,
     send_bytes,
     share,
+    slow_upload,
     stored,
     upload,
 )
@@ -161,6 +163,46 @@ class TestUploadUrls:
 
 
 @pytest.mark.sqlite_only
+class TestSlowClients:
+    @pytest.fixture
+    def bellhop(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> Iterator[Bellhop]:
+        with running_bellhop(database_url, encryption_key, clock, web_threads=4) as running:
+            yield running
+
+    def test_leave_room_for_other_keys(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        other, (_, url) = method_caller(bellhop), open_upload(ci)
+        with slow_upload(ci, b"Hello") as slow:
+            self.wait_until_full(ci)
+
+            page = send_bytes(url, b"Hello")
+            assert (page.status, page.text) == (503, "service_unavailable")
+            assert (page.headers["Retry-After"], page.headers["Connection"]) == ("1", "close")
+            upload(other)
+
+            slow.send(b"o")
+            assert slow.getresponse().read() == b"OK - 5"
+        assert send_bytes(url, b"Hello").status == 200
+
+    def test_leave_room_for_everything_else(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        other, third = method_caller(bellhop), method_caller(bellhop)
+        with slow_upload(ci, b"Hello"), slow_upload(other, b"Hello"):
+            self.wait_until_full(third)
+
+            ci.ok("chat.postMessage", channel=GENERAL, text="Hello")
+        upload(third)
+
+    def wait_until_full(self, who: MethodCaller) -> None:
+        """Wait until an upload of a key is refused, because others have begun."""
+        _, url = open_upload(who, 2)
+        ends = monotonic() + PATIENCE_SECONDS
+        # The address can be used again after a wrong length.
+        while (status := send_bytes(url, b"x").status) != 503:
+            assert (status, monotonic() < ends) == (400, True)
+
+
+@pytest.mark.sqlite_only
 class TestLimits:
     @pytest.fixture
     def bellhop(
@@ -200,6 +242,24 @@ class TestLimits:
 
         assert (page.status, page.headers["Retry-After"]) == (503, "60")
         open_upload(method_caller(bellhop))
+
+    def test_the_bytes_of_a_key_that_are_not_shared(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> None:
+        changes = {"file_megabytes": 1, "workspace_files_megabytes": 8}
+        with running_bellhop(database_url, encryption_key, clock, **changes) as bellhop:
+            bellhop.install(ANN)
+            ci = method_caller(bellhop)
+            first = upload(ci, b"x" * MEBIBYTE)
+            open_upload(ci, MEBIBYTE)
+            body = b'{"filename": "a", "length": 1}'
+
+            page = ci.post(GET_URL, body, "application/json")
+
+            assert (page.status, page.headers["Retry-After"]) == (503, "60")
+            open_upload(method_caller(bellhop), MEBIBYTE)
+            ci.ok(COMPLETE, files=[{"id": first}], channel_id=GENERAL)
+            open_upload(ci, MEBIBYTE)
 
     def test_a_shared_file_is_no_open_upload(
         self, ci: MethodCaller, monkeypatch: pytest.MonkeyPatch

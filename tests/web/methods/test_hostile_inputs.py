@@ -10,7 +10,7 @@ from bolt_app.credentials.api_keys import Scope
 from bolt_app.web.methods import METHODS
 from bolt_app.web.methods.identity import API_TEST
 from tests.notifications.hand import Hand
-from tests.people import ANN, BEN, GENERAL
+from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, Page
 from tests.test_hostile_inputs import HOSTILE_JSON, HOSTILE_TEXT
 from tests.web.methods.calling import FORM, JSON, method_caller
@@ -46,6 +46,7 @@ ARGUMENTS = {
     "reply_broadcast": True,
     "return_im": True,
     "scheduled_message_id": "Q1",
+    "team": ACME,
     "text": "x",
     "thread_ts": "1.1",
     "timestamp": "1.1",
@@ -82,6 +83,8 @@ READ: dict[str, tuple[str, ...]] = {
     ),
     "files.getUploadURLExternal": ("filename", "length", "alt_txt"),
     "reactions.add": ("channel", "timestamp", "name"),
+    "team.info": ("team",),
+    "users.conversations": ("types", "limit", "cursor", "exclude_archived", "user"),
     "users.info": ("user",),
     "users.list": ("limit", "cursor"),
     "users.lookupByEmail": ("email",),

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
+from typing import Any
 
 import pytest
 
 from bolt_app.credentials.api_keys import Scope
+from bolt_app.web.methods.files import MOST_CHANNELS
 from bolt_app.workspaces.person_lookups import CALLS_PER_MINUTE
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop, running_bellhop
+from tests.statements import statements_of
 from tests.web.methods.calling import JSON, method_caller
+from tests.web.methods.uploading import upload
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -48,6 +52,42 @@ def test_a_limited_key_causes_no_calls_for_others_direct_messages(bellhop: Bellh
         assert error == "restricted_action"
 
     assert len(bellhop.slack.calls_to(OPEN)) == before
+
+
+def test_the_names_of_a_limited_key_are_resolved_once_for_a_call(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    channels = bellhop.slack.add_channels(ACME, 200)
+    names = [f"#{channel.name}" for channel in channels] + [f"#unknown-{n}" for n in range(100)]
+    limited = method_caller(bellhop, Scope.SEND, Scope.READ, channels=names)
+    limited.ok("conversations.list")
+
+    def reads(method: str, **arguments: Any) -> int:
+        with statements_of(bellhop.services.database) as statements:
+            limited.ok(method, **arguments)
+        return sum("FROM channels" in statement for statement in statements)
+
+    def share_in(number: int) -> int:
+        files, given = [{"id": upload(limited)}], [channel.id for channel in channels[:number]]
+        return reads("files.completeUploadExternal", files=files, channels=",".join(given))
+
+    assert share_in(MOST_CHANNELS) == share_in(1) <= 2
+    assert reads("conversations.list") <= 3
+
+
+@pytest.mark.parametrize("method", ["conversations.list", "users.conversations"])
+def test_a_listing_that_slack_does_not_answer_holds_a_quarter_of_the_threads(
+    database_url: str, encryption_key: str, clock: FakeClock, method: str
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, web_threads=4) as bellhop:
+        bellhop.install(ANN)
+        who = method_caller(bellhop)
+        bellhop.slack.faults.add(Fault("conversations.list", "timeout"))
+        with ThreadPoolExecutor(2) as threads:
+            running = [threads.submit(who.post, method, b"{}", JSON) for _ in range(2)]
+            refused = next(as_completed(running)).result()
+            bellhop.slack.faults.clear()
+
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
 
 
 def test_a_slow_slack_holds_a_quarter_of_the_threads(

@@ -597,6 +597,22 @@ class TestScheduling:
         deliver(hand)
         assert texts(bellhop, GENERAL) == ["x"]
 
+    def test_a_channel_is_listed_behind_many_messages_of_others(
+        self, bellhop: Bellhop, ci: MethodCaller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bolt_app.web.methods.chat.MOST_SCHEDULED", 2)
+        limited = method_caller(bellhop, channels=["#random"], source="ci")
+        source = method_caller(bellhop, source="ci")
+        at = int(bellhop.clock.timestamp()) + 3600
+        given = {"text": "x", "post_at": at}
+        for _ in range(3):
+            source.ok("chat.scheduleMessage", channel=GENERAL, **given)
+        expected = source.ok("chat.scheduleMessage", channel="#random", **given)
+
+        for who, arguments in ((source, {"channel": RANDOM}), (limited, {})):
+            listed = who.ok("chat.scheduledMessages.list", **arguments)["scheduled_messages"]
+            assert [one["id"] for one in listed] == [expected["scheduled_message_id"]]
+
     @pytest.mark.parametrize(
         ("after", "error"), [(0, "time_in_past"), (121 * 86_400, "time_too_far")]
     )

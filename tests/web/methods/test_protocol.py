@@ -15,7 +15,7 @@ from bolt_app.credentials.limits import LimitError, LimitReason
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.web.methods import UNVERIFIED_BYTES
 from tests.conftest import FakeClock
-from tests.people import ACME, ANN, GENERAL
+from tests.people import ACME, ANN, BETA, GENERAL
 from tests.running import Bellhop, running_bellhop
 from tests.web.calling import request
 from tests.web.methods.calling import FORM, JSON, MethodCaller, method_caller
@@ -293,3 +293,12 @@ class TestMethods:
             "bot_id": installation.bot_id,
             "is_enterprise_install": False,
         }
+
+    def test_team_info_names_the_workspace_of_the_key(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        ci = method_caller(bellhop)
+        team = {"id": ACME, "name": "Acme", "domain": "acme"}
+
+        assert ci.ok("team.info") == {"ok": True, "team": team}
+        assert ci.ok("team.info", team=ACME)["team"] == team
+        assert ci.error("team.info", team=BETA) == "team_not_found"

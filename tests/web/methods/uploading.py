@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
 from bolt_app.notifications.files.store import StoredFile
 from tests.running import Bellhop, Page
 from tests.web.calling import request
@@ -19,6 +24,18 @@ def open_upload(ci: MethodCaller, length: int = 5, name: str = "a.txt") -> tuple
 def send_bytes(url: str, data: bytes, content_type: str = "application/octet-stream") -> Page:
     """Send bytes to an upload URL."""
     return request("POST", url, data, {"Content-Type": content_type})
+
+
+@contextmanager
+def slow_upload(ci: MethodCaller, data: bytes) -> Iterator[HTTPConnection]:
+    """Begin an upload; yield its connection, over which all but the last byte were sent."""
+    _, url = open_upload(ci, len(data))
+    parts = urlsplit(url)
+    with closing(HTTPConnection(parts.netloc, timeout=20)) as connection:
+        connection.putrequest("POST", parts.path)
+        connection.putheader("Content-Length", str(len(data)))
+        connection.endheaders(data[:-1])
+        yield connection
 
 
 def upload(ci: MethodCaller, data: bytes = b"Hello", name: str = "a.txt") -> str:
