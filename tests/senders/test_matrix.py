@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,13 @@ from bolt_app.notifications.content.meaning import (
 )
 from bolt_app.senders.registry import known_senders
 from bolt_app.severity import SEVERITIES
-from tests.senders.fixtures import fixtures
+from tests.senders.fixtures import ORIGINS, fixtures
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "senders"
 PAGE = DOCS / "README.md"
 BEGIN, END = "<!-- matrix: begin -->\n", "<!-- matrix: end -->\n"
 HEAD = (
-    "| `--from` | examples | parts | severity | key | buttons | resolves | signature |\n"
+    "| `--from` | example bodies | parts | severity | key | buttons | resolves | signature |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
 )
 
@@ -58,11 +59,17 @@ def ends(found: list[dict[str, Any]]) -> str:
     return "yes" if bad & good else "no"
 
 
+def origins(sender: str) -> str:
+    """Return the number of a sender's example bodies of each origin."""
+    counts = Counter(one.origin.kind for one in fixtures(sender))
+    return ", ".join(f"{counts[kind]} {kind}" for kind in ORIGINS if counts[kind])
+
+
 def row(name: str) -> str:
     sender, found = known_senders()[name], contents(name)
     cells = [
         f"[{name}]({name}.md)",
-        str(len(list(fixtures(name)))),
+        origins(name),
         parts_of(found),
         severities(found),
         "yes" if any("key" in one for one in found) else "no",
