@@ -16,13 +16,24 @@ from bolt_app.senders.builder import key_of, lines, link_to, more, notification,
 from bolt_app.senders.known import Headers, KnownSender, Notification
 from bolt_app.senders.signatures import secret_in_header
 from bolt_app.senders.states import in_words, severity_of_state
-from bolt_app.senders.values import first, items, text
+from bolt_app.senders.values import first, items, mapping, text
 from bolt_app.severity import Severity
 
 _SHOWN_COMMITS = 8
 _BODY_LENGTH = 600
 _NOTHING = "0" * 40
-_DONE = {"open": "opened", "close": "closed", "reopen": "reopened", "merge": "merged"}
+_DONE = {
+    "approval": "approved",
+    "close": "closed",
+    "create": "created",
+    "delete": "deleted",
+    "merge": "merged",
+    "open": "opened",
+    "reopen": "reopened",
+    "unapproval": "withdrew an approval",
+    "unapproved": "withdrew an approval",
+    "update": "updated",
+}
 
 
 def _recognizes(headers: Headers, body: Any) -> bool:
@@ -40,15 +51,20 @@ def _push(body: Any) -> Notification:
     total = text(body, "total_commits_count")
     count = int(total) if total.isdecimal() else len(commits)
     what = f"pushed {count} {'commit' if count == 1 else 'commits'} to {name}"
-    if text(body, "after") == _NOTHING:
+    before, after = text(body, "before"), text(body, "after")
+    if after == _NOTHING:
         what = f"deleted {where}"
-    elif not count:
+    elif before == _NOTHING and not commits:
         what = f"created {where}"
+    elif not count:
+        what = f"updated {where}"
+    web_url = text(body, "project", "web_url")
+    is_comparable = bool(commits and before) and before != _NOTHING
     return notification(
         f"{_project(body)}: {text(body, 'user_name')} {what}",
         lines([*map(_commit, commits), more(len(commits), count, "commits")]),
         severity=Severity.INFO,
-        link=text(body, "project", "web_url"),
+        link=f"{web_url}/-/compare/{before}...{after}" if is_comparable else web_url,
     )
 
 
@@ -82,7 +98,7 @@ def _issue(body: Any) -> Notification:
     issue = body.get("object_attributes")
     iid = text(issue, "iid")
     return notification(
-        f"Issue #{iid}: {text(issue, 'title')}",
+        f"{first(text(issue, 'type'), 'Issue')} #{iid}: {text(issue, 'title')}",
         _by(body, issue),
         severity=Severity.SUCCESS if text(issue, "state") == "closed" else Severity.INFO,
         link=text(issue, "url"),
@@ -92,7 +108,8 @@ def _issue(body: Any) -> Notification:
             ("Assignees", _names(body, "assignees", "name")),
             ("Labels", _names(body, "labels", "title")),
         ],
-        key=key_of(_project(body), iid, by="#"),
+        # The epic of a group has no project.
+        key=first(key_of(_project(body), iid, by="#"), text(issue, "url")),
     )
 
 
@@ -105,7 +122,7 @@ def _pipeline(body: Any) -> Notification:
         for one in items(body, "builds")
         if text(one, "status") == "failed" and text(one, "allow_failure") != "true"
     ]
-    duration = text(pipeline, "duration")
+    duration, merge = text(pipeline, "duration"), mapping(body, "merge_request")
     return notification(
         f"Pipeline #{text(pipeline, 'id')}: {in_words(state)}",
         lines(
@@ -121,7 +138,9 @@ def _pipeline(body: Any) -> Notification:
         ),
         fields=[
             ("Project", _project(body)),
+            ("Name", text(pipeline, "name")),
             ("Ref", text(pipeline, "ref")),
+            ("Merge request", f"!{text(merge, 'iid')} {text(merge, 'title')}" if merge else ""),
             ("Commit", text(pipeline, "sha")[:8]),
             ("Trigger", in_words(text(pipeline, "source"))),
             ("User", text(body, "user", "name")),
@@ -134,22 +153,28 @@ def _pipeline(body: Any) -> Notification:
 
 def _other(body: Any) -> Notification:
     kind = first(in_words(text(body, "object_kind")), in_words(text(body, "event_name")), "event")
-    action = in_words(first(text(body, "object_attributes", "action"), text(body, "action")))
+    subject = first(text(body, "build_name"), text(body, "environment"))
+    action = _done(first(text(body, "object_attributes", "action"), text(body, "action")))
+    state = in_words(first(text(body, "build_status"), text(body, "status")))
+    what = " ".join(filter(None, (kind, subject, action or state)))
     who = first(text(body, "user", "name"), text(body, "user_name"), "GitLab")
+    # `user_name` of a changed membership is the member, not the author of the change.
+    by = f": {who}" if kind.startswith("user ") else f" by {who}"
+    web_url, job = text(body, "project", "web_url"), text(body, "build_id")
     return notification(
-        f"{first(_project(body), 'GitLab')}: {' '.join(filter(None, (kind, action)))} by {who}",
+        f"{first(_project(body), text(body, 'group_path'), 'GitLab')}: {what}{by}",
         severity=Severity.INFO,
         link=first(
             text(body, "object_attributes", "url"),
             text(body, "url"),
-            text(body, "project", "web_url"),
+            text(body, "deployable_url"),
+            f"{web_url}/-/jobs/{job}" if web_url and job else web_url,
         ),
     )
 
 
 def _by(body: Any, subject: Any) -> str:
-    action = in_words(text(subject, "action"))
-    action = _DONE.get(action, action)
+    action = _done(text(subject, "action"))
     return lines(
         [
             plain(f"{text(body, 'user', 'name')}: {action}") if action else "",
@@ -158,9 +183,14 @@ def _by(body: Any, subject: Any) -> str:
     )
 
 
+def _done(action: str) -> str:
+    return _DONE.get(action, in_words(action))
+
+
 def _project(body: Any) -> str:
     return first(
         text(body, "project", "path_with_namespace"),
+        text(body, "path_with_namespace"),
         text(body, "project_name"),
         text(body, "repository", "name"),
     )
