@@ -3,7 +3,7 @@
 https://grafana.com/docs/grafana/latest/alerting/configure-notifications/manage-contact-points/integrations/webhook-notifier/
 describes the body and the signature: an HMAC-SHA-256 of the body, or, if a timestamp header is
 configured, of the timestamp, a colon and the body.
-https://github.com/grafana/alerting writes the body (`receivers/webhook/v1`, `templates`). The key is
+https://github.com/grafana/alerting (`receivers/webhook`, `templates`) writes the body. The key is
 `groupKey`.
 """
 
