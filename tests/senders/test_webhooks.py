@@ -239,7 +239,7 @@ class TestCallbackId:
     def test_it_is_the_key_of_a_message_in_slacks_format(self, bellhop: Bellhop) -> None:
         post(create_webhook(bellhop), fixture("slack", "firing"))
 
-        assert accepted(bellhop)[0][1] == "hook:1|DiskFull/orders"
+        assert accepted(bellhop)[0][1] == "hook:1|DiskFull"
 
     @pytest.mark.sqlite_only
     def test_an_empty_key_field_leaves_it_alone(self, bellhop: Bellhop) -> None:
