@@ -22,11 +22,13 @@ class Origin:
 
     Attributes:
         kind: one of `ORIGINS`, which `docs/senders/README.md` explains.
-        source: the tool and its version, or the package or page, and what is omitted or changed.
+        source: the tool and its version, or the package or page.
+        note: which part of the source, and what is omitted or changed.
     """
 
     kind: str
     source: str
+    note: str
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,11 @@ def fixtures(sender: str | None = None) -> Iterator[Fixture]:
     for name in [sender] if sender else known_senders():
         for path in sorted((FOLDER / name.replace("-", "_") / "fixtures").glob("*.json")):
             recorded = json.loads(path.read_text(encoding="utf-8"))
+            origin = recorded["origin"]
             yield Fixture(
                 name,
                 path.stem,
-                Origin(recorded["origin"]["kind"], recorded["origin"]["from"]),
+                Origin(origin["kind"], origin["from"], origin.get("note", "")),
                 recorded["headers"],
                 recorded["body"],
                 recorded["notifications"],
