@@ -70,7 +70,9 @@ def place(body: Any, data: st.DataObject) -> tuple[Any, Any]:
     inside do not hide the few that mappings read.
     """
     parent, name = body, data.draw(st.sampled_from(members(body)))
-    while members(parent[name]) and data.draw(st.booleans()):
+    while members(parent[name]):
+        if data.draw(st.booleans()):
+            break
         parent = parent[name]
         name = data.draw(st.sampled_from(members(parent)))
     return parent, name
