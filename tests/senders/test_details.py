@@ -76,6 +76,30 @@ class TestGitHub:
         assert found["title"] == "Codertocat/Hello-World: workflow job failure by Codertocat"
         assert (found["text"], found["link"]) == ("unit &lt;tests&gt;", "https://x.example/1")
 
+    def test_a_review_shows_its_verdict_and_words(self) -> None:
+        review = {"state": "changes_requested", "body": "Why?", "html_url": "https://x.example/1"}
+
+        found = read(
+            "github",
+            "issue_comment",
+            ("action", "submitted"),
+            ("comment", None),
+            ("review", review),
+            event="pull_request_review",
+        )
+
+        assert (
+            found["title"]
+            == "Codertocat/Hello-World: pull request review changes requested by Codertocat"
+        )
+        assert found["text"] == "Spelling error in the README file\nWhy?"
+
+    def test_a_new_tag_is_no_push_of_commits(self) -> None:
+        found = read("github", "push", ("ref", "refs/tags/v1.4.0"))
+
+        assert found["title"] == "Codertocat/Hello-World: Codertocat created tag v1.4.0"
+        assert "text" not in found
+
 
 class TestGitLab:
     @pytest.mark.parametrize(
@@ -130,6 +154,25 @@ class TestGitLab:
         )
 
         assert found["title"] == "acme/shop: user add to group: Gus Guest"
+
+    def test_an_event_without_an_author_names_none(self) -> None:
+        found = read(
+            "gitlab",
+            "note",
+            ("object_kind", "access_token"),
+            ("event_name", "expiring_access_token"),
+            ("user", None),
+            ("merge_request", None),
+            ("object_attributes", {"name": "deploy", "expires_at": "2026-03-09"}),
+        )
+
+        assert found["title"] == "acme/orders: expiring access token"
+        assert found["text"] == "deploy"
+
+    def test_a_push_of_a_system_hook_is_a_push(self) -> None:
+        found = read("gitlab", "push", ("object_kind", None))
+
+        assert found["title"] == "acme/orders: Ann Example pushed 2 commits to main"
 
 
 class TestSentry:

@@ -43,8 +43,11 @@ def _push(body: Any) -> Notification:
     count = len(every_item(body, "commits"))
     if text(body, "deleted") == "true":
         what = f"deleted {where}"
+    elif text(body, "created") == "true" and (kind == "tags" or not count):
+        # The commits of a new tag are not new.
+        what, commits, count = f"created {where}", [], 0
     elif not count:
-        what = f"created {where}" if text(body, "created") == "true" else f"updated {where}"
+        what = f"updated {where}"
     else:
         verb = "force-pushed" if text(body, "forced") == "true" else "pushed"
         what = f"{verb} {count} {'commit' if count == 1 else 'commits'} to {name}"
@@ -188,17 +191,21 @@ def _ping(body: Any) -> Notification:
 
 def _other(event: str) -> Callable[[Any], Notification]:
     def read(body: Any) -> Notification:
-        own = get(body, event)
-        done = in_words(first(text(own, "conclusion"), text(body, "action"), text(body, "state")))
+        own, action = get(body, event), text(body, "action")
+        verdict = text(body, "review", "state") if action == "submitted" else ""
+        done = in_words(first(verdict, text(own, "conclusion"), action, text(body, "state")))
         subjects = [own, *(get(body, name) for name in _SUBJECTS)]
         titles = (
             first(text(one, "title"), text(one, "full_name"), text(one, "name")) for one in subjects
         )
+        said = first(text(body, "comment", "body"), text(body, "review", "body"))
+        by = f"by {_actor(body)}" if _actor(body) else ""
         return notification(
             f"{first(_repository(body), 'GitHub')}: "
-            f"{' '.join(filter(None, (_event(event, body), done)))} "
-            f"by {first(_actor(body), 'GitHub')}",
-            plain(first(*titles, text(body, "description")), 300),
+            f"{' '.join(filter(None, (_event(event, body), done, by)))}",
+            lines(
+                [plain(first(*titles, text(body, "description")), 300), plain(said, _BODY_LENGTH)]
+            ),
             severity=Severity.INFO,
             link=first(
                 *(text(one, "html_url") for one in subjects),

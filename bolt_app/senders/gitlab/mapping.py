@@ -22,6 +22,8 @@ from bolt_app.severity import Severity
 _SHOWN_COMMITS = 8
 _BODY_LENGTH = 600
 _NOTHING = "0" * 40
+# What other events are about: the first with a title or name is shown.
+_SUBJECTS = ("merge_request", "issue", "snippet", "object_attributes")
 _DONE = {
     "approval": "approved",
     "close": "closed",
@@ -41,7 +43,9 @@ def _recognizes(headers: Headers, body: Any) -> bool:
 
 
 def _read(_headers: Headers, body: Any) -> list[Notification]:
-    return [_READERS.get(text(body, "object_kind"), _other)(body)]
+    # System hooks name a push only in `event_name`.
+    kind = first(text(body, "object_kind"), text(body, "event_name"))
+    return [_READERS.get(kind, _other)(body)]
 
 
 def _push(body: Any) -> Notification:
@@ -54,11 +58,12 @@ def _push(body: Any) -> Notification:
     before, after = text(body, "before"), text(body, "after")
     if after == _NOTHING:
         what = f"deleted {where}"
-    elif before == _NOTHING and not commits:
-        what = f"created {where}"
+    elif before == _NOTHING and (kind == "tags" or not commits):
+        # A new tag comes with its commit, which is not new.
+        what, commits, count = f"created {where}", [], 0
     elif not count:
         what = f"updated {where}"
-    web_url = text(body, "project", "web_url")
+    web_url = _web_url(body)
     is_comparable = bool(commits and before) and before != _NOTHING
     return notification(
         f"{_project(body)}: {text(body, 'user_name')} {what}",
@@ -152,25 +157,50 @@ def _pipeline(body: Any) -> Notification:
 
 
 def _other(body: Any) -> Notification:
-    kind = first(in_words(text(body, "object_kind")), in_words(text(body, "event_name")), "event")
-    subject = first(text(body, "build_name"), text(body, "environment"))
-    action = _done(first(text(body, "object_attributes", "action"), text(body, "action")))
-    state = in_words(first(text(body, "build_status"), text(body, "status")))
-    what = " ".join(filter(None, (kind, subject, action or state)))
-    who = first(text(body, "user", "name"), text(body, "user_name"), "GitLab")
-    # `user_name` of a changed membership is the member, not the author of the change.
-    by = f": {who}" if kind.startswith("user ") else f" by {who}"
-    web_url, job = text(body, "project", "web_url"), text(body, "build_id")
+    subject = body.get("object_attributes")
     return notification(
-        f"{first(_project(body), text(body, 'group_path'), 'GitLab')}: {what}{by}",
+        f"{first(_project(body), text(body, 'group_path'), 'GitLab')}: {_what(body)}",
+        lines([plain(_about(body), 300), plain(text(subject, "note"), _BODY_LENGTH)]),
         severity=Severity.INFO,
         link=first(
-            text(body, "object_attributes", "url"),
+            text(subject, "url"),
             text(body, "url"),
             text(body, "deployable_url"),
-            f"{web_url}/-/jobs/{job}" if web_url and job else web_url,
+            _job(body),
+            _web_url(body),
         ),
     )
+
+
+def _what(body: Any) -> str:
+    """Return an event in words, with its author if the body names one."""
+    kind, event = text(body, "object_kind"), text(body, "event_name")
+    # An event such as `expiring_access_token` says more than its kind.
+    name = in_words(event if not kind or kind in event else kind) or "event"
+    place = first(text(body, "build_name"), text(body, "environment"))
+    action = _done(first(text(body, "object_attributes", "action"), text(body, "action")))
+    state = in_words(first(text(body, "build_status"), text(body, "status")))
+    what = " ".join(filter(None, (name, place, action or state)))
+    who = first(text(body, "user", "name"), text(body, "user_name"))
+    if not who:
+        return what
+    # `user_name` of a changed membership is the member, not the author of the change.
+    return f"{what}: {who}" if name.startswith("user ") else f"{what} by {who}"
+
+
+def _about(body: Any) -> str:
+    subjects = [body.get(name) for name in _SUBJECTS]
+    titles = (first(text(one, "title"), text(one, "name")) for one in subjects)
+    return first(*titles, text(body, "commit_title"), text(body, "name"))
+
+
+def _job(body: Any) -> str:
+    web_url, job = _web_url(body), text(body, "build_id")
+    return f"{web_url}/-/jobs/{job}" if web_url and job else ""
+
+
+def _web_url(body: Any) -> str:
+    return first(text(body, "project", "web_url"), text(body, "repository", "homepage"))
 
 
 def _by(body: Any, subject: Any) -> str:
