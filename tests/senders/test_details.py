@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from base64 import b64encode
 from typing import Any
 
@@ -225,6 +226,51 @@ class TestJenkins:
 
         assert found["title"] == f"{title} #18: failure"
         assert found["key"] == key
+
+
+class TestDatadog:
+    @pytest.mark.parametrize(
+        ("title", "shown", "key"),
+        [
+            ("[Triggered] Disk", "Disk", "Disk"),
+            ("[Triggered on {host:db1}] Disk", "Disk", "Disk {host:db1}"),
+            (
+                "[P2] [Re-Triggered on {host:db1}] [prod] Disk",
+                "[prod] Disk",
+                "[prod] Disk {host:db1}",
+            ),
+            ("[Triggered] [P2] Disk", "Disk", "Disk"),
+            ("[Triggered]", "[Triggered]", "[Triggered]"),
+        ],
+    )
+    def test_a_monitor_has_a_message_for_each_group(self, title: str, shown: str, key: str) -> None:
+        found = read("datadog", "default_triggered", ("title", title))
+
+        assert (found["title"], found["key"]) == (shown, f"alert:{key}")
+
+    def test_a_message_has_no_markdown_of_pictures_and_mentions(self) -> None:
+        text = read("datadog", "default_triggered")["text"]
+
+        assert "see the runbook (https://wiki.acme.example/disk-full)" in text
+        for removed in ("%%%", "snapshot", "@webhook", "**", "Monitor Status"):
+            assert removed not in text
+
+    @pytest.mark.parametrize(
+        "piece", ["[![", "[a](http://", "[a](", "@a.", "@" * 60 + "!\n", "\n "]
+    )
+    def test_a_long_hostile_message_is_read_quickly(self, piece: str) -> None:
+        start = time.process_time()
+
+        found = read("datadog", "default_triggered", ("body", piece * 30_000 + "!"))
+
+        assert found["title"] == "[prod] Disk is full"
+        assert time.process_time() - start < 1
+
+
+def test_a_test_of_a_channel_of_google_cloud_closes_in_capitals() -> None:
+    found = read("google-cloud-monitoring", "closed", ("incident.state", "CLOSED"))
+
+    assert found["severity"] == "success"
 
 
 def test_a_forced_push_to_bitbucket_is_called_so() -> None:
