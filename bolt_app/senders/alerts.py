@@ -38,6 +38,15 @@ def group(body: Any, link: str, links: Sequence[tuple[str, str]]) -> Notificatio
     )
 
 
+def shared(alerts: Sequence[Alert], *path: str) -> str:
+    """Return the text at a path if it is the same in all alerts.
+
+    A link that belongs to the first of several alerts would seem to be the group's.
+    """
+    found = {text(one, *path) for one in alerts}
+    return found.pop() if len(found) == 1 else ""
+
+
 def _name(body: Any, alerts: Sequence[Alert]) -> str:
     grouped = " ".join(value for _, value in pairs(body, "groupLabels"))
     alone = text(alerts[0], "labels", "alertname") if len(alerts) == 1 else ""

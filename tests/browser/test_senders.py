@@ -21,7 +21,7 @@ SHOWN = {
     "gitlab": ("pipeline_failed", "Pipeline #31: failed"),
     "grafana": ("firing", "High latency"),
     "sentry": ("issue_alert", "PaymentTimeout: no answer after 10 s"),
-    "slack": ("firing", "[FIRING:1] DiskFull orders"),
+    "slack": ("firing", "DiskFull is firing"),
 }
 
 

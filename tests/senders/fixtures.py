@@ -1,4 +1,4 @@
-"""Recorded bodies of the known senders, and the requests that carry them."""
+"""Example bodies of the known senders, where they come from, and the requests that carry them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,32 @@ import bolt_app.senders
 from bolt_app.senders.registry import known_senders
 
 FOLDER = Path(bolt_app.senders.__file__).parent
+# Where a body comes from, the best evidence first.
+ORIGINS = ("recorded", "published", "adapted", "documented")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a body comes from.
+
+    Attributes:
+        kind: one of `ORIGINS`, which `docs/senders/README.md` explains.
+        source: the tool and its version, or the package or page.
+        note: which part of the source, and what is omitted or changed.
+    """
+
+    kind: str
+    source: str
+    note: str
 
 
 @dataclass(frozen=True)
 class Fixture:
-    """A recorded body, and the notifications that it becomes."""
+    """An example body, and the notifications that it becomes."""
 
     sender: str
     name: str
+    origin: Origin
     headers: Mapping[str, str]
     body: Any
     notifications: list[dict[str, Any]]
@@ -36,15 +54,21 @@ class Fixture:
 
 
 def fixtures(sender: str | None = None) -> Iterator[Fixture]:
-    """Yield the recorded bodies of one sender, or of all."""
+    """Yield the example bodies of one sender, or of all."""
     for name in [sender] if sender else known_senders():
         for path in sorted((FOLDER / name.replace("-", "_") / "fixtures").glob("*.json")):
             recorded = json.loads(path.read_text(encoding="utf-8"))
+            origin = recorded["origin"]
             yield Fixture(
-                name, path.stem, recorded["headers"], recorded["body"], recorded["notifications"]
+                name,
+                path.stem,
+                Origin(origin["kind"], origin["from"], origin.get("note", "")),
+                recorded["headers"],
+                recorded["body"],
+                recorded["notifications"],
             )
 
 
 def fixture(sender: str, name: str) -> Fixture:
-    """Return one recorded body."""
+    """Return one example body."""
     return next(one for one in fixtures(sender) if one.name == name)

@@ -1,18 +1,24 @@
-"""Mappings of the known senders, by their recorded bodies."""
+"""Mappings of the known senders, by their example bodies."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.senders.bodies import recognize
 from bolt_app.senders.registry import known_senders
-from tests.senders.fixtures import Fixture, fixtures
+from tests.senders.fixtures import FOLDER, ORIGINS, Fixture, fixtures
 
 ALL = list(fixtures())
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+MOST_BYTES = 30 * 1024
+_EMAIL = re.compile(r"[\w.+-]+@([\w-]+\.)+[a-z]{2,}")
+# Reserved for examples, or addresses that nobody reads. `git@` is an SSH address.
+_HARMLESS = re.compile(r"git@.*|.*@([\w-]+\.)*(example(\.\w+)?|invalid|localhost)|.*noreply.*")
 
 
 def name_of(one: Fixture) -> str:
@@ -20,19 +26,34 @@ def name_of(one: Fixture) -> str:
 
 
 @pytest.mark.parametrize("sender", known_senders())
-def test_every_sender_has_recorded_bodies(sender: str) -> None:
+def test_every_sender_has_example_bodies(sender: str) -> None:
     assert any(one.sender == sender for one in ALL)
 
 
 @pytest.mark.parametrize("one", ALL, ids=name_of)
-def test_a_recorded_body_becomes_the_recorded_notifications(one: Fixture) -> None:
+def test_an_example_body_names_its_origin(one: Fixture) -> None:
+    assert one.origin.kind in ORIGINS
+    assert one.origin.source.strip()
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*/fixtures/*.json")), ids=lambda one: one.stem)
+def test_an_example_body_is_small_and_has_nobodys_address(path: Path) -> None:
+    written = path.read_text(encoding="utf-8")
+
+    assert len(written.encode()) <= MOST_BYTES
+    found = {one.group().lower() for one in _EMAIL.finditer(written)}
+    assert {one for one in found if not _HARMLESS.fullmatch(one)} == set()
+
+
+@pytest.mark.parametrize("one", ALL, ids=name_of)
+def test_an_example_body_becomes_the_expected_notifications(one: Fixture) -> None:
     found = known_senders()[one.sender].read(one.lower_headers, one.body)
 
     assert found == one.notifications
 
 
 @pytest.mark.parametrize("one", ALL, ids=name_of)
-def test_a_recorded_body_is_recognized_as_its_senders_and_no_others(one: Fixture) -> None:
+def test_an_example_body_is_recognized_as_its_senders_and_no_others(one: Fixture) -> None:
     headers = one.lower_headers
 
     found = {

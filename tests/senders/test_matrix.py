@@ -1,9 +1,12 @@
-"""The table of senders in the documentation: each cell follows from the example bodies."""
+"""What the documentation says of senders: tables and lines that follow from the example bodies."""
 
 from __future__ import annotations
 
 import os
+import textwrap
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +22,15 @@ from bolt_app.notifications.content.meaning import (
 )
 from bolt_app.senders.registry import known_senders
 from bolt_app.severity import SEVERITIES
-from tests.senders.fixtures import fixtures
+from tests.senders.fixtures import ORIGINS, fixtures
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "senders"
 PAGE = DOCS / "README.md"
 BEGIN, END = "<!-- matrix: begin -->\n", "<!-- matrix: end -->\n"
+EXAMPLES = "[Example bodies](README.md): "
+WIDTH = 120
 HEAD = (
-    "| `--from` | examples | parts | severity | key | buttons | resolves | signature |\n"
+    "| `--from` | example bodies | parts | severity | key | buttons | resolves | signature |\n"
     "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
 )
 
@@ -58,11 +63,17 @@ def ends(found: list[dict[str, Any]]) -> str:
     return "yes" if bad & good else "no"
 
 
+def origins(sender: str) -> str:
+    """Return the number of a sender's example bodies of each origin."""
+    counts = Counter(one.origin.kind for one in fixtures(sender))
+    return ", ".join(f"{counts[kind]} {kind}" for kind in ORIGINS if counts[kind])
+
+
 def row(name: str) -> str:
     sender, found = known_senders()[name], contents(name)
     cells = [
         f"[{name}]({name}.md)",
-        str(len(list(fixtures(name)))),
+        origins(name),
         parts_of(found),
         severities(found),
         "yes" if any("key" in one for one in found) else "no",
@@ -71,6 +82,27 @@ def row(name: str) -> str:
         f"`{sender.signature.name}`" if sender.signature else "no",
     ]
     return f"| {' | '.join(cells)} |\n"
+
+
+def sources(name: str) -> str:
+    """Return the last line of a sender's page: its example bodies and where they come from."""
+    found: dict[str, list[str]] = {kind: [] for kind in ORIGINS}
+    for one in fixtures(name):
+        found[one.origin.kind].append(one.origin.source)
+    parts = [
+        f"{len(used)} {kind} ({'; '.join(map(link, dict.fromkeys(used)))})"
+        for kind, used in found.items()
+        if used
+    ]
+    # A URL is never broken.
+    wrap = partial(textwrap.fill, width=WIDTH, break_long_words=False, break_on_hyphens=False)
+    return wrap(f"{EXAMPLES}{', '.join(parts)}.") + "\n"
+
+
+def link(source: str) -> str:
+    if source.startswith("https://"):
+        return f"<{source}>"
+    return "this page" if source.startswith("docs/") else source
 
 
 def matrix() -> str:
@@ -84,6 +116,17 @@ def test_the_table_follows_from_the_example_bodies() -> None:
     expected = f"{before}{BEGIN}{matrix()}{END}{after}"
     if os.environ.get("WRITE_MATRIX") == "1":
         PAGE.write_text(expected, encoding="utf-8")
+
+    assert page == expected, "WRITE_MATRIX=1 writes it"
+
+
+@pytest.mark.parametrize("name", known_senders())
+def test_a_page_ends_with_the_sources_of_its_example_bodies(name: str) -> None:
+    path = DOCS / f"{name}.md"
+    page = path.read_text(encoding="utf-8")
+    expected = f"{page.partition(EXAMPLES)[0].rstrip()}\n\n{sources(name)}"
+    if os.environ.get("WRITE_MATRIX") == "1":
+        path.write_text(expected, encoding="utf-8")
 
     assert page == expected, "WRITE_MATRIX=1 writes it"
 

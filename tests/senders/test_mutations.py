@@ -56,34 +56,42 @@ JSON = st.recursive(
 _MARKUP = re.compile(r"<([^<>]*)>")
 
 
-def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the paths of everything inside a body."""
-    members: list[tuple[Any, Any]] = list(value.items()) if isinstance(value, dict) else []
-    members = list(enumerate(value)) if isinstance(value, list) else members
-    found = []
-    for name, item in members:
-        found += [(*path, name), *paths(item, (*path, name))]
-    return found
+def members(value: Any) -> list[Any]:
+    """Return the names or positions of what is directly inside a value."""
+    if isinstance(value, dict):
+        return list(value)
+    return list(range(len(value))) if isinstance(value, list) else []
+
+
+def place(body: Any, data: st.DataObject) -> tuple[Any, Any]:
+    """Return a container in a body, and the name or position of a member of it.
+
+    Each step inward is as likely as a stop, so that the many members that real bodies have deep
+    inside do not hide the few that mappings read.
+    """
+    parent, name = body, data.draw(st.sampled_from(members(body)))
+    while members(parent[name]):
+        if data.draw(st.booleans()):
+            break
+        parent = parent[name]
+        name = data.draw(st.sampled_from(members(parent)))
+    return parent, name
 
 
 def mutated(body: Any, data: st.DataObject) -> Any:
     """Return a body of which some parts are replaced, missing or doubled."""
     changed = copy.deepcopy(body)
     for _ in range(data.draw(st.integers(1, 4))):
-        there = paths(changed)
-        if not there:
+        if not members(changed):
             return changed
-        path = data.draw(st.sampled_from(there))
-        parent = changed
-        for step in path[:-1]:
-            parent = parent[step]
+        parent, name = place(changed, data)
         kind = data.draw(st.sampled_from(["replace", "replace", "remove", "many"]))
         if kind == "replace":
-            parent[path[-1]] = data.draw(JSON)
+            parent[name] = data.draw(JSON)
         elif kind == "many":
-            parent[path[-1]] = [parent[path[-1]]] * 50
+            parent[name] = [parent[name]] * 50
         else:
-            del parent[path[-1]]
+            del parent[name]
     return changed
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bolt_app.senders.alerts import group
+from bolt_app.senders.alerts import group, shared
 from bolt_app.senders.known import Headers, KnownSender, Notification
-from bolt_app.senders.values import first, items, text
+from bolt_app.senders.values import items, text
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -26,11 +26,10 @@ def _recognizes(_headers: Headers, body: Any) -> bool:
 
 def _read(_headers: Headers, body: Any) -> list[Notification]:
     alerts = items(body, "alerts")
-    alert = alerts[0] if alerts else {}
-    runbook = first(
-        text(body, "commonAnnotations", "runbook_url"), text(alert, "annotations", "runbook_url")
-    )
-    links = [("Runbook", runbook), ("Query", text(alert, "generatorURL"))]
+    links = [
+        ("Runbook", shared(alerts, "annotations", "runbook_url")),
+        ("Query", shared(alerts, "generatorURL")),
+    ]
     return [group(body, text(body, "externalURL"), links)]
 
 

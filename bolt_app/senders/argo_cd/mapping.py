@@ -28,7 +28,8 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     return [
         notification(
             f"{text(app, 'app')}: {state}",
-            plain(text(app, "message")),
+            # Of the last sync, which "successfully synced" a degraded application too.
+            plain(text(app, "message") if phase in _FAILED else ""),
             severity=severity,
             link=text(app, "url"),
             fields=[
@@ -45,10 +46,11 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
 
 
 _BAD = ("Degraded", "Missing")
+_FAILED = ("Failed", "Error")
 
 
 def _severity(health: str, sync: str, phase: str) -> Severity:
-    if health in _BAD or phase in ("Failed", "Error"):
+    if health in _BAD or phase in _FAILED:
         return Severity.ERROR
     if health in ("Progressing", "Suspended", "Unknown") or phase == "Running":
         return Severity.INFO

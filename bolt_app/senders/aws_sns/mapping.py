@@ -14,7 +14,7 @@ from bolt_app.senders.aws_sns.messages import SUBSCRIPTION, is_sns_address
 from bolt_app.senders.builder import key_of, notification, plain
 from bolt_app.senders.fallback import UNKNOWN_TITLE, readable
 from bolt_app.senders.known import Headers, KnownSender, Notification, Signature
-from bolt_app.senders.values import first, get, text
+from bolt_app.senders.values import first, get, items, text
 from bolt_app.severity import Severity
 
 _STATES = {"ALARM": Severity.ERROR, "OK": Severity.SUCCESS, "INSUFFICIENT_DATA": Severity.WARNING}
@@ -95,6 +95,7 @@ def _alarm(alarm: Any) -> Notification:
         fields=[
             ("Metric", text(trigger, "MetricName")),
             ("Namespace", text(trigger, "Namespace")),
+            ("Dimensions", ", ".join(map(_dimension, items(trigger, "Dimensions")))),
             ("Threshold", text(trigger, "Threshold")),
             ("Before", text(alarm, "OldStateValue")),
             ("Region", text(alarm, "Region")),
@@ -103,6 +104,10 @@ def _alarm(alarm: Any) -> Notification:
         key=key_of("alarm", first(arn, key_of(account, text(alarm, "Region"), name))),
         asks=severity == Severity.ERROR,
     )
+
+
+def _dimension(dimension: Any) -> str:
+    return f"{text(dimension, 'name')}={text(dimension, 'value')}"
 
 
 # `checks.py` verifies it, because its certificate must be fetched.

@@ -7,7 +7,6 @@ resolved.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from bolt_app.senders.builder import key_of, notification, plain
@@ -27,6 +26,8 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     is_resolved = text(alert, "monitorCondition") == "Resolved"
     rule = first(text(alert, "alertRule"), "Azure Monitor alert")
     targets = texts(alert, "configurationItems") or texts(alert, "alertTargetIDs")
+    conditions = items(body, "data", "alertContext", "condition", "allOf")[:5]
+    results = (text(one, "linkToSearchResultsUI") for one in conditions)
     return [
         notification(
             f"Resolved: {rule}" if is_resolved else rule,
@@ -34,13 +35,14 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
             severity=Severity.SUCCESS
             if is_resolved
             else _SEVERITIES.get(text(alert, "severity"), Severity.INFO),
-            link=text(alert, "investigationLink"),
+            link=first(text(alert, "investigationLink"), *results),
             fields=[
                 ("Severity", text(alert, "severity")),
                 ("Service", text(alert, "monitoringService")),
                 ("Signal", text(alert, "signalType")),
-                ("Target", ", ".join(targets)),
-                *_conditions(get(body, "data", "alertContext")),
+                # The last part of a resource's id is its name.
+                ("Target", ", ".join(one.rpartition("/")[2] for one in targets)),
+                *map(_condition, conditions),
             ],
             key=key_of("alert", first(text(alert, "alertId"), text(alert, "originAlertId"))),
             asks=not is_resolved,
@@ -48,10 +50,11 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     ]
 
 
-def _conditions(context: Any) -> Iterator[tuple[str, str]]:
-    for one in items(context, "condition", "allOf")[:5]:
-        value, threshold = text(one, "metricValue"), text(one, "threshold")
-        yield text(one, "metricName"), f"{value} ({text(one, 'operator')} {threshold})"
+def _condition(condition: Any) -> tuple[str, str]:
+    # Log alerts name a column, or count the rows.
+    name = first(text(condition, "metricName"), text(condition, "metricMeasureColumn"), "Rows")
+    limit = f"{text(condition, 'operator')} {text(condition, 'threshold')}"
+    return name, f"{text(condition, 'metricValue')} ({limit})"
 
 
 SENDER = KnownSender("Azure Monitor", _recognizes, _read)

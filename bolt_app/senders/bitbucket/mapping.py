@@ -45,13 +45,27 @@ def _read(headers: Headers, body: Any) -> list[Notification]:
 
 def _push(body: Any) -> Notification:
     changes = items(body, "push", "changes")
-    names = (first(text(one, "new", "name"), text(one, "old", "name")) for one in changes)
     return notification(
-        f"{_repository(body)}: {_actor(body)} pushed to {', '.join(filter(None, names))}",
+        f"{_repository(body)}: {_actor(body)} {', '.join(map(_change, changes)) or 'pushed'}",
         lines(_commit(commit) for one in changes for commit in items(one, "commits")),
         severity=Severity.INFO,
-        link=first(*map(_link, changes), _link(get(body, "repository"))),
+        link=first(
+            *map(_link, changes),
+            *(_link(get(one, "new")) for one in changes),
+            _link(get(body, "repository")),
+        ),
     )
+
+
+def _change(change: Any) -> str:
+    """Return what happened to a branch or tag."""
+    ref = get(change, "new") or get(change, "old")
+    name = text(ref, "name")
+    if text(change, "closed") == "true":
+        return f"deleted {text(ref, 'type')} {name}"
+    if text(change, "created") == "true":
+        return f"created {text(ref, 'type')} {name}"
+    return f"{'force-pushed' if text(change, 'forced') == 'true' else 'pushed'} to {name}"
 
 
 def _commit(commit: Any) -> str:
@@ -64,6 +78,8 @@ def _status(body: Any) -> Notification:
     state = text(status, "state")
     severity = _STATUSES.get(state, Severity.INFO)
     name = first(text(status, "name"), text(status, "key"), "Build")
+    branch, address = text(status, "refname"), text(status, "links", "commit", "href")
+    commit = first(text(status, "commit", "hash"), address.rpartition("/")[2])
     return notification(
         f"{name}: {in_words(state)}",
         plain(text(status, "description"), 300),
@@ -71,10 +87,11 @@ def _status(body: Any) -> Notification:
         link=text(status, "url"),
         fields=[
             ("Repository", _repository(body)),
-            ("Branch", text(status, "refname")),
-            ("Commit", text(status, "commit", "hash")[:7]),
+            ("Branch", branch),
+            ("Commit", commit[:7]),
         ],
-        key=key_of(_repository(body), text(status, "key"), text(status, "refname")),
+        # A build of a commit may have no branch.
+        key=key_of(_repository(body), text(status, "key"), first(branch, commit)),
         asks=severity == Severity.ERROR,
     )
 

@@ -7,12 +7,14 @@ Events are facts, not states: they have no key unless the webhook's key field is
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from bolt_app.notifications.content.meaning import named_severity
 from bolt_app.notifications.content.schema import BATCH
+from bolt_app.notifications.content.webhook_format import PayloadError, read_json
 from bolt_app.senders.builder import more, notification
 from bolt_app.senders.fallback import UNKNOWN_TITLE, readable
 from bolt_app.senders.known import Headers, KnownSender, Notification
@@ -65,7 +67,7 @@ def _binary(headers: Headers, body: Any) -> Mapping[str, Any]:
 
 
 def _event(event: Any) -> Notification:
-    data = readable(get(event, "data")) or {}
+    data = readable(_data(event)) or {}
     fields = [(one["name"], one["value"]) for one in data.get("fields", [])]
     kind = text(event, "type")
     has_title = data.get("title", UNKNOWN_TITLE) not in (UNKNOWN_TITLE, kind)
@@ -81,6 +83,21 @@ def _event(event: Any) -> Notification:
             *fields[:_DATA_FIELDS],
         ],
     )
+
+
+def _data(event: Any) -> Any:
+    """Return the data of an event; SDKs write bytes as `data_base64`, even those of a text."""
+    encoded = text(event, "data_base64")
+    if not encoded:
+        return get(event, "data")
+    try:
+        written = b64decode(encoded, validate=True).decode().replace("\0", "")
+    except ValueError:
+        return None
+    try:
+        return read_json(written)
+    except PayloadError:
+        return written
 
 
 def _severity(event: Any) -> Severity | None:

@@ -6,6 +6,7 @@ key is the object: a reconciliation that succeeds ends one that failed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from bolt_app.senders.builder import key_of, notification, plain
@@ -13,6 +14,9 @@ from bolt_app.senders.known import Headers, KnownSender, Notification
 from bolt_app.senders.signatures import hmac_of_body
 from bolt_app.senders.values import get, pairs, text
 from bolt_app.severity import Severity
+
+# Metadata for Flux itself.
+_INTERNAL = ("checksum", "commit_status", "digest", "token")
 
 
 def _recognizes(_headers: Headers, body: Any) -> bool:
@@ -24,7 +28,9 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     kind, namespace, name = (text(subject, one) for one in ("kind", "namespace", "name"))
     reason = text(body, "reason")
     is_bad = text(body, "severity") == "error"
-    good = Severity.SUCCESS if reason.endswith("Succeeded") else Severity.INFO
+    # A source that works again reports only what it stored.
+    is_good = reason.endswith("Succeeded") or reason == "NewArtifact"
+    good = Severity.SUCCESS if is_good else Severity.INFO
     return [
         notification(
             f"{kind}/{name}: {reason}",
@@ -32,13 +38,20 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
             severity=Severity.ERROR if is_bad else good,
             fields=[
                 ("Namespace", namespace),
-                *((name.rpartition("/")[2], value) for name, value in pairs(body, "metadata")),
+                *_metadata(body),
                 ("Controller", text(body, "reportingController")),
             ],
             key=key_of(kind, namespace, name, by="/"),
             asks=is_bad,
         )
     ]
+
+
+def _metadata(body: Any) -> Iterator[tuple[str, str]]:
+    for name, value in pairs(body, "metadata"):
+        short = name.rpartition("/")[2]
+        if short not in _INTERNAL:
+            yield short, value
 
 
 SENDER = KnownSender("Flux", _recognizes, _read, hmac_of_body("X-Signature", prefix="sha256="))

@@ -17,12 +17,14 @@ from bolt_app.senders.builder import key_of, lines, link_to, more, notification,
 from bolt_app.senders.known import Headers, KnownSender, Notification
 from bolt_app.senders.signatures import hmac_of_body
 from bolt_app.senders.states import in_words, severity_of_state
-from bolt_app.senders.values import every_item, first, items, text
+from bolt_app.senders.values import every_item, first, get, items, text
 from bolt_app.severity import Severity
 
 EVENT_HEADER = "x-github-event"
 _SHOWN_COMMITS = 8
 _BODY_LENGTH = 600
+# What other events are about: the first with a link and the first with a title are shown.
+_SUBJECTS = ("comment", "review", "alert", "forkee", "issue", "pull_request", "discussion")
 
 
 def _recognizes(headers: Headers, body: Any) -> bool:
@@ -41,8 +43,11 @@ def _push(body: Any) -> Notification:
     count = len(every_item(body, "commits"))
     if text(body, "deleted") == "true":
         what = f"deleted {where}"
+    elif text(body, "created") == "true" and (kind == "tags" or not count):
+        # The commits of a new tag are not new.
+        what, commits, count = f"created {where}", [], 0
     elif not count:
-        what = f"created {where}" if text(body, "created") == "true" else f"updated {where}"
+        what = f"updated {where}"
     else:
         verb = "force-pushed" if text(body, "forced") == "true" else "pushed"
         what = f"{verb} {count} {'commit' if count == 1 else 'commits'} to {name}"
@@ -89,8 +94,10 @@ def _issue(body: Any) -> Notification:
     issue = body.get("issue")
     reason = in_words(text(issue, "state_reason"))
     is_closed = text(issue, "state") == "closed" or text(body, "action") == "deleted"
+    # GitHub reports milestones and labels of pull requests by this event too.
+    kind = "Pull request" if get(issue, "pull_request") else "Issue"
     return notification(
-        f"Issue #{_number(body, issue)}: {text(issue, 'title')}",
+        f"{kind} #{_number(body, issue)}: {text(issue, 'title')}",
         _by(body, issue),
         severity=Severity.SUCCESS if is_closed and reason != "not planned" else Severity.INFO,
         link=text(issue, "html_url"),
@@ -110,8 +117,9 @@ def _workflow_run(body: Any) -> Notification:
     state = first(text(run, "conclusion"), text(run, "status"), text(body, "action"))
     severity = severity_of_state(state)
     attempt = text(run, "run_attempt")
+    name = first(text(run, "name"), text(body, "workflow", "name"), "Workflow")
     return notification(
-        f"{first(text(run, 'name'), 'Workflow')} #{text(run, 'run_number')}: {in_words(state)}",
+        f"{name} #{text(run, 'run_number')}: {in_words(state)}",
         plain(first(text(run, "display_title"), text(run, "head_commit", "message")), 300),
         severity=severity,
         link=text(run, "html_url"),
@@ -158,9 +166,11 @@ def _release(body: Any) -> Notification:
     release = body.get("release")
     tag = text(release, "tag_name")
     is_early = text(release, "prerelease") == "true"
+    action = text(body, "action")
+    done = "published" if action in ("prereleased", "released") else in_words(action)
     return notification(
         f"{_repository(body)}: {'pre-release' if is_early else 'release'} "
-        f"{first(text(release, 'name'), tag)} {in_words(text(body, 'action'))}",
+        f"{first(text(release, 'name'), tag)} {done}",
         plain(text(release, "body"), _BODY_LENGTH),
         severity=Severity.INFO,
         link=text(release, "html_url"),
@@ -172,25 +182,46 @@ def _release(body: Any) -> Notification:
 def _ping(body: Any) -> Notification:
     where = first(_repository(body), text(body, "organization", "login"), "GitHub")
     return notification(
-        f"GitHub is connected: {where}", plain(text(body, "zen")), severity=Severity.INFO
+        f"GitHub is connected: {where}",
+        plain(text(body, "zen")),
+        severity=Severity.INFO,
+        link=text(body, "repository", "html_url"),
     )
 
 
 def _other(event: str) -> Callable[[Any], Notification]:
     def read(body: Any) -> Notification:
-        what = " ".join(filter(None, (in_words(event), in_words(text(body, "action")))))
+        own, action = get(body, event), text(body, "action")
+        verdict = text(body, "review", "state") if action == "submitted" else ""
+        done = in_words(first(verdict, text(own, "conclusion"), action, text(body, "state")))
+        subjects = [own, *(get(body, name) for name in _SUBJECTS)]
+        titles = (
+            first(text(one, "title"), text(one, "full_name"), text(one, "name")) for one in subjects
+        )
+        said = first(text(body, "comment", "body"), text(body, "review", "body"))
+        by = f"by {_actor(body)}" if _actor(body) else ""
         return notification(
-            f"{first(_repository(body), 'GitHub')}: {what} by {first(_actor(body), 'GitHub')}",
+            f"{first(_repository(body), 'GitHub')}: "
+            f"{' '.join(filter(None, (_event(event, body), done, by)))}",
+            lines(
+                [plain(first(*titles, text(body, "description")), 300), plain(said, _BODY_LENGTH)]
+            ),
             severity=Severity.INFO,
             link=first(
-                text(body, event, "html_url"),
-                text(body, "comment", "html_url"),
-                text(body, "review", "html_url"),
+                *(text(one, "html_url") for one in subjects),
+                text(body, "target_url"),
                 text(body, "repository", "html_url"),
             ),
         )
 
     return read
+
+
+def _event(event: str, body: Any) -> str:
+    """Return an event in words, with the branch or tag that it creates or deletes."""
+    if event not in ("create", "delete"):
+        return in_words(event)
+    return f"{event}d {text(body, 'ref_type')} {text(body, 'ref')}"
 
 
 def _by(body: Any, subject: Any) -> str:

@@ -22,7 +22,8 @@ def _recognizes(_headers: Headers, body: Any) -> bool:
 
 def _read(_headers: Headers, body: Any) -> list[Notification]:
     incident = get(body, "incident")
-    is_closed = text(incident, "state") == "closed"
+    # A test of the channel writes states in capitals.
+    is_closed = text(incident, "state").lower() == "closed"
     name = first(text(incident, "policy_name"), text(incident, "condition_name"))
     severity = severity_of_problem(text(incident, "severity"))
     documentation = text(incident, "documentation", "content")

@@ -34,20 +34,21 @@ def _read(headers: Headers, body: Any) -> list[Notification]:
 def _event_alert(body: Any) -> Notification:
     data = body.get("data")
     event = data.get("event") if isinstance(data, dict) else None
-    tags = dict(_tags(event))
+    tags, issue_url = dict(_tags(event)), text(event, "issue_url")
     return notification(
         first(text(event, "title"), text(event, "message"), "Sentry issue"),
         plain(text(event, "culprit")),
         severity=_severity(event),
         link=text(event, "web_url"),
         fields=[
+            ("Project", _part(text(event, "url"), "projects", 2)),
             ("Rule", text(data, "triggered_rule")),
             ("Level", text(event, "level")),
             ("Environment", first(text(event, "environment"), tags.get("environment", ""))),
             ("Platform", text(event, "platform")),
             *((name, tags.get(name, "")) for name in _SHOWN_TAGS),
         ],
-        key=key_of("issue", text(event, "issue_id")),
+        key=key_of("issue", first(text(event, "issue_id"), _part(issue_url, "issues", 1))),
         asks=True,
     )
 
@@ -109,12 +110,20 @@ def _metric_alert(body: Any) -> Notification:
 def _other(resource: str) -> Callable[[Any], Notification]:
     def read(body: Any) -> Notification:
         what = " ".join(filter(None, (in_words(resource), in_words(text(body, "action")))))
-        said = first(text(body, "data", "comment"), text(body, "data", "error", "title"))
+        said = first(
+            text(body, "data", "comment"),
+            text(body, "data", "error", "title"),
+            text(body, "data", "issue", "title"),
+        )
         return notification(
             f"Sentry: {what}",
             plain(said, 600),
             severity=Severity.INFO,
-            link=first(text(body, "data", "error", "web_url"), text(body, "data", "web_url")),
+            link=first(
+                text(body, "data", "error", "web_url"),
+                text(body, "data", "issue", "web_url"),
+                text(body, "data", "web_url"),
+            ),
             fields=[("Actor", text(body, "actor", "name"))],
         )
 
@@ -128,6 +137,12 @@ def _severity(subject: Any) -> Severity:
 def _actor(body: Any, action: str) -> str:
     who = text(body, "actor", "name")
     return f"{who}: {in_words(action)}" if who and action else ""
+
+
+def _part(url: str, name: str, place: int) -> str:
+    """Return the part of a URL that many places after a name; empty if there is none."""
+    parts = url.split("/")
+    return parts[parts.index(name) + place] if name in parts[:-place] else ""
 
 
 def _tags(event: Any) -> list[tuple[str, str]]:

@@ -26,10 +26,13 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
     gate = get(body, "qualityGate")
     is_bad = text(gate, "status") == "ERROR" or text(body, "status") == "FAILED"
     state = "passed" if text(gate, "status") == "OK" else "failed" if is_bad else "unknown"
+    # An analysis that failed has no gate.
+    subject = "quality gate" if gate or not is_bad else "analysis"
+    is_pull_request = text(branch, "type") == "PULL_REQUEST"
     name = first(text(project, "name"), text(project, "key"))
     return [
         notification(
-            f"{name}: quality gate {state}",
+            f"{name}: {subject} {state}",
             severity=Severity.ERROR
             if is_bad
             else Severity.SUCCESS
@@ -37,7 +40,7 @@ def _read(_headers: Headers, body: Any) -> list[Notification]:
             else Severity.INFO,
             link=first(text(branch, "url"), text(project, "url")),
             fields=[
-                ("Branch", text(branch, "name")),
+                ("Pull request" if is_pull_request else "Branch", text(branch, "name")),
                 ("Gate", text(gate, "name")),
                 ("Commit", text(body, "revision")[:7]),
             ],
