@@ -15,6 +15,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from bolt_app.db import DATABASE_UNAVAILABLE, Database, schema
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.libpq import libpq_address
 from bolt_app.db.models import InstallationRevision, Membership
 from bolt_app.db.upsert import count_up
@@ -173,6 +174,18 @@ class TestWaitsOnPostgreSQL:
         count(database)
 
         assert counted(database) == 2
+
+    def test_a_read_is_planned_once(self, database: Database) -> None:
+        revisions = select(InstallationRevision.revision).where(
+            is_any_of(InstallationRevision.team_id, "team_ids")
+        )
+        for number in range(20):
+            with database.reading_connection() as connection:
+                teams = [f"T{index}" for index in range(number)]
+                connection.execute(revisions, {"team_ids": teams}).all()
+        with database.reading_connection() as connection:
+            prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%ANY(%'"
+            assert connection.scalar(text(prepared)) == 1
 
     def test_a_transaction_takes_a_connection_that_was_only_read(self, database: Database) -> None:
         with database.reading_connection() as connection:
