@@ -20,7 +20,9 @@ def statements_of(database: Database) -> Iterator[list[str]]:
         if not statement.startswith("BEGIN"):
             seen.append(statement)
 
-    engines = {database.engine, database.reading_engine}
+    engines = (
+        {database.engine, database.reading_engine} if database.is_sqlite else {database.engine}
+    )
     for engine in engines:
         event.listen(engine, "before_cursor_execute", keep)
     try:

@@ -1,14 +1,69 @@
-"""Updates of many rows in one statement."""
+"""Statements for many rows. Their text does not depend on the number of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, bindparam, func
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import ARRAY, Boolean, Connection, Dialect, Text, bindparam, func
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 Build = Callable[[Mapping[str, Any]], Any]
+
+
+class _List(TypeDecorator[Collection[Any]]):
+    """A parameter with many values: an array on PostgreSQL, JSON on SQLite."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, item: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.item = item
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(self.item))
+
+    def process_bind_param(self, value: Collection[Any] | None, dialect: Dialect) -> Any:
+        values = list(value or ())
+        return json.dumps(values) if dialect.name == "sqlite" else values
+
+
+class _IsAnyOf(FunctionElement[bool]):
+    name = "is_any_of"
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: Any = None) -> Any:
+        # Comparing it with 1, as SQLAlchemy does on SQLite, would keep SQLite from using an index.
+        return self
+
+
+@compiles(_IsAnyOf, "postgresql")
+def _compile_array(element: _IsAnyOf, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(one, **options) for one in element.clauses)
+    return f"{column} = ANY({values})"
+
+
+@compiles(_IsAnyOf, "sqlite")
+def _compile_json(element: _IsAnyOf, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(one, **options) for one in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608
+
+
+def is_any_of(column: Any, name: str) -> _IsAnyOf:
+    """Return the condition that a column has one of the values of a parameter.
+
+    Unlike `IN` it has the same text for any number of values, so that PostgreSQL plans it once.
+
+    Args:
+        name: of the parameter, which takes a collection.
+    """
+    return _IsAnyOf(column, bindparam(name, type_=_List(column.type)))
 
 
 class BulkUpdate:

@@ -15,10 +15,13 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from bolt_app.db import DATABASE_UNAVAILABLE, Database, schema
+from bolt_app.db.bulk import is_any_of
+from bolt_app.db.libpq import libpq_address
 from bolt_app.db.models import InstallationRevision, Membership
 from bolt_app.db.upsert import count_up
 from tests.conftest import FakeClock
 
+_PID = select(func.pg_backend_pid())
 KEY = {"client_id": "1.2", "enterprise_id": "", "team_id": "T1"}
 
 
@@ -95,16 +98,13 @@ def test_a_reading_connection_sees_new_commits(database: Database) -> None:
         assert connection.scalar(revision) == 1
 
 
-def test_a_reading_connection_commits_nothing(database: Database) -> None:
-    def write() -> None:
-        with database.reading_connection() as connection:
-            connection.execute(insert(InstallationRevision).values(**KEY, revision=1))
-
-    if database.is_sqlite:
-        with pytest.raises(OperationalError, match="readonly"):
-            write()
-    else:
-        write()
+@pytest.mark.sqlite_only
+def test_a_reading_connection_rejects_writes(database: Database) -> None:
+    with (
+        database.reading_connection() as connection,
+        pytest.raises(OperationalError, match="readonly"),
+    ):
+        connection.execute(insert(InstallationRevision).values(**KEY, revision=1))
 
     assert counted(database) is None
 
@@ -163,6 +163,44 @@ class TestWaitsOnPostgreSQL:
         with database.reading_connection() as connection:
             timeout = "SELECT current_setting('idle_in_transaction_session_timeout')"
             assert connection.scalar(text(timeout)) == "5s"
+
+    def test_a_connection_that_the_server_has_closed_is_replaced(self, database: Database) -> None:
+        count(database)
+        with database.reading_connection() as connection:
+            lost = connection.scalar(_PID)
+        with psycopg.connect(libpq_address(database.engine.url)) as other:
+            other.execute("SELECT pg_terminate_backend(%s, 10000)", [lost])
+
+        count(database)
+
+        assert counted(database) == 2
+
+    def test_a_read_is_planned_once(self, database: Database) -> None:
+        revisions = select(InstallationRevision.revision).where(
+            is_any_of(InstallationRevision.team_id, "team_ids")
+        )
+        for number in range(20):
+            with database.reading_connection() as connection:
+                teams = [f"T{index}" for index in range(number)]
+                connection.execute(revisions, {"team_ids": teams}).all()
+        with database.reading_connection() as connection:
+            prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%ANY(%'"
+            assert connection.scalar(text(prepared)) == 1
+
+    def test_a_transaction_takes_a_connection_that_was_only_read(self, database: Database) -> None:
+        with database.reading_connection() as connection:
+            read_by = connection.scalar(_PID)
+
+        def fail_halfway() -> None:
+            with database.writing_connection() as connection:
+                assert connection.scalar(_PID) == read_by
+                connection.execute(insert(InstallationRevision).values(**KEY, revision=1))
+                raise RuntimeError("halfway")
+
+        with pytest.raises(RuntimeError):
+            fail_halfway()
+
+        assert counted(database) is None
 
     @pytest.mark.slow
     def test_a_migration_waits_for_another_one(self, database: Database) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import and_, bindparam, select, tuple_
+from sqlalchemy import and_, bindparam, select
 
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.accounts import IS_DEACTIVATED
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import BotInstallation, InstallationRevision, UserInstallation
 from bolt_app.installations.records import Grant, InstallationStatus, to_grant
 from bolt_app.installations.rows import InstallationRows
@@ -20,15 +21,16 @@ _REVISION = select(InstallationRevision.revision).where(
 # Runs for every call of a method.
 _FIND_REVISION = PreparedSelect(_REVISION)
 # Runs once for all messages that are sent together.
-_REVISIONS = select(
-    InstallationRevision.enterprise_id,
-    InstallationRevision.team_id,
-    InstallationRevision.revision,
-).where(
-    InstallationRevision.client_id == bindparam("client_id"),
-    tuple_(InstallationRevision.enterprise_id, InstallationRevision.team_id).in_(
-        bindparam("keys", expanding=True)
-    ),
+_REVISIONS = PreparedSelect(
+    select(
+        InstallationRevision.enterprise_id,
+        InstallationRevision.team_id,
+        InstallationRevision.revision,
+    ).where(
+        InstallationRevision.client_id == bindparam("client_id"),
+        is_any_of(InstallationRevision.enterprise_id, "enterprise_ids"),
+        is_any_of(InstallationRevision.team_id, "team_ids"),
+    )
 )
 # Runs for every request from Slack.
 _STATUS = PreparedSelect(
@@ -55,10 +57,12 @@ class GrantReader:
         self, owners: Collection[tuple[str | None, str | None]]
     ) -> dict[tuple[str | None, str | None], int]:
         """Return the revisions of installations, by enterprise and workspace, in one statement."""
-        keys = {(enterprise_id or "", team_id or "") for enterprise_id, team_id in owners}
-        values = {"client_id": self._rows.client_id, "keys": sorted(keys)}
-        with self._database.reading_connection() as connection:
-            rows = connection.execute(_REVISIONS, values).all()
+        values = {
+            "client_id": self._rows.client_id,
+            "enterprise_ids": {enterprise_id or "" for enterprise_id, _ in owners},
+            "team_ids": {team_id or "" for _, team_id in owners},
+        }
+        rows = self._database.fetch(_REVISIONS, values)
         return {(row.enterprise_id or None, row.team_id or None): row.revision for row in rows}
 
     def status(

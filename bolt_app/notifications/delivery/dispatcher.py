@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime, timedelta
 from typing import Any
@@ -119,6 +119,10 @@ class Dispatcher:
         self._bytes_in_flight = 0
         self._is_ticking = False
         self._is_clock_in_doubt = False
+        self._known_sums: Mapping[int, int] = {}
+        # How many notices the last promotion included, and when deliveries are due next.
+        self._promoted = -1
+        self._next_promotion: datetime | None = None
         self._tick_at = float("-inf")
         self._is_leaving = False
 
@@ -215,22 +219,39 @@ class Dispatcher:
         if self._clock.was_set_back() or self._is_clock_in_doubt:
             self._is_clock_in_doubt = False
             await self._tasks.run(self._transitions.forget_future, numbers)
-        promoted = await self._tasks.run(self._transitions.promote, numbers)
-        self._reader.notice(*promoted.team_ids)
-        for row in promoted.names:
-            self._schedule_resolution(row)
-        if promoted.next_at is not None:
-            due = self._clock.monotonic() + (promoted.next_at - self._clock.now()).total_seconds()
-            self._tick_at = min(self._tick_at, due)
+            self._promoted = -1
+        await self._find_changes(numbers)
+        await self._promote(numbers)
+
+    async def _find_changes(self, numbers: Sequence[int]) -> None:
+        """Notice changes whose wakeup was missed."""
         sums = await self._tasks.run(self._store.sums, numbers)
+        if sums == self._known_sums:
+            return
         changed = [
             number for number, total in sums.items() if total != self._workspaces.sum_of(number)
         ]
+        self._known_sums = {} if changed else sums
         if changed:
             for queue in await self._tasks.run(self._store.queues, changed):
                 workspace = self._workspaces.find(queue.team_id)
                 if workspace is None or workspace.seq != queue.seq:
                     self._reader.notice(queue.team_id)
+
+    async def _promote(self, numbers: Sequence[int]) -> None:
+        """Promote deliveries that are due, unless nothing has changed and none can be due."""
+        notices, next_at = self._reader.notices, self._next_promotion
+        if notices != self._promoted or (next_at is not None and next_at <= self._clock.now()):
+            promoted = await self._tasks.run(self._transitions.promote, numbers)
+            # Names are resolved again until they are known.
+            self._promoted = -1 if promoted.names else notices
+            self._next_promotion = next_at = promoted.next_at
+            self._reader.notice(*promoted.team_ids)
+            for row in promoted.names:
+                self._schedule_resolution(row)
+        if next_at is not None:
+            due = self._clock.monotonic() + (next_at - self._clock.now()).total_seconds()
+            self._tick_at = min(self._tick_at, due)
 
     def _schedule_resolution(self, row: Any) -> None:
         """Schedule the resolution of a lane's name, for a held delivery that is due."""

@@ -37,6 +37,9 @@ class WorkspaceReader:
 
     An idle workspace costs nothing until it changes. A failed read is retried after any error: a
     partially loaded workspace would not be delivered.
+
+    Attributes:
+        notices: how many changes were noticed so far.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class WorkspaceReader:
         self._delays = delays
         self._clock = clock
         self._dirty: set[str] = set()
+        self.notices = 0
         # The shards whose workspaces are loaded.
         self._ready: dict[int, OwnedShard] = {}
         self._is_reading = False
@@ -84,6 +88,7 @@ class WorkspaceReader:
     def notice(self, *team_ids: str) -> None:
         """Read the changes of workspaces soon."""
         self._dirty.update(team_ids)
+        self.notices += len(team_ids)
 
     def read_soon(self) -> None:
         """Start to read unread changes, and the pages that the scheduler wants."""

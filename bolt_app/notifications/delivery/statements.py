@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from bolt_app.db.bulk import BulkUpdate
+from bolt_app.db.bulk import BulkUpdate, is_any_of
 from bolt_app.db.models import (
     IS_OPEN,
     IS_SENDING,
@@ -52,7 +52,7 @@ _ROWS = (
     Lane.address,
 )
 _OF_TEAM = select(*_ROWS).join(Lane).where(Delivery.team_id == bindparam("team_id"))
-BY_ID = select(*_ROWS).join(Lane).where(Delivery.id.in_(bindparam("ids", expanding=True)))
+BY_ID = select(*_ROWS).join(Lane).where(is_any_of(Delivery.id, "ids"))
 IN_DOUBT = _OF_TEAM.where(IS_SENDING).order_by(Delivery.id)
 RETRIED = _OF_TEAM.where(IS_WAITING, Delivery.retry_at.is_not(None)).order_by(Delivery.id)
 SECOND_LOOKS = _OF_TEAM.where(Delivery.second_look_at.is_not(None))
@@ -118,28 +118,32 @@ QUEUES = select(
     case(
         (_MOST_URGENT.is_not(None) | _HAS_OTHER_WORK[0] | _HAS_OTHER_WORK[1], True), else_=False
     ).label("has_work"),
-).where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
+).where(is_any_of(WorkspaceQueue.shard, "shards"))
 SUMS = (
     select(WorkspaceQueue.shard, func.sum(WorkspaceQueue.seq))
-    .where(WorkspaceQueue.shard.in_(bindparam("shards", expanding=True)))
+    .where(is_any_of(WorkspaceQueue.shard, "shards"))
     .group_by(WorkspaceQueue.shard)
 )
-TOKENS = (
-    select(Shard.number, Shard.token)
-    .where(Shard.number.in_(bindparam("numbers", expanding=True)))
-    .with_for_update(read=True, skip_locked=True)
-)
 TO_BEGIN = ATTEMPT_ROWS.where(
-    Delivery.id.in_(bindparam("ids", expanding=True)),
+    is_any_of(Delivery.id, "ids"),
     Delivery.state.in_((DeliveryState.WAITING, DeliveryState.SENDING)),
 ).with_for_update(key_share=True, skip_locked=True, of=[Delivery])
-SIZES = (
-    select(Delivery.id, func.length(cast(Notification.content, Text)).label("size"))
+# Locks the shards: the next acquisition waits until the begin is committed.
+FENCED = (
+    select(
+        Delivery.id,
+        Shard.number,
+        Shard.token,
+        func.length(cast(Notification.content, Text)).label("size"),
+    )
     .join(Notification, Notification.id == Delivery.notification_id)
-    .where(Delivery.id.in_(bindparam("ids", expanding=True)))
+    .join(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
+    .join(Shard, Shard.number == WorkspaceQueue.shard)
+    .where(is_any_of(Delivery.id, "ids"))
+    .with_for_update(read=True, skip_locked=True, of=[Shard])
 )
 STATES = select(Delivery.id, Delivery.lane_id, Delivery.state, Delivery.attempt_number).where(
-    Delivery.id.in_(bindparam("ids", expanding=True))
+    is_any_of(Delivery.id, "ids")
 )
 # KEY SHARE, because inserts of deliveries hold a share lock on the rows of their lanes.
 TO_FINISH = (
@@ -217,7 +221,7 @@ FINISH = BulkUpdate(
 EXPIRE = (
     update(_DELIVERIES)  # type: ignore[arg-type]
     .where(
-        Delivery.lane_id.in_(bindparam("lane_ids", expanding=True)),
+        is_any_of(Delivery.lane_id, "lane_ids"),
         IS_WAITING,
         Delivery.expires_at <= bindparam("now"),
     )

@@ -29,6 +29,7 @@ from bolt_app.notifications.delivery.statements import (
     BY_ID,
     CHANGES,
     EXPIRE,
+    FENCED,
     FINISH,
     GIVE_UP,
     IN_DOUBT,
@@ -38,12 +39,10 @@ from bolt_app.notifications.delivery.statements import (
     RECENT,
     RETRIED,
     SECOND_LOOKS,
-    SIZES,
     STATES,
     SUMS,
     TO_BEGIN,
     TO_FINISH,
-    TOKENS,
     URGENT,
 )
 from bolt_app.notifications.delivery.work import WantedPage, Work
@@ -352,35 +351,40 @@ class Store:
     def _begin(
         self, connection: Connection, begins: Sequence[Begin], room: int, now: datetime
     ) -> Committed:
-        numbers = sorted({begin.shard.number for begin in begins})
-        tokens = {tuple(row) for row in connection.execute(TOKENS, {"numbers": numbers})}
-        owned = [begin for begin in begins if (begin.shard.number, begin.shard.token) in tokens]
-        unowned = [
-            begin for begin in begins if (begin.shard.number, begin.shard.token) not in tokens
-        ]
-        sizes = _sizes(connection, owned, room)
-        waiting = [begin for begin in owned if begin.work.delivery_id not in sizes]
-        owned = [begin for begin in owned if begin.work.delivery_id in sizes]
+        given = {"ids": [begin.work.delivery_id for begin in begins]}
+        fenced = {row.id: row for row in connection.execute(FENCED, given)}
+        owned, waiting, missing = [], [], []
+        for begin in begins:
+            row = fenced.get(begin.work.delivery_id)
+            if row is None:
+                missing.append(begin)
+            elif (row.number, row.token) != (begin.shard.number, begin.shard.token):
+                waiting.append(begin)
+            # In memory a content takes many times its stored size.
+            elif row.size <= room or room >= MOST_BYTES:
+                owned.append(begin)
+                room -= row.size
+            else:
+                waiting.append(begin)
         ids = [begin.work.delivery_id for begin in owned]
         rows = {row.id: row for row in connection.execute(TO_BEGIN, {"ids": ids})} if ids else {}
         expired = [row.lane_id for row in rows.values() if _is_expired(row, now)]
         if expired:
             connection.execute(EXPIRE, {"lane_ids": expired, "now": now})
-        begun, missing = [], []
+        begun = []
         for begin in owned:
             row = rows.get(begin.work.delivery_id)
             if row is None or row.lane_id != begin.work.lane_id or _is_expired(row, now):
                 missing.append(begin)
             else:
                 attempt = attempt_of(connection, row, now)
-                begun.append((begin, replace(attempt, size=sizes[attempt.delivery_id])))
+                begun.append((begin, replace(attempt, size=fenced[row.id].size)))
         if begun:
             _write_begun(connection, begun, now)
         locked = _still_waiting(connection, missing) if missing else []
         kept = {id(begin) for begin in locked}
         refused = [begin for begin in missing if id(begin) not in kept]
-        locked_begins = [*unowned, *locked, *waiting]
-        return Committed(begun=begun, refused=refused, locked_begins=locked_begins)
+        return Committed(begun=begun, refused=refused, locked_begins=[*locked, *waiting])
 
 
 def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
@@ -396,23 +400,6 @@ def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
             seq = max(found[0].latest, rows[-1].seq if rows else 0)
             return Feed(team_id, seq, found[0].pause_reason, rows)
         after = (found[-1].seq, found[-1].id)
-
-
-def _sizes(connection: Connection, begins: Sequence[Begin], room: int) -> dict[int, int]:
-    """Return the stored sizes of contents that may begin within `room`.
-
-    In memory a content takes many times its stored size.
-    """
-    ids = {"ids": [begin.work.delivery_id for begin in begins]}
-    found = {row.id: int(row.size or 0) for row in connection.execute(SIZES, ids)}
-    sizes: dict[int, int] = {}
-    for begin in begins:
-        # Missing rows are reported by the begin.
-        size = found.get(begin.work.delivery_id, 0)
-        if size <= room or room >= MOST_BYTES:
-            sizes[begin.work.delivery_id] = size
-            room -= size
-    return sizes
 
 
 def _still_sending(connection: Connection, missing: Sequence[Finish]) -> list[Finish]:

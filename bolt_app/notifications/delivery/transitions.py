@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import (
     IS_HELD,
     IS_LATER,
@@ -48,7 +49,7 @@ BATCH = 1000
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 LOCK_NOT_AVAILABLE = "55P03"
 CLOCK_TOLERANCE = timedelta(seconds=2)
-_OWNED = WorkspaceQueue.shard.in_(bindparam("shards", expanding=True))
+_OWNED = is_any_of(WorkspaceQueue.shard, "shards")
 _IS_SCHEDULED = text("deliveries.state = 'scheduled'")
 _DUE = (
     select(

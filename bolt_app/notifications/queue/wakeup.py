@@ -221,9 +221,9 @@ class PostgreSQLWakeup(Wakeup):
 
     def _send(self, team_ids: list[str]) -> None:
         try:
-            with self._database.engine.connect() as connection:
-                autocommitting = connection.execution_options(isolation_level="AUTOCOMMIT")
-                autocommitting.execute(_NOTIFY, {"team_ids": team_ids})
+            # Without a transaction, it is sent at once.
+            with self._database.reading_connection() as connection:
+                connection.execute(_NOTIFY, {"team_ids": team_ids})
         except DATABASE_UNAVAILABLE as error:
             logger.warning("no wakeup can be sent", extra={"error": describe_error(error)})
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from threading import Event
 from typing import Any
 
 import pytest
@@ -18,7 +19,11 @@ from bolt_app.db.models import Delivery
 from bolt_app.delays import Delays
 from bolt_app.notifications.content import fallbacks
 from bolt_app.notifications.content.message import render
+from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.delivery.retry_schedule import MOST_INTERNAL_ERRORS
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.intake.service import Intake
+from bolt_app.notifications.queue.wakeup import OnWake, Wakeup
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.workspaces.client import BotWorkspace
@@ -27,6 +32,7 @@ from tests.delivering import delivering, install_without_limits, quick_bellhop, 
 from tests.notifications.hand import accept, deliveries, states, texts
 from tests.people import ACME, BETA, GENERAL
 from tests.running import Bellhop
+from tests.statements import statements_of
 
 APPLICATION_NAME = "bellhop-worker-tests"
 BREAK_OFF = text(
@@ -88,6 +94,44 @@ def test_it_delivers_notifications_accepted_before_it_started(running: Bellhop) 
 
     with delivering(running):
         wait_until(running, lambda: states(running, id_) == ["sent"])
+
+
+class NoWakeup(Wakeup):
+    """Loses every wakeup."""
+
+    def notify(self, team_id: str | None = None) -> None:
+        pass
+
+    def watch(self, on_wake: OnWake, stopped: Event) -> None:
+        stopped.wait()
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_scheduled_delivery_is_sent_in_time_if_its_wakeup_is_lost(running: Bellhop) -> None:
+    due_at = utc_now() + timedelta(seconds=3)
+    request = NotificationRequest.model_validate({"to": GENERAL, "text": "2", "send_at": due_at})
+    intake = Intake(running.services.database, NoWakeup())
+    with delivering(running):
+        first = accept(running, GENERAL, "1")
+        wait_until(running, lambda: states(running, first) == ["sent"])
+        intake.submit(Sender(ACME, "command"), [request])
+        wait_until(running, lambda: texts(running, GENERAL) == ["1", "2"])
+
+    [_, sent] = running.slack.messages(GENERAL)
+    assert 0 <= float(sent.ts) - due_at.timestamp() < 5
+
+
+def test_an_idle_worker_looks_for_due_deliveries_only_after_changes(running: Bellhop) -> None:
+    with delivering(running):
+        first = accept(running, GENERAL, "1")
+        wait_until(running, lambda: states(running, first) == ["sent"])
+        with statements_of(running.services.database) as seen:
+            wait_until(running, lambda: sum("sum(" in one for one in seen) >= 4)
+
+    # Both reads of one promotion.
+    assert sum("ORDER BY deliveries.send_at" in one for one in seen) <= 2
 
 
 class TestInternalErrors:
