@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db.models import BotInstallation, TokenRevocation, UserInstallation
+from bolt_app.db.web_sessions import end_sessions, of_earlier_grants, of_revoked_grants
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.rows import InstallationRows
 
@@ -91,6 +93,27 @@ class InstallationRemovals:
         """Delete the bot and all installations in the transaction of `session`."""
         self.remove_bot(session, enterprise_id, team_id)
         self.remove_users(session, enterprise_id, team_id, None)
+
+    def end_earlier_sessions(
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        team_id: str | None,
+        user_id: str | None,
+        at: datetime,
+    ) -> None:
+        """End the sessions that began before tokens were revoked and granted again.
+
+        Args:
+            user_id: the person whose current token works; None if everyone's tokens were revoked.
+            at: the time of the revocation according to Slack.
+        """
+        is_there = self._rows.at(UserInstallation, enterprise_id, team_id)
+        if user_id is None:
+            ended = of_revoked_grants(at, is_there)
+        else:
+            ended = of_earlier_grants(at, is_there, UserInstallation.user_id == user_id)
+        end_sessions(session, ended, self._clock())
 
     def release(self, session: Session, installation: StoredInstallation) -> None:
         """Delete one person's installation, and queue their token for revocation."""
