@@ -181,7 +181,7 @@ class InstallationLifecycle:
         workspace = enterprise_id, team_id
         # Without the bot no message can be updated.
         refreshes = self._removals.has_working_bot(session, *workspace)
-        if not self._removals.remove_users(session, *workspace, [user_id]):
+        if not self._removals.remove_account(session, *workspace, user_id):
             # The person has unlinked and was erased; later data is newer than this report.
             return {}
         opened = self._erasure.erase_people(session, *workspace, [user_id], refreshes=refreshes)

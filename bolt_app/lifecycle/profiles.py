@@ -57,14 +57,14 @@ class ProfileLifecycle:
     def unlink(self, installation: StoredInstallation) -> None:
         """Delete a person's tokens and personal data in one transaction.
 
+        A person who is linked in the whole organization leaves it with all its workspaces.
         `Revocations` then revokes the tokens at Slack.
         """
-        workspace = installation.enterprise_id, installation.team_id
         with self._database.writing() as session:
             record_effect(session, self._clock())
-            self._removals.release(session, installation)
+            left = self._removals.release(session, installation)
             opened = self._erasure.erase_people(
-                session, *workspace, [installation.user_id], refreshes=True
+                session, *left, [installation.user_id], refreshes=True
             )
             write_audit(
                 session,
