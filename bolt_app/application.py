@@ -281,6 +281,7 @@ def _create_install_flow(services: Services) -> InstallFlow:
         # Separate from the limit for API keys: a sender with a wrong key does not keep other
         # people at its address from signing in.
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
+        clock=clock,
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,18 +16,24 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.audit import AuditAction
 from bolt_app.db.models import Membership, User, UserInstallation, WebSession
+from bolt_app.db.web_sessions import (
+    ABSOLUTE_TIMEOUT,
+    IDLE_TIMEOUT,
+    REVOKED,
+    audit_sessions,
+    end_sessions,
+    is_active,
+    mark_ended,
+    of_installations,
+)
 
-IDLE_TIMEOUT = timedelta(hours=12)
-ABSOLUTE_TIMEOUT = timedelta(days=30)
 # Resolution of `last_seen_at`, so that not every page view writes.
 SEEN_EVERY = timedelta(minutes=1)
 # How long a session is kept after it can no longer be used.
 KEEP_FOR = timedelta(days=30)
 
-# Slack's error codes for a person's token whose owner left or revoked it.
-_GONE = ("account_inactive", "token_revoked")
 # Whether the installation's person is deactivated in Slack.
 _IS_DEACTIVATED = exists().where(
     User.user_id == UserInstallation.user_id,
@@ -88,10 +93,10 @@ class Sessions:
         }
         with self._database.writing() as session:
             if replaces is not None:
-                _end(session, WebSession.token_hash == _hash(replaces), now)
+                mark_ended(session, WebSession.token_hash == _hash(replaces), now)
             new = insert(WebSession).values(row).returning(WebSession.id)
             session_id = session.scalars(new).one()
-            _audit(session, AuditAction.SIGNED_IN, [session_id], now)
+            audit_sessions(session, AuditAction.SIGNED_IN, [session_id], now)
         return token
 
     def find(self, token: str) -> int | None:
@@ -106,8 +111,8 @@ class Sessions:
             .join(UserInstallation, UserInstallation.id == WebSession.installation_id)
             .where(
                 WebSession.token_hash == _hash(token),
-                _is_active(now),
-                func.coalesce(UserInstallation.invalid_reason, "").not_in(_GONE),
+                is_active(now),
+                func.coalesce(UserInstallation.invalid_reason, "").not_in(REVOKED),
                 ~_IS_DEACTIVATED,
             )
         )
@@ -126,8 +131,8 @@ class Sessions:
         """End the session of a token."""
         now = self._clock()
         with self._database.writing() as session:
-            ended = _end(session, WebSession.token_hash == _hash(token), now)
-            _audit(session, AuditAction.SIGNED_OUT, ended, now)
+            ended = mark_ended(session, WebSession.token_hash == _hash(token), now)
+            audit_sessions(session, AuditAction.SIGNED_OUT, ended, now)
 
     def end(self, session_id: int) -> bool:
         """End a session; return whether there was one to end."""
@@ -160,73 +165,36 @@ class Sessions:
             session.execute(delete(WebSession).where(old))
 
     def _end_all(self, condition: ColumnElement[bool]) -> int:
-        now = self._clock()
         with self._database.writing() as session:
-            ended = _end(session, condition, now)
-            _audit(session, AuditAction.SESSION_ENDED, ended, now)
-        return len(ended)
+            return end_sessions(session, condition, self._clock())
 
 
 def end_sessions_of(
-    session: Session, enterprise_id: str | None, team_id: str, user_id: str, now: datetime
+    session: Session,
+    enterprise_id: str | None,
+    team_id: str,
+    user_id: str,
+    now: datetime,
+    *,
+    begun_until: datetime | None = None,
 ) -> None:
-    """End the sessions of a deactivated person in the transaction of `session`."""
-    ended = _end(session, _of_person(enterprise_id, team_id, user_id), now)
-    _audit(session, AuditAction.SESSION_ENDED, ended, now)
+    """End the sessions of a deactivated person in the transaction of `session`.
+
+    Args:
+        begun_until: only those that began until then; None means all.
+    """
+    condition = _of_person(enterprise_id, team_id, user_id)
+    if begun_until is not None:
+        condition &= WebSession.created_at <= begun_until
+    end_sessions(session, condition, now)
 
 
 def _of_person(enterprise_id: str | None, team_id: str, user_id: str) -> ColumnElement[bool]:
     ids = [id_ for id_ in (team_id, enterprise_id) if id_]
-    return WebSession.installation_id.in_(
-        select(UserInstallation.id).where(
-            UserInstallation.user_id == user_id,
-            or_(
-                UserInstallation.team_id.in_(ids),
-                UserInstallation.enterprise_id.in_(ids),
-            ),
-        )
+    return of_installations(
+        UserInstallation.user_id == user_id,
+        or_(UserInstallation.team_id.in_(ids), UserInstallation.enterprise_id.in_(ids)),
     )
-
-
-def _is_active(now: datetime) -> ColumnElement[bool]:
-    return and_(
-        WebSession.ended_at.is_(None),
-        WebSession.last_seen_at > now - IDLE_TIMEOUT,
-        WebSession.created_at > now - ABSOLUTE_TIMEOUT,
-    )
-
-
-def _end(session: Session, condition: ColumnElement[bool], now: datetime) -> Sequence[int]:
-    """End the active sessions that match a condition; return their ids."""
-    ended = update(WebSession).where(condition, _is_active(now)).values(ended_at=now)
-    return session.scalars(ended.returning(WebSession.id)).all()
-
-
-def _audit(
-    session: Session, action: AuditAction, session_ids: Sequence[int], now: datetime
-) -> None:
-    if not session_ids:
-        return
-    account = (
-        select(
-            WebSession.id,
-            UserInstallation.enterprise_id,
-            UserInstallation.team_id,
-            UserInstallation.user_id,
-        )
-        .join(UserInstallation, UserInstallation.id == WebSession.installation_id)
-        .where(WebSession.id.in_(session_ids))
-    )
-    for session_id, enterprise_id, team_id, user_id in session.execute(account).all():
-        write_audit(
-            session,
-            action,
-            at=now,
-            enterprise_id=enterprise_id,
-            team_id=team_id,
-            user_id=user_id,
-            credential=f"session:{session_id}",
-        )
 
 
 def _record(found: WebSession, installation: UserInstallation) -> SessionRecord:

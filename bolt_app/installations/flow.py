@@ -22,6 +22,7 @@ from slack_sdk.oauth.installation_store import Installation
 from sqlalchemy.exc import SQLAlchemyError
 
 from bolt_app.client_address import client_address
+from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
 from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from bolt_app.installations.install_grant import GRANT, InstallGrant
@@ -160,12 +161,14 @@ class InstallFlow(OAuthFlow):
         api: SlackApi,
         callbacks: CallbackOptions,
         guesses: GuessLimit,
+        clock: Clock = utc_now,
     ) -> None:
         """Configure the flow.
 
         Args:
             guesses: counts codes that Slack rejects.
         """
+        self._clock = clock
         self._api = api
         self._guesses = guesses
         self._states = state_store
@@ -266,7 +269,10 @@ class InstallFlow(OAuthFlow):
             logger.warning("the code was not accepted", extra={"code": error.code})
             raise InstallError(error.code if error.is_permanent else "slack_unavailable") from None
         self._guesses.give_back(client)
-        return _installation(answer, self._bot_facts(answer.get("access_token")))
+        installation = _installation(answer, self._bot_facts(answer.get("access_token")))
+        # By the clock of web sessions, which are compared with it.
+        installation.installed_at = self._clock().timestamp()
+        return installation
 
     def store_installation(self, request: BoltRequest, installation: Installation) -> None:
         """Store the installation, and mark its state as used.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, insert, literal, select
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db.models import BotInstallation, TokenRevocation, UserInstallation
+from bolt_app.db.web_sessions import end_sessions, of_earlier_grants, of_revoked_grants
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.rows import InstallationRows
 
@@ -92,17 +94,89 @@ class InstallationRemovals:
         self.remove_bot(session, enterprise_id, team_id)
         self.remove_users(session, enterprise_id, team_id, None)
 
-    def release(self, session: Session, installation: StoredInstallation) -> None:
-        """Delete one person's installation, and queue their token for revocation."""
-        workspace = installation.enterprise_id, installation.team_id
-        self._rows.bump_revision(session, *workspace)
-        # The token may have been refreshed since `installation` was read.
-        token = session.scalar(
-            select(UserInstallation.user_token).where(
-                self._rows.at(UserInstallation, *workspace),
-                UserInstallation.user_id == installation.user_id,
-            )
+    def end_earlier_sessions(
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        team_id: str | None,
+        user_id: str | None,
+        at: datetime,
+    ) -> None:
+        """End the sessions that began before tokens were revoked and granted again.
+
+        Args:
+            user_id: the person whose current token works; None if everyone's tokens were revoked.
+            at: the time of the revocation according to Slack.
+        """
+        is_there = self._rows.at(UserInstallation, enterprise_id, team_id)
+        if user_id is None:
+            ended = of_revoked_grants(at, is_there)
+        else:
+            ended = of_earlier_grants(at, is_there, UserInstallation.user_id == user_id)
+        end_sessions(session, ended, self._clock())
+
+    def release(
+        self, session: Session, installation: StoredInstallation
+    ) -> tuple[str | None, str | None]:
+        """Delete a person's installation, and queue their token for revocation.
+
+        A person with an installation of the whole organization also loses those of its workspaces,
+        because each of them shows the data of the other.
+
+        Returns: the ids of the organization and the workspace that the person leaves; without a
+            workspace, the whole organization.
+        """
+        is_theirs = UserInstallation.user_id == installation.user_id
+        scope = installation.enterprise_id, installation.team_id
+        if self._is_in_organization(session, installation.enterprise_id, is_theirs):
+            scope = installation.enterprise_id, None
+        self._rows.bump_revision(session, *scope)
+        self._release(session, self._rows.within(UserInstallation, *scope), is_theirs)
+        return scope
+
+    def remove_account(
+        self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
+    ) -> bool:
+        """Delete a person's installation whose token Slack rejects.
+
+        After that of an organization, their installations of its workspaces are released.
+
+        Returns: whether it existed; otherwise nothing changes.
+        """
+        if not self.remove_users(session, enterprise_id, team_id, [user_id]):
+            return False
+        is_theirs = UserInstallation.user_id == user_id
+        self._release(
+            session, self._rows.within(UserInstallation, enterprise_id, team_id), is_theirs
         )
-        if token is not None:
-            session.add(TokenRevocation(token=token, created_at=self._clock()))
-        self.remove_users(session, *workspace, [installation.user_id])
+        return True
+
+    def release_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
+        """Delete everyone's installations of workspaces, and queue their tokens for revocation."""
+        is_own = UserInstallation.client_id == self._rows.client_id
+        self._release(session, is_own, UserInstallation.team_id.in_(team_ids))
+
+    def _is_in_organization(
+        self, session: Session, enterprise_id: str | None, is_theirs: ColumnElement[bool]
+    ) -> bool:
+        if enterprise_id is None:
+            return False
+        found = select(UserInstallation.id).where(
+            self._rows.at(UserInstallation, enterprise_id, None), is_theirs
+        )
+        return session.scalar(found) is not None
+
+    def _release(self, session: Session, *conditions: ColumnElement[bool]) -> None:
+        """Delete installations and queue their tokens; locks them in the order of their ids."""
+        places = select(UserInstallation.enterprise_id, UserInstallation.team_id).distinct()
+        for place in sorted(tuple(row) for row in session.execute(places.where(*conditions))):
+            self._rows.bump_revision(session, *place)
+        # Copied as stored: a token that cannot be decrypted is revoked once its key is back. It may
+        # have been refreshed since the installation was read.
+        now = literal(self._clock(), TokenRevocation.created_at.type)
+        tokens = select(UserInstallation.user_token, now).where(
+            *conditions, UserInstallation.user_token.is_not(None)
+        )
+        columns = [TokenRevocation.token, TokenRevocation.created_at]
+        session.execute(insert(TokenRevocation).from_select(columns, tokens))
+        session.execute(delete(UserInstallation).where(*conditions))

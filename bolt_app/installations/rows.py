@@ -32,6 +32,14 @@ class InstallationRows:
             model.team_id == (team_id or ""),
         )
 
+    def within(
+        self, model: _Model, enterprise_id: str | None, team_id: str | None
+    ) -> ColumnElement[bool]:
+        """Return the condition for rows of a workspace, or of an organization and all below it."""
+        if team_id or not enterprise_id:
+            return self.at(model, enterprise_id, team_id)
+        return and_(model.client_id == self.client_id, model.enterprise_id == enterprise_id)
+
     def key(self, enterprise_id: str | None, team_id: str | None) -> dict[str, str]:
         """Return the key of one workspace's (or organization's) rows."""
         return {

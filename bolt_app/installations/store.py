@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from slack_sdk.oauth import InstallationStore
 from slack_sdk.oauth.installation_store import Bot, Installation
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
@@ -19,6 +19,7 @@ from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import BotInstallation, UserInstallation
 from bolt_app.db.upsert import upsert
+from bolt_app.db.web_sessions import REVOKED, end_sessions, of_installations
 from bolt_app.installations.records import to_bot, to_installation
 from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
@@ -42,7 +43,8 @@ class Installations(InstallationStore):
     def save(self, installation: Installation) -> None:
         """Insert or update an installation.
 
-        A reinstall without a user token, bot token or webhook keeps the stored one.
+        A reinstall without a user token, bot token or webhook keeps the stored one. Sessions that
+        began with a token that Slack has rejected since end, because the row becomes valid again.
         """
         with self._database.writing() as session:
             self._rows.bump_revision(session, *_key_of(installation))
@@ -124,10 +126,16 @@ class Installations(InstallationStore):
             self._removals.remove_all(session, enterprise_id, team_id)
 
     def _write_bot(self, session: Session, bot: Bot) -> None:
+        workspace = _key_of(bot)
+        was_uninstalled = exists().where(
+            self._rows.at(BotInstallation, *workspace), BotInstallation.invalid_reason.in_(REVOKED)
+        )
+        is_there = self._rows.at(UserInstallation, *workspace)
+        end_sessions(session, of_installations(is_there, was_uninstalled), self._clock())
         upsert(
             session,
             BotInstallation,
-            key=self._rows.key(*_key_of(bot)),
+            key=self._rows.key(*workspace),
             insert={},
             update={
                 "app_id": bot.app_id,
@@ -157,7 +165,14 @@ class Installations(InstallationStore):
             "installed_at": _moment(installation.installed_at),
             "profile_recorded_at": None,
         }
+        workspace = _key_of(installation)
         if installation.user_token is not None:
+            is_theirs = (
+                self._rows.at(UserInstallation, *workspace),
+                UserInstallation.user_id == installation.user_id,
+            )
+            was_rejected = UserInstallation.invalid_reason.is_not(None)
+            end_sessions(session, of_installations(*is_theirs, was_rejected), self._clock())
             values |= {
                 "user_token": installation.user_token,
                 "user_scopes": ",".join(installation.user_scopes or ()),
@@ -178,7 +193,7 @@ class Installations(InstallationStore):
         upsert(
             session,
             UserInstallation,
-            key={**self._rows.key(*_key_of(installation)), "user_id": installation.user_id},
+            key={**self._rows.key(*workspace), "user_id": installation.user_id},
             insert={},
             update=values,
         )

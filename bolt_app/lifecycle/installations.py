@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import delete, select
@@ -95,8 +96,10 @@ class InstallationLifecycle:
             if session is None:
                 return
             workspace = origin.enterprise_id, origin.installed_team_id
+            now = self._clock()
+            at = now if origin.at is None else min(origin.at, now)
             for kind, user_id in checks:
-                self._add_check(session, *workspace, kind, user_id)
+                self._add_check(session, *workspace, kind, user_id, at=at)
 
     def _add_check(
         self,
@@ -105,13 +108,15 @@ class InstallationLifecycle:
         team_id: str | None,
         kind: CheckKind,
         user_id: str = "",
+        *,
+        at: datetime | None = None,
     ) -> None:
         check = InstallationCheck(
             enterprise_id=enterprise_id or "",
             team_id=team_id or "",
             kind=kind,
             user_id=user_id,
-            created_at=self._clock(),
+            created_at=at or self._clock(),
         )
         session.add(check)
 
@@ -124,6 +129,8 @@ class InstallationLifecycle:
         self, check: InstallationCheck, user_id: str | None, *, is_unreadable: bool
     ) -> None:
         """Delete the installation of a check, as far as Slack rejected its tokens.
+
+        If they were granted again since, only the sessions end that began before the report.
 
         Args:
             user_id: the person whose token was verified, besides the bot's or instead of it.
@@ -138,6 +145,7 @@ class InstallationLifecycle:
             self._removals.lock(session, *workspace)
             if not is_unreadable and self._is_accepted(session, check, user_id):
                 logger.info("a report of a removal is outdated", extra={"kind": check.kind})
+                self._end_earlier_sessions(session, check)
                 return
             if check.kind == CheckKind.INSTALLATION:
                 self._remove_installation(session, *workspace)
@@ -146,6 +154,13 @@ class InstallationLifecycle:
             else:
                 opened = self._remove_user(session, *workspace, check.user_id)
         self._erasure.publish(opened)
+
+    def _end_earlier_sessions(self, session: Session, check: InstallationCheck) -> None:
+        if check.kind == CheckKind.BOT:
+            return  # No session began with the bot's token.
+        workspace = check.enterprise_id or None, check.team_id or None
+        user_id = check.user_id if check.kind == CheckKind.USER else None
+        self._removals.end_earlier_sessions(session, *workspace, user_id, check.created_at)
 
     def _is_accepted(self, session: Session, check: InstallationCheck, user_id: str | None) -> bool:
         workspace = check.enterprise_id or None, check.team_id or None
@@ -166,7 +181,7 @@ class InstallationLifecycle:
         workspace = enterprise_id, team_id
         # Without the bot no message can be updated.
         refreshes = self._removals.has_working_bot(session, *workspace)
-        if not self._removals.remove_users(session, *workspace, [user_id]):
+        if not self._removals.remove_account(session, *workspace, user_id):
             # The person has unlinked and was erased; later data is newer than this report.
             return {}
         opened = self._erasure.erase_people(session, *workspace, [user_id], refreshes=refreshes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
@@ -56,14 +57,14 @@ class ProfileLifecycle:
     def unlink(self, installation: StoredInstallation) -> None:
         """Delete a person's tokens and personal data in one transaction.
 
+        A person who is linked in the whole organization leaves it with all its workspaces.
         `Revocations` then revokes the tokens at Slack.
         """
-        workspace = installation.enterprise_id, installation.team_id
         with self._database.writing() as session:
             record_effect(session, self._clock())
-            self._removals.release(session, installation)
+            left = self._removals.release(session, installation)
             opened = self._erasure.erase_people(
-                session, *workspace, [installation.user_id], refreshes=True
+                session, *left, [installation.user_id], refreshes=True
             )
             write_audit(
                 session,
@@ -91,7 +92,9 @@ class ProfileLifecycle:
                 return
             subscribed = find_subscribed(session, teams, user_id)
             concerned = {home, *subscribed}
-            if not is_older(session, home, origin.enterprise_id, facts):
+            if is_older(session, home, origin.enterprise_id, facts):
+                self._end_sessions_before(session, origin, home, facts)
+            else:
                 follow_user(session, home, origin.enterprise_id, facts, self._clock())
                 for team_id in sorted(subscribed):
                     self._apply_role(session, team_id, facts)
@@ -127,6 +130,21 @@ class ProfileLifecycle:
             is_denied = is_guest and not self._guests_may_subscribe
             follow = pause if is_denied else resume
             follow(session, team_id, user_id, PauseReason.GUEST)
+
+    def _end_sessions_before(
+        self, session: Session, origin: EventOrigin, home: str, facts: Mapping[str, Any]
+    ) -> None:
+        """End the sessions from before a deactivation of which Slack reports too late."""
+        if facts.get("deleted"):
+            at = datetime.fromtimestamp(max(updated_at(facts), 0), UTC) + CLOCK_SKEW
+            end_sessions_of(
+                session,
+                origin.enterprise_id,
+                home,
+                str(facts["id"]),
+                self._clock(),
+                begun_until=at,
+            )
 
     def _deactivated(
         self,

@@ -13,6 +13,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from bolt_app.access.sessions import end_sessions_of
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
@@ -87,6 +88,10 @@ class Profiles:
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
             register_membership(session, row_id, team_id, facts, now)
+            if facts.get("deleted"):
+                # They must not become valid again if the account is reactivated.
+                enterprise_id = installation.enterprise_id
+                end_sessions_of(session, enterprise_id, team_id, installation.user_id, now)
             profile = get_profile(session, row_id)
         self._directory.mark_recorded(installation.id, now)
         self._signals.person_changed(team_id, installation.user_id)

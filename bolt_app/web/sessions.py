@@ -13,8 +13,8 @@ from urllib.parse import quote
 from flask import Flask, Request, Response, g, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
-from bolt_app.access.sessions import ABSOLUTE_TIMEOUT
 from bolt_app.config import Settings
+from bolt_app.db.web_sessions import ABSOLUTE_TIMEOUT
 from bolt_app.installations.flow import MAX_COOKIES_LENGTH
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.state import hash_of_state

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
-from bolt_app.access.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT, KEEP_FOR, Sessions
+from bolt_app.access.sessions import KEEP_FOR, Sessions
 from bolt_app.db import Database
 from bolt_app.db.models import WebSession
+from bolt_app.db.web_sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT
+from bolt_app.installations.tokens.refresh_leases import RefreshLeases, TokenOwner
 from tests.conftest import FakeClock
 from tests.installations.installing import (
     CLIENT_ID,
@@ -133,6 +136,87 @@ def test_installing_again_keeps_the_session(
     store.save(an_installation("U1"))
 
     assert sessions.find(token) == installation_id
+
+
+def reject(store: Store, reason: str, user_id: str = "U1") -> None:
+    store.invalid_tokens.mark_user(
+        enterprise_id=None, team_id="T1", user_id=user_id, token=f"xoxp-{user_id}", reason=reason
+    )
+
+
+@pytest.mark.parametrize("reason", ["token_revoked", "account_inactive"])
+def test_it_ends_with_a_revoked_token_and_stays_so(
+    sessions: Sessions, store: Store, installation_id: int, reason: str
+) -> None:
+    token, other = sessions.begin(installation_id), sessions.begin(install(store, "U2"))
+    reject(store, reason)
+    [ended, active] = sessions.of_team("T1")
+    assert (ended.ended_at is None, active.ended_at is None) == (False, True)
+
+    store.save(an_installation("U1"))
+
+    assert sessions.find(token) is None
+    assert sessions.find(other) is not None
+    assert sessions.find(sessions.begin(installation_id)) == installation_id
+
+
+def test_it_ends_when_a_token_that_slack_rejects_is_replaced(
+    sessions: Sessions, store: Store, installation_id: int
+) -> None:
+    token, other = sessions.begin(installation_id), sessions.begin(install(store, "U2"))
+    reject(store, "invalid_auth")
+    assert sessions.find(token) == installation_id
+
+    store.save(an_installation("U1"))
+
+    assert sessions.find(token) is None
+    assert sessions.find(other) is not None
+
+
+@pytest.mark.parametrize(
+    ("reason", "ends"), [("token_revoked", True), ("invalid_refresh_token", False)]
+)
+def test_it_ends_when_a_revoked_token_cannot_be_refreshed(
+    database: Database,
+    sessions: Sessions,
+    store: Store,
+    clock: FakeClock,
+    reason: str,
+    ends: bool,
+) -> None:
+    expires_at = int(clock().timestamp()) + 60
+    expiring: dict[str, Any] = {
+        "user_refresh_token": "xoxe-1",
+        "user_token_expires_at": expires_at,
+    }
+    installation_id = install(store, **expiring)
+    token, other = sessions.begin(installation_id), sessions.begin(install(store, "U2"))
+    leases, owner = RefreshLeases(database, store.rows, clock=clock), TokenOwner(None, "T1", "U1")
+    refreshed = leases.find(owner)
+    assert refreshed is not None
+
+    leases.reject(owner, refreshed, reason)
+
+    assert (sessions.find(token) is None) == ends
+    store.save(an_installation("U1", **expiring))
+    assert sessions.find(token) is None
+    assert sessions.find(other) is not None
+
+
+@pytest.mark.parametrize(
+    ("reason", "ends"), [("account_inactive", True), ("token_revoked", True), ("no_scope", False)]
+)
+def test_it_ends_when_an_uninstalled_bot_is_installed_again(
+    sessions: Sessions, store: Store, installation_id: int, reason: str, ends: bool
+) -> None:
+    token = sessions.begin(installation_id)
+    elsewhere = sessions.begin(install(store, team_id="T2"))
+    store.invalid_tokens.mark_bot(enterprise_id=None, team_id="T1", token="xoxb-1", reason=reason)
+
+    store.save(an_installation("U2"))
+
+    assert (sessions.find(token) is None) == ends
+    assert sessions.find(elsewhere) is not None
 
 
 def test_a_deleted_installation_takes_its_sessions_along(

@@ -516,6 +516,44 @@ class TestRelease:
         assert stored_of(store, "U2").user_token == "xoxp-U2"
         assert stored_of(store, "U2").bot_token == "xoxb-1"
 
+    @pytest.mark.parametrize("team_id", [None, "T1"])
+    def test_a_person_of_an_organization_loses_all_its_installations(
+        self, database: Database, store: Store, team_id: str | None
+    ) -> None:
+        in_organization = {"enterprise_id": "E1"}
+        store.save(an_organization_installation("W1", user_token="xoxp-E1"))
+        for number in ("1", "2"):
+            place = {**in_organization, "team_id": f"T{number}"}
+            store.save(an_installation("W1", user_token=f"xoxp-T{number}", **place))
+            store.save(an_installation("W2", **place))
+        store.save(an_installation("W1", enterprise_id="E2"))
+        released = store.directory.find(
+            enterprise_id="E1", team_id=team_id, user_id="W1", is_enterprise_install=not team_id
+        )
+        assert released is not None
+
+        with database.writing() as session:
+            assert store.removals.release(session, released) == ("E1", None)
+
+        assert sorted(revocations(database)) == ["xoxp-E1", "xoxp-T1", "xoxp-T2"]
+        with database.reading() as session:
+            rows = session.execute(
+                select(UserInstallation.enterprise_id, UserInstallation.user_id)
+            ).all()
+        assert sorted(rows) == [("E1", "W2"), ("E1", "W2"), ("E2", "W1")]
+
+    def test_a_rejected_token_that_is_gone_releases_no_other(
+        self, database: Database, store: Store
+    ) -> None:
+        store.save(an_installation("W1", enterprise_id="E1"))
+
+        with database.writing() as session:
+            assert not store.removals.remove_account(session, "E1", None, "W1")
+
+        assert revocations(database) == []
+        found = store.directory.find(enterprise_id="E1", team_id="T1", user_id="W1")
+        assert found is not None
+
     def test_it_is_the_token_stored_now(self, database: Database, store: Store) -> None:
         store.save(an_installation())
         read_before = stored_of(store)

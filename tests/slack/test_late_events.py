@@ -14,8 +14,9 @@ from bolt_app.db.models import Channel, InstallationCheck, Team
 from bolt_app.manifest import manifest_with_step
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
+from slack_sandbox.tokens import InstallKey
 from tests.people import ACME, ANN, BEN, GENERAL
-from tests.running import Bellhop
+from tests.running import Bellhop, Browser
 
 Event = Mapping[str, Any]
 TOKENS = {"oauth": [ANN], "bot": ["U0BOT"]}
@@ -195,6 +196,44 @@ class TestRemovals:
         assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is not None
         assert pending(bellhop) == []
 
+    @pytest.mark.parametrize("event", UNINSTALL, ids=lambda event: str(event["type"]))
+    def test_a_report_ends_only_the_sessions_that_began_before_it(
+        self, bellhop: Bellhop, event: Event
+    ) -> None:
+        before = [bellhop.install(user_id)[0] for user_id in (ANN, BEN)]
+        bellhop.clock.advance(60)
+        bellhop.slack.tokens.uninstall(InstallKey(None, ACME))
+        bellhop.clock.advance(60)
+        after = [bellhop.install(ANN)[0] for _ in range(2)]
+        bellhop.clock.advance(240)
+
+        send(bellhop, event, 300)
+
+        is_uninstall = event["type"] == "app_uninstalled"
+        assert [can_see_profile(browser) for browser in before] == [False, not is_uninstall]
+        assert [can_see_profile(browser) for browser in after] == [True, True]
+        sessions = bellhop.services.sessions.of_team(ACME)
+        ended = [one.id for one in sessions if one.ended_at is not None]
+        assert ended == ([1, 2] if is_uninstall else [1])
+        entries = bellhop.services.audit.find(team_id=ACME, action="session_ended")
+        assert [entry.credential for entry in entries] == [f"session:{one}" for one in ended]
+
+    def test_the_late_revocation_of_an_unlinked_token_ends_no_later_session(
+        self, bellhop: Bellhop
+    ) -> None:
+        """While Slack was down, a person unlinked and then linked again."""
+        bellhop.install(BEN)
+        bellhop.install(ANN)
+        stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
+        assert stored is not None
+        bellhop.services.lifecycle.profiles.unlink(stored)
+        browser, _ = bellhop.install(ANN)
+        bellhop.clock.advance(60)
+
+        send(bellhop, {"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": []}}, 0)
+
+        assert can_see_profile(browser)
+
     def test_an_outage_of_slack_delays_a_removal(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         bellhop.slack.faults.add(Fault("auth.test", "server_error"))
@@ -239,6 +278,10 @@ class TestRemovals:
 
         assert bellhop.services.profiles.find(ACME, ANN) is not None
         assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is not None
+
+
+def can_see_profile(browser: Browser) -> bool:
+    return browser.get("/profile").status == 200
 
 
 def pending(bellhop: Bellhop) -> list[str]:

@@ -9,15 +9,17 @@ import pytest
 from sqlalchemy import update
 from werkzeug.routing import Rule
 
-from bolt_app.access.sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT
 from bolt_app.db.models import WebSession
+from bolt_app.db.web_sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT
 from bolt_app.slack_api import SlackCallError
 from bolt_app.web.sessions import CookieSessions
 from slack_sandbox import Fault
+from slack_sandbox.tokens import InstallKey
 from tests.commands import run
 from tests.notifications.hand import Hand, accept
-from tests.people import ACME, ANN, GENERAL
+from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, Browser
+from tests.slack.test_late_events import send as send_late
 from tests.web.calling import request
 from tests.web.forms import csrf_of, send_form
 from tests.web.methods.calling import method_caller
@@ -114,18 +116,72 @@ def deactivated_and_back(bellhop: Bellhop, browser: Browser) -> None:
     bellhop.slack.deliver_due()
 
 
+def found_deactivated_and_back(bellhop: Bellhop, _browser: Browser) -> None:
+    """Bellhop learned of the deactivation from `users.info`, before Slack's event."""
+    bellhop.slack.update_user(ANN, deleted=True)
+    record(bellhop)
+    bellhop.clock.advance(60)
+    bellhop.slack.update_user(ANN, deleted=False)
+    record(bellhop)
+
+
+def deactivated_reported_late(bellhop: Bellhop, browser: Browser) -> None:
+    """The account is active again when the event of its deactivation arrives."""
+    bellhop.clock.advance(60)
+    gone = {"id": ANN, "team_id": ACME, "deleted": True, "updated": int(bellhop.clock.timestamp())}
+    bellhop.clock.advance(60)
+    bellhop.slack.update_user(ANN, title="Back again")
+    again, _ = bellhop.install(ANN)
+    bellhop.slack.deliver_due()
+    assert browser.get("/profile").status == 200
+    bellhop.slack.send_event(ACME, {"type": "user_change", "user": gone})
+    assert again.get("/profile").status == 200
+
+
 def revoked(bellhop: Bellhop, _browser: Browser) -> None:
     bellhop.slack.revoke_tokens(ACME, users=[ANN])
     bellhop.settle()
 
 
+def revoked_and_linked_again(bellhop: Bellhop, browser: Browser) -> None:
+    """The person signed in again before Slack reported that they had removed the app."""
+    bellhop.install(BEN)
+    assert bellhop.slack.tokens.revoke(InstallKey(None, ACME), "user", ANN)
+    bellhop.clock.advance(60)
+    again, _ = bellhop.install(ANN, query="?only=profile")
+    assert browser.get("/profile").status == 200
+    revocation = {"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": []}}
+    send_late(bellhop, revocation, seconds_ago=60)
+    assert again.get("/profile").status == 200
+
+
 def found_revoked(bellhop: Bellhop, _browser: Browser) -> None:
     """No event arrived, but Slack rejects the person's token."""
-    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
-    assert stored is not None
     bellhop.slack.faults.add(Fault("users.info", "api_error", error="token_revoked", times=1))
     with pytest.raises(SlackCallError):
-        bellhop.services.profiles.record(stored)
+        record(bellhop)
+
+
+def found_revoked_and_linked_again(bellhop: Bellhop, browser: Browser) -> None:
+    found_revoked(bellhop, browser)
+    again, _ = bellhop.install(ANN)
+    assert again.get("/profile").status == 200
+
+
+def found_invalid_and_linked_again(bellhop: Bellhop, browser: Browser) -> None:
+    """Slack rejected the token for another reason, and the person granted a new one."""
+    bellhop.slack.faults.add(Fault("users.info", "api_error", error="invalid_auth", times=1))
+    with pytest.raises(SlackCallError):
+        record(bellhop)
+    assert browser.get("/profile").status == 200
+    again, _ = bellhop.install(ANN)
+    assert again.get("/profile").status == 200
+
+
+def record(bellhop: Bellhop) -> None:
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
+    assert stored is not None
+    bellhop.services.profiles.record(stored)
 
 
 def uninstalled(bellhop: Bellhop, _browser: Browser) -> None:
@@ -137,6 +193,26 @@ def installed_again(bellhop: Bellhop, browser: Browser) -> None:
     """The app was uninstalled, and installed by the same person in another browser."""
     uninstalled(bellhop, browser)
     bellhop.install(ANN)
+
+
+def installed_again_before_the_event(bellhop: Bellhop, browser: Browser) -> None:
+    """The uninstall is reported when another person has installed the app again."""
+    bellhop.slack.tokens.uninstall(InstallKey(None, ACME))
+    bellhop.clock.advance(60)
+    again, _ = bellhop.install(BEN)
+    assert browser.get("/profile").status == 200
+    send_late(bellhop, {"type": "app_uninstalled"}, seconds_ago=60)
+    assert again.get("/profile").status == 200
+
+
+def installed_again_without_the_event(bellhop: Bellhop, browser: Browser) -> None:
+    """Slack rejected the bot's token, and another person installed the app again."""
+    bot = Fault("auth.test", "api_error", error="account_inactive", times=1)
+    bellhop.slack.faults.add(bot)
+    bellhop.services.client.verify_bot(bellhop.services.client.find_workspace(ACME))
+    assert browser.get("/profile").status == 200
+    again, _ = bellhop.install(BEN)
+    assert again.get("/profile").status == 200
 
 
 def empty_cookie(_bellhop: Bellhop, browser: Browser) -> None:
@@ -183,10 +259,17 @@ STATES: list[Callable[[Bellhop, Browser], None]] = [
     linked_again,
     deactivated,
     deactivated_and_back,
+    found_deactivated_and_back,
+    deactivated_reported_late,
     revoked,
+    revoked_and_linked_again,
     found_revoked,
+    found_revoked_and_linked_again,
+    found_invalid_and_linked_again,
     uninstalled,
     installed_again,
+    installed_again_before_the_event,
+    installed_again_without_the_event,
     empty_cookie,
     changed_cookie,
     cookie_of_another_secret,

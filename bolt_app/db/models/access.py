@@ -13,7 +13,8 @@ from bolt_app.db.models.base import Base, SlackId
 class WebSession(Base):
     """A signed-in browser of a person. The cookie has the token, the row only its hash.
 
-    The session is deleted with its installation: by an unlink, a revoked token or an uninstall.
+    The session is deleted with its installation: by an unlink, a revoked token or an uninstall. If
+    the installation is kept or renewed instead, the session ends (`bolt_app.db.web_sessions`).
     """
 
     __tablename__ = "sessions"

@@ -126,7 +126,7 @@ class InstallationCheck(Base):
 
     Slack retries events for minutes, and Bellhop may be installed again by then. `kind` is a
     `bolt_app.lifecycle.installations.CheckKind`; `user_id` is empty unless it concerns one
-    person's token.
+    person's token. `created_at` of a report about tokens is the time of Slack's event.
     """
 
     __tablename__ = "installation_checks"

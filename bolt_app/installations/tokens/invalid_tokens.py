@@ -7,6 +7,7 @@ from sqlalchemy import select
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import BotInstallation, UserInstallation
+from bolt_app.db.web_sessions import REVOKED, end_sessions, of_installations
 from bolt_app.installations.rows import InstallationRows
 
 _EXPIRED = "token_expired"
@@ -54,7 +55,8 @@ class InvalidTokens:
     ) -> None:
         """Record that Slack rejects a person's token, unless it was replaced in the meantime.
 
-        An expired token that can be refreshed is refreshed at its next use instead.
+        Their sessions end if it was revoked. An expired token that can be refreshed is refreshed at
+        its next use instead.
         """
         with self._database.writing() as session:
             self._rows.bump_revision(session, enterprise_id, team_id)
@@ -68,5 +70,9 @@ class InvalidTokens:
                 return
             if reason == _EXPIRED and person.user_refresh_token is not None:
                 person.user_token_expires_at = self._clock()
-            else:
-                person.invalid_reason = reason
+                return
+            person.invalid_reason = reason
+            if reason in REVOKED:
+                end_sessions(
+                    session, of_installations(UserInstallation.id == person.id), self._clock()
+                )

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import BotInstallation, UserInstallation
+from bolt_app.db.web_sessions import REVOKED, end_sessions, of_installations
 from bolt_app.installations.rows import InstallationRows
 
 
@@ -98,7 +99,10 @@ class RefreshLeases:
         )
 
     def reject(self, owner: TokenOwner, token: RefreshableToken, reason: str) -> None:
-        """Record that Slack rejects the refresh token permanently, unless it was replaced."""
+        """Record that Slack rejects the refresh token permanently, unless it was replaced.
+
+        The person's sessions end if they revoked it.
+        """
         self._change(owner, token, {"invalid_reason": reason, "refreshing_until": None})
 
     def _change(self, owner: TokenOwner, token: RefreshableToken, values: dict[str, Any]) -> None:
@@ -107,8 +111,12 @@ class RefreshLeases:
             self._rows.bump_revision(session, owner.enterprise_id, owner.team_id)
             # An encrypted token cannot be compared in the database.
             stored = session.scalar(select(_token_columns(model)[0]).filter_by(id=token.row_id))
-            if stored == token.refresh_token:
-                session.execute(update(model).filter_by(id=token.row_id).values(**values))
+            if stored != token.refresh_token:
+                return
+            session.execute(update(model).filter_by(id=token.row_id).values(**values))
+            if values["invalid_reason"] in REVOKED and model is UserInstallation:
+                is_theirs = of_installations(UserInstallation.id == token.row_id)
+                end_sessions(session, is_theirs, self._clock())
 
     def _update(
         self,
