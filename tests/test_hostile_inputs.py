@@ -15,9 +15,10 @@ from flask import Flask
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.slack import ids
 from slack_sandbox.world import JsonDict
+from tests.conftest import FakeClock
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
-from tests.running import Bellhop, Browser
+from tests.running import Bellhop, Browser, running_bellhop
 from tests.slack.signing import command_body, interaction_body, post_signed
 from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
 from tests.web.forms import send_form
@@ -162,21 +163,35 @@ class TestHttp:
                 page = request("POST", url, data)
                 assert page.status in (200, 400), (data, page.text)
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize("value", ["x", 1, None, [], {}, [1], [[]], [None], {"type": "image"}])
     def test_no_blocks_block_later_messages_of_their_channel(
-        self, bellhop: Bellhop, value: Any
+        self, database_url: str, encryption_key: str, clock: FakeClock, value: Any
     ) -> None:
-        bellhop.install(ANN)
-        url = bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
-        for name in ("blocks", "attachments"):
-            for payload in [{name: value}, *with_each_value(BLOCKS[name], value, name)]:
-                page = request("POST", url, json.dumps({**payload, "text": "x"}).encode())
-                assert page.status == 200
+        payloads = [
+            payload
+            for name in ("blocks", "attachments")
+            for payload in [{name: value}, *with_each_value(BLOCKS[name], value, name)]
+        ]
+        # One channel for each, so that one worker delivers all of them at once.
+        with running_bellhop(
+            database_url, encryption_key, clock, workspace_per_minute=600_000
+        ) as bellhop:
+            bellhop.install(ANN)
+            channels = bellhop.slack.add_channels(ACME, len(payloads))
+            for channel, payload in zip(channels, payloads, strict=True):
+                url = bellhop.services.webhooks.create(ACME, "ci", [channel.id])
+                assert (
+                    request("POST", url, json.dumps({**payload, "text": "x"}).encode()).status
+                    == 200
+                )
                 assert request("POST", url, b'{"text": "what follows"}').status == 200
-                for _ in range(2):
-                    bellhop.clock.advance(5)
-                    Hand(bellhop).deliver()
-                assert bellhop.slack.messages(GENERAL)[-1].text == "what follows", payload
+            worker = Hand(bellhop)
+            for _ in range(2):
+                bellhop.clock.advance(5)
+                worker.deliver()
+            for channel, payload in zip(channels, payloads, strict=True):
+                assert bellhop.slack.messages(channel.id)[-1].text == "what follows", payload
 
     def test_no_body_is_too_deep(self, bellhop: Bellhop) -> None:
         sender, hook = caller(bellhop), bellhop.services.webhooks.create(ACME, "ci", [GENERAL])
