@@ -324,12 +324,11 @@ def events() -> list[dict[str, Any]]:
         "slack resets",
     ],
 )
-@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.usefixtures("restored_root_logger")
 def test_the_log_holds_nothing_that_people_write(
-    database_url: str, encryption_key: str, clock: FakeClock, how: str, log_format: str
+    database_url: str, encryption_key: str, clock: FakeClock, how: str
 ) -> None:
-    stream = StringIO()
-    configure_logging("DEBUG", log_format, stream)
+    written = log_in_both_formats()
     with running_bellhop(database_url, encryption_key, clock) as bellhop:
         bellhop.install(ANN)
         bellhop.slack.open_home(ANN, ACME)
@@ -340,14 +339,26 @@ def test_the_log_holds_nothing_that_people_write(
             drive(bellhop, key, hook)
             bellhop.services.background.submit(lambda: None).result()
 
-    log = stream.getvalue()
-    assert "POST /api/v1/notifications" in log
-    assert [line for line in log.splitlines() if CANARY in line] == []
-    for secret in (key, hook.rpartition("/")[2]):
-        assert secret not in log
-    if log_format == "text":
-        # Of tracebacks, every line after the first is indented.
-        assert all(line.startswith(("2", "    ")) for line in log.splitlines())
+    for stream in written.values():
+        log = stream.getvalue()
+        assert "POST /api/v1/notifications" in log
+        assert [line for line in log.splitlines() if CANARY in line] == []
+        for secret in (key, hook.rpartition("/")[2]):
+            assert secret not in log
+    # Of tracebacks, every line after the first is indented.
+    lines = written["text"].getvalue().splitlines()
+    assert all(line.startswith(("2", "    ")) for line in lines)
+
+
+def log_in_both_formats() -> dict[str, StringIO]:
+    """Log everything twice, as text and as JSON; return what is written."""
+    written, handlers = {}, []
+    for log_format in ("text", "json"):
+        written[log_format] = StringIO()
+        configure_logging("DEBUG", log_format, written[log_format])
+        handlers += logging.getLogger().handlers
+    logging.getLogger().handlers[:] = handlers
+    return written
 
 
 def test_our_own_messages_are_constants() -> None:
