@@ -26,8 +26,9 @@ from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
 
-# As versions before accepted it: 1 MiB of JSON that takes 25 times as much in memory.
-LARGE: dict[str, Any] = {"text": "Large", "attachments": [{"x": [[]] * 345_000}]}
+# A sixteenth of what versions before accepted: 1 MiB of JSON that takes 25 times as much in memory.
+SHARE = 16
+LARGE: dict[str, Any] = {"text": "Large", "attachments": [{"x": [[]] * (345_000 // SHARE)}]}
 
 
 def put(database: Database, clock: FakeClock, *contents: dict[str, Any]) -> None:
@@ -81,7 +82,10 @@ class TestAccepting:
             assert session.scalars(select(Notification.content)).all() == [{"text": "x"}]
 
 
-def test_a_page_of_the_api_has_few_large_contents(bellhop: Bellhop) -> None:
+def test_a_page_of_the_api_has_few_large_contents(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "PAGE_CHARACTERS", history.PAGE_CHARACTERS // SHARE)
     put(bellhop.services.database, bellhop.clock, *[LARGE] * 4, {"text": "Small"})
     ci, seen, cursor = caller(bellhop), [], ""
 
