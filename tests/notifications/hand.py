@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select, update
 
 from bolt_app.db.models import SHARD_COUNT, Delivery, Lane, Shard
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.content.states import shown_state
+from bolt_app.notifications.content.states import DeliveryState, shown_state
 from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.shards import OwnedShard
@@ -24,6 +24,12 @@ from tests.running import Bellhop
 T = TypeVar("T")
 # Real time, in which one step must be over.
 STEP_SECONDS = 60
+# Rounds after the last delivery, in which nothing more may be sent.
+CALM_ROUNDS = 3
+BUSY = (
+    *(DeliveryState.WAITING, DeliveryState.SENDING),
+    *(DeliveryState.SCHEDULED, DeliveryState.HELD),
+)
 
 
 class HeldOwnership(Ownership):
@@ -34,9 +40,11 @@ class HeldOwnership(Ownership):
         self._owned = {number: OwnedShard(number, token) for number in range(SHARD_COUNT)}
         self._changes = Changes(gained=tuple(self._owned.values()))
         with bellhop.services.database.writing_connection() as connection:
-            connection.execute(delete(Shard))
-            rows = [{"number": number, "token": token} for number in self._owned]
-            connection.execute(insert(Shard), rows)
+            taken = connection.execute(update(Shard).values(token=token))
+            if taken.rowcount < SHARD_COUNT:
+                connection.execute(delete(Shard))
+                rows = [{"number": number, "token": token} for number in self._owned]
+                connection.execute(insert(Shard), rows)
         self.is_lost = False
         # Called right before each request that changes something.
         self.before_request: Callable[[], None] = lambda: None
@@ -121,9 +129,9 @@ class Hand:
         setattr(owner, name, die)
 
     def _posts(self) -> int:
+        counts = self.bellhop.slack.call_log.counts()
         return sum(
-            len(self.bellhop.slack.calls_to(method))
-            for method in ("chat.postMessage", "chat.update", "chat.delete")
+            counts.get(method, 0) for method in ("chat.postMessage", "chat.update", "chat.delete")
         )
 
     async def _settle(self) -> None:
@@ -153,6 +161,13 @@ def deliveries(bellhop: Bellhop, notification_id: str) -> list[Delivery]:
     )
     with bellhop.services.database.reading() as session:
         return list(session.scalars(statement))
+
+
+def is_calm(bellhop: Bellhop) -> bool:
+    """Whether no delivery is waiting, held or in progress."""
+    busy = select(func.count()).where(Delivery.state.in_(BUSY))
+    with bellhop.services.database.reading() as session:
+        return session.scalar(busy) == 0
 
 
 def states(bellhop: Bellhop, *notification_ids: str) -> list[str]:

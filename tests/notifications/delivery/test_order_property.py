@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from slack_sandbox import Fault
 from slack_sandbox.faults import FaultKind
-from tests.notifications.hand import Hand, accept, states, texts
+from tests.notifications.hand import CALM_ROUNDS, Hand, accept, is_calm, states, texts
 from tests.people import ACME, ANN
 from tests.property import examples
 from tests.running import Bellhop
@@ -123,9 +123,11 @@ class Run:
         """Let Slack work again, the worker die, and another one finish."""
         self.bellhop.slack.faults.clear()
         last = Hand(self.bellhop)
-        for _ in range(len(self.ids) + 10):
+        left = len(self.ids) + 10
+        while left:
             self.bellhop.clock.advance(700)
             last.deliver()
+            left = min(left - 1, CALM_ROUNDS) if is_calm(self.bellhop) else left - 1
 
     def _work(self, step: Work) -> None:
         if step.dies == "before_request":
