@@ -14,6 +14,8 @@ from bolt_app.notifications.queue.shards import shard_of
 
 ALL = set(range(SHARD_COUNT))
 POLL = 0.5
+# A worker that does nothing for longer than this does nothing until the others change.
+LONGEST_WAIT = max(Delays().owner_silence, Delays().shard_free, Delays().shard_release)
 
 
 def locks(sessions: int, **shards: int) -> ShardLocks:
@@ -96,14 +98,19 @@ def test_shares_become_fair_for_any_number_of_workers(counts: list[int]) -> None
             owners = {number: owner for number, owner in owners.items() if owner != gone}
         for session in range(1, count + 1):
             workers.setdefault(session, Balance(Delays()))
+        quiet = 0
         for _ in range(200):
             now += POLL
+            quiet += 1
             for session, balance in workers.items():
                 plan = balance.plan(now, ShardLocks(dict(owners), count), session)
+                quiet = quiet if plan == Plan() else 0
                 for number in plan.release:
                     assert owners.pop(number) == session
                 for number in plan.take:
                     owners.setdefault(number, session)
+            if quiet * POLL > LONGEST_WAIT:
+                break
         held = [sum(owner == session for owner in owners.values()) for session in workers]
         assert sum(held) == SHARD_COUNT
         assert max(held) <= -(-SHARD_COUNT // count)
