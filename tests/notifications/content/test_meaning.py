@@ -126,9 +126,10 @@ ANY = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=8,
 )
+LAYOUTS = st.fixed_dictionaries({"title": ANY, "value": ANY, "fields": ANY, "text": ANY})
 SHOWN = st.dictionaries(
     st.sampled_from(["color", "fields", "title", "title_link", "blocks", "text"]),
-    ANY | st.lists(st.fixed_dictionaries({"title": ANY, "value": ANY, "fields": ANY, "text": ANY})),
+    ANY | st.lists(LAYOUTS, max_size=3),
 )
 
 
