@@ -158,7 +158,7 @@ def shared(
 @pytest.fixture(scope="module")
 def database(migrated_sqlite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of the shared servers."""
-    return copy(migrated_sqlite, tmp_path_factory.mktemp("server") / "bellhop.db")
+    return Path(copy(migrated_sqlite, tmp_path_factory.mktemp("server") / "bellhop.db"))
 
 
 @pytest.fixture(scope="module")

@@ -180,8 +180,9 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
     for title in ("One", "Two"):
         accept(bellhop, "topic:held", title=title)
     bellhop.clock.advance(3600)
+    worker = Hand(bellhop)
     for _ in range(5):
-        Hand(bellhop).deliver()
+        worker.deliver()
         bellhop.clock.advance(2)
     report = services.history.find(ACME, sent)
     assert report is not None
