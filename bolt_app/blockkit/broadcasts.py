@@ -18,6 +18,7 @@ _UNCLOSED = re.compile(r"<!(?!date\^)", re.IGNORECASE)
 # Underscores mark emphasis, and end a name.
 _NAME = re.compile(r"(?<![^\W_])@(?=(?:channel|here|everyone|group)(?![^\W_]))", re.IGNORECASE)
 _GROUP = "group"
+_RANGES = frozenset({"channel", "everyone", "here"})
 # Fields that contain only a URL, which Slack does not parse as text.
 _ADDRESSES = frozenset(
     {
@@ -59,11 +60,8 @@ def _plain(value: Any, name: str = "") -> Any:
     if isinstance(value, list):
         return [_plain(item, name) for item in value]
     if isinstance(value, Mapping):
-        kind = value.get("type")
-        if kind == "broadcast" and "range" in value:
-            return _words(str(value["range"]))
-        if kind == "usergroup" and "usergroup_id" in value:
-            return _words(_GROUP)
+        if (words := _words_of_element(value)) is not None:
+            return {"type": "text", "text": words}
         return {
             key: _plain(item, key)
             for key, item in value.items()
@@ -88,5 +86,21 @@ def _words_of(found: re.Match[str]) -> str:
     return f"@{_BREAK}{name.removeprefix('@')}"
 
 
-def _words(name: str) -> dict[str, Any]:
-    return {"type": "text", "text": f"@{_BREAK}{name}"}
+def _words_of_element(element: Mapping[str, Any]) -> str | None:
+    """Return the text that replaces an element of rich text, or None for other elements.
+
+    It repeats nothing that the sender wrote: a sender may put such an element where Slack reads the
+    new text as mrkdwn, such as among attachments.
+    """
+    match element.get("type"):
+        case "broadcast":
+            given = element.get("range")
+            name = given if isinstance(given, str) and given in _RANGES else "channel"
+        case "usergroup":
+            name = _GROUP
+        # The mention of a workspace: https://docs.slack.dev/tools/python-slack-sdk/reference/models/blocks
+        case "team":
+            name = "team"
+        case _:
+            return None
+    return f"@{_BREAK}{name}"
