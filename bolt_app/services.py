@@ -52,6 +52,7 @@ from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
+from bolt_app.workspaces.lookup_budgets import LookupBudgets
 from bolt_app.workspaces.people import People
 from bolt_app.workspaces.users import Users
 
@@ -92,6 +93,7 @@ class Services:
     channels: Channels
     users: Users
     people: People
+    lookup_budgets: LookupBudgets
     greetings: Greetings
     wakeup: Wakeup
     sender_limits: SenderLimits

@@ -95,6 +95,7 @@ def create_dispatcher(
                 settings.public_url,
             ),
             transitions.follow_move,
+            clock=clock,
         ),
         DestinationResolver(client, channels, users, delays, clock=clock),
         ownership,

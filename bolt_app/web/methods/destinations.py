@@ -118,20 +118,25 @@ def _channel_id(call: Call, address: str) -> str | None:
 
 
 def _person(call: Call, address: str) -> Iterable[str]:
-    """Yield the person whose direct message an id is, if the key may write to any person.
+    """Yield the person of a limited key whose direct message an id is.
 
-    Otherwise ids that a limited key invents would cost calls to Slack.
+    Slack is asked about the key's people, not about the id: one that the key invents costs nothing.
     """
-    if is_conversation(address) and any(map(is_person, call.key.channels)):
-        services = call.services
+    if not is_conversation(address):
+        return
+    services = call.services
+    for user_id in filter(is_person, call.key.channels):
         workspace = services.client.find_workspace(call.team_id)
         try:
             with waiting_for_slack(call):
-                user_id = services.users.find_by_conversation(workspace, address)
-            yield user_id
+                known = services.users.open_conversation(workspace, user_id, call.share)
         except SlackCallError as error:
             if error.is_dead_token or not error.is_permanent:
                 raise
+            continue
+        if known == address:
+            yield user_id
+            return
 
 
 def _current_key(call: Call) -> ApiKeyRecord:
