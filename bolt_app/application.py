@@ -77,6 +77,7 @@ from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
 from bolt_app.workspaces.lookup_budgets import LookupBudgets
+from bolt_app.workspaces.organization_channels import OrganizationChannels
 from bolt_app.workspaces.people import People
 from bolt_app.workspaces.rate_limits import RateLimits
 from bolt_app.workspaces.users import Users
@@ -151,6 +152,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     )
     channels = Channels(database, client, use_ids, clock=clock)
     budgets = LookupBudgets(rate_limits, clock=clock)
+    organization_channels = OrganizationChannels(database, client, channels, budgets, clock=clock)
     access = Authorization(
         database, client, channels, budgets, subscriptions_by=settings.subscriptions_by, clock=clock
     )
@@ -191,8 +193,9 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         channels=channels,
         users=Users(database, client, use_ids, budgets, clock=clock),
         lookup_budgets=budgets,
+        organization_channels=organization_channels,
         people=People(database, client, budgets, clock=clock),
-        greetings=Greetings(client, channels, clock=clock),
+        greetings=Greetings(client, channels, organization_channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),

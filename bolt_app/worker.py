@@ -84,6 +84,7 @@ def create_dispatcher(
         MessageSender(
             client,
             channels,
+            services.organization_channels,
             users,
             services.access,
             services.signer,

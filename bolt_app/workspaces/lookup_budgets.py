@@ -39,6 +39,7 @@ class Purpose(StrEnum):
 BUDGETS: Mapping[str, Mapping[Purpose, int]] = {
     "users.lookupByEmail": {Purpose.DELIVERY: 20, Purpose.MENTION: 15, Purpose.CALL: 15},
     "conversations.open": {Purpose.DELIVERY: 25, Purpose.CALL: 25},
+    "conversations.info": {Purpose.DELIVERY: 25, Purpose.CALL: 15},
     "users.info": {Purpose.DELIVERY: 35, Purpose.CALL: 25},
     "users.list": {Purpose.CALL: 15},
     "chat.postEphemeral": {Purpose.CALL: 75},

@@ -42,6 +42,7 @@ from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 from bolt_app.workspaces.lookup_budgets import LookupLimitError, LookupShare
+from bolt_app.workspaces.organization_channels import OrganizationChannels
 from bolt_app.workspaces.users import LOOKUP, UNKNOWN, FoundPeople, Users
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class MessageSender:
         self,
         client: WorkspaceClient,
         channels: Channels,
+        organization_channels: OrganizationChannels,
         users: Users,
         access: Authorization,
         signer: ValueSigner,
@@ -124,6 +126,7 @@ class MessageSender:
         self._access = access
         self._client = client
         self._channels = channels
+        self._organization_channels = organization_channels
         self._users = users
         self._signer = signer
         # Consecutive ones, by delivery.
@@ -302,11 +305,26 @@ class MessageSender:
         """Whether a message may be posted for those who read it there.
 
         Raises:
-            SlackCallError: as `_may_receive`.
+            NotInstalledError, SlackCallError: as `_may_receive` and `_require_in_workspace`.
         """
         if not _is_for_person(attempt):
+            await self._require_in_workspace(workspace, attempt)
             return True
         return await asyncio.to_thread(self._may_receive, workspace, attempt)
+
+    async def _require_in_workspace(self, workspace: BotWorkspace, attempt: Attempt) -> None:
+        """Require that a channel is not one of another workspace of the organization.
+
+        Raises:
+            NotInstalledError, SlackCallError: see `OrganizationChannels.require`.
+        """
+        if workspace.is_enterprise_install:
+            await asyncio.to_thread(
+                self._organization_channels.require,
+                workspace,
+                attempt.channel_id,
+                LookupShare.of_delivery(attempt.sender),
+            )
 
     def _may_receive(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
         """Whether the person may still receive the delivery.
@@ -428,7 +446,7 @@ class MessageSender:
         except SlackCallError as error:
             if error.code != "not_in_channel":
                 raise
-            await self._join(workspace, attempt.channel_id, check)
+            await self._join(workspace, attempt, check)
             answer = await self._client.call_as_bot(
                 workspace, POST, before_request=check, **message
             )
@@ -480,7 +498,10 @@ class MessageSender:
             return Outcome(DeliveryState.SENT) if is_done else _cannot_change(attempt, error.code)
         return Outcome(DeliveryState.SENT)
 
-    async def _join(self, workspace: BotWorkspace, channel_id: str, check: Check) -> None:
+    async def _join(self, workspace: BotWorkspace, attempt: Attempt, check: Check) -> None:
+        channel_id = attempt.channel_id
+        # A look for an attempt in doubt is the first to see some channels.
+        await self._require_in_workspace(workspace, attempt)
         await self._client.call_as_bot(
             workspace, "conversations.join", before_request=check, channel=channel_id
         )
@@ -546,7 +567,7 @@ class MessageSender:
         except SlackCallError as error:
             if error.code != "not_in_channel":
                 raise
-            await self._join(workspace, channel_id, check)
+            await self._join(workspace, attempt, check)
             pages = self._client.pages_as_bot_async(workspace, method, "messages", **arguments)
             async for message in pages:
                 yield message

@@ -15,6 +15,7 @@ from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.web.methods.call import Call
 from bolt_app.web.methods.errors import MethodError, OverloadError
 from bolt_app.web.methods.slack_calls import waiting_for_slack
+from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,37 @@ def named_destination(call: Call, text: str) -> Destination:
 
     Raises:
         MethodError: it is unknown, or the key may not use it.
+        SlackCallError: it is a channel of another workspace of the organization.
     """
+    found = _named_destination(call, text)
+    # If Slack does not answer now, the delivery decides.
+    with suppress(OverloadError, NotInstalledError):
+        try:
+            require_in_workspace(call, found)
+        except SlackCallError as error:
+            if error.is_permanent and not error.is_dead_token:
+                raise
+    return found
+
+
+def require_in_workspace(call: Call, destination: Destination) -> None:
+    """Require that a channel is not one of another workspace of the organization.
+
+    Raises:
+        NotInstalledError: the workspace has no bot.
+        OverloadError: too many threads wait for Slack.
+        SlackCallError: it is (`channel_not_found`), or Slack does not answer.
+    """
+    channel_id = destination.channel_id
+    if channel_id[0] not in "CG":
+        return
+    workspace = call.services.client.find_workspace(call.team_id)
+    if workspace.is_enterprise_install:
+        with waiting_for_slack(call):
+            call.services.organization_channels.require(workspace, channel_id, call.share)
+
+
+def _named_destination(call: Call, text: str) -> Destination:
     address = _address(text)
     channel_id = _channel_id(call, address) if address[0] == "#" else address
     if not call.key.channels:

@@ -16,7 +16,12 @@ from bolt_app.recipients import normal_person
 from bolt_app.slack_ids import is_conversation, is_person, looks_like_channel_id
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.contents import read_content, to_request, with_warnings
-from bolt_app.web.methods.destinations import NOT_FOUND, Destination, find_destination
+from bolt_app.web.methods.destinations import (
+    NOT_FOUND,
+    Destination,
+    find_destination,
+    require_in_workspace,
+)
 from bolt_app.web.methods.errors import MethodError
 from bolt_app.web.methods.slack_calls import waiting_for_slack
 from bolt_app.workspaces.client import BotWorkspace
@@ -39,6 +44,7 @@ def post_ephemeral(call: Call) -> Answer:
         content = without_broadcasts(content)
     services = call.services
     workspace = services.client.find_workspace(call.team_id)
+    require_in_workspace(call, destination)
     message = render(content)
     if not services.client.has_scope(workspace, _CUSTOMIZE):
         message = {name: value for name, value in message.items() if name not in _LOOKS}
