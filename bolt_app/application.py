@@ -76,8 +76,9 @@ from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
+from bolt_app.workspaces.lookup_budgets import LookupBudgets
+from bolt_app.workspaces.organization_channels import OrganizationChannels
 from bolt_app.workspaces.people import People
-from bolt_app.workspaces.person_lookups import PersonLookups
 from bolt_app.workspaces.rate_limits import RateLimits
 from bolt_app.workspaces.users import Users
 
@@ -141,17 +142,19 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     background = ThreadPoolExecutor(4, thread_name_prefix="background")
     rotator = _create_rotator(settings, database, api, clock)
     grants = GrantCache(Grants(GrantReader(database, rows), rotator, background))
+    rate_limits = RateLimits(database, clock=clock)
     client = WorkspaceClient(
         installations,
         InvalidTokens(database, rows, clock=clock),
         grants,
         api,
-        RateLimits(database, clock=clock),
+        rate_limits,
     )
     channels = Channels(database, client, use_ids, clock=clock)
-    lookups = PersonLookups(clock=clock)
+    budgets = LookupBudgets(rate_limits, clock=clock)
+    organization_channels = OrganizationChannels(database, client, channels, budgets, clock=clock)
     access = Authorization(
-        database, client, channels, lookups, subscriptions_by=settings.subscriptions_by, clock=clock
+        database, client, channels, budgets, subscriptions_by=settings.subscriptions_by, clock=clock
     )
     wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
@@ -189,9 +192,11 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         lifecycle=lifecycle,
         installation_checks=InstallationChecks(installations, client, lifecycle.installations),
         channels=channels,
-        users=Users(database, client, use_ids, clock=clock),
-        people=People(database, client, lookups, clock=clock),
-        greetings=Greetings(client, channels, clock=clock),
+        users=Users(database, client, use_ids, budgets, clock=clock),
+        lookup_budgets=budgets,
+        organization_channels=organization_channels,
+        people=People(database, client, budgets, clock=clock),
+        greetings=Greetings(client, channels, organization_channels, clock=clock),
         wakeup=wakeup,
         sender_limits=limits,
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),

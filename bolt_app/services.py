@@ -52,6 +52,8 @@ from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
 from bolt_app.workspaces.home_tabs import HomeTabs
+from bolt_app.workspaces.lookup_budgets import LookupBudgets
+from bolt_app.workspaces.organization_channels import OrganizationChannels
 from bolt_app.workspaces.people import People
 from bolt_app.workspaces.users import Users
 
@@ -91,8 +93,10 @@ class Services:
     lifecycle: Lifecycle
     installation_checks: InstallationChecks
     channels: Channels
+    organization_channels: OrganizationChannels
     users: Users
     people: People
+    lookup_budgets: LookupBudgets
     greetings: Greetings
     wakeup: Wakeup
     sender_limits: SenderLimits

@@ -84,6 +84,7 @@ def create_dispatcher(
         MessageSender(
             client,
             channels,
+            services.organization_channels,
             users,
             services.access,
             services.signer,
@@ -96,6 +97,7 @@ def create_dispatcher(
                 most=max(1, settings.workspace_requests // 4),
             ),
             transitions.follow_move,
+            clock=clock,
         ),
         DestinationResolver(client, channels, users, delays, clock=clock),
         ownership,

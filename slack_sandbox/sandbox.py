@@ -175,6 +175,16 @@ class Sandbox(Core):
                 channel.connected_team_ids.append(user.team_id)
             people.add_member(self, channel, user_id)
 
+    def share_within_organization(self, channel_id: str, team_id: str) -> None:
+        """Share a channel with another workspace of its organization."""
+        with self.edit():
+            channel = self.get_channel(channel_id)
+            home = self.world.enterprise_of(channel.team_id)
+            if home is None or self.world.enterprise_of(team_id) is not home:
+                raise SandboxError("only workspaces of one organization can share a channel so")
+            if team_id not in channel.home_team_ids:
+                channel.org_team_ids.append(team_id)
+
     def send_command(
         self, user_id: str, channel_id: str, command: str, text: str = ""
     ) -> CommandResult:

@@ -234,6 +234,13 @@ class Channel:
     previous_names: list[str] = field(default_factory=list)
     connected_team_ids: list[str] = field(default_factory=list)
     """Workspaces of other organizations that share the channel (Slack Connect)."""
+    org_team_ids: list[str] = field(default_factory=list)
+    """Other workspaces of the same organization that share the channel."""
+
+    @property
+    def home_team_ids(self) -> list[str]:
+        """The workspaces of its organization that the channel is in."""
+        return [self.team_id, *self.org_team_ids]
 
     def as_slack(self, viewer_id: str) -> JsonDict:
         """The conversation as the Web API shows it to ``viewer_id``.
@@ -255,8 +262,8 @@ class Channel:
             "is_general": self.is_general,
             "unlinked": 0,
             "name_normalized": self.name,
-            "is_shared": bool(self.connected_team_ids),
-            "is_org_shared": False,
+            "is_shared": bool(self.connected_team_ids or self.org_team_ids),
+            "is_org_shared": bool(self.org_team_ids),
             "is_pending_ext_shared": False,
             "pending_shared": [],
             "context_team_id": self.team_id,
@@ -264,7 +271,8 @@ class Channel:
             "parent_conversation": None,
             "creator": self.creator,
             "is_ext_shared": bool(self.connected_team_ids),
-            "shared_team_ids": [self.team_id, *self.connected_team_ids],
+            "shared_team_ids": [*self.home_team_ids, *self.connected_team_ids],
+            **({"internal_team_ids": self.home_team_ids} if self.connected_team_ids else {}),
             "pending_connected_team_ids": [],
             "is_member": viewer_id in self.members,
             "topic": {"value": self.topic, "creator": "", "last_set": 0},
@@ -458,7 +466,8 @@ class World:
 
     def channels_of(self, team_id: str) -> Iterator[Channel]:
         """The conversations of a workspace, in order of creation."""
-        return (channel for channel in self.channels.values() if channel.team_id == team_id)
+        channels = self.channels.values()
+        return (channel for channel in channels if team_id in channel.home_team_ids)
 
     def enterprise_of(self, team_id: str | None) -> Enterprise | None:
         """The organization that owns a workspace, or None."""

@@ -31,6 +31,7 @@ LAYERS: Sequence[set[str]] = [
         "blockkit",
         "config",
         "connections",
+        "fair_limit",
         "guesses",
         "http_loop",
         "logs",

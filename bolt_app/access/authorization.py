@@ -23,10 +23,11 @@ from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_user import enterprise_of, membership_values
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
-from bolt_app.workspaces.person_lookups import PersonLookups
+from bolt_app.workspaces.lookup_budgets import LookupBudgets, LookupShare
 
 logger = logging.getLogger(__name__)
 
+INFO = "users.info"
 # How old a role or a membership may be.
 STALE_AFTER = timedelta(seconds=60)
 MOST_REMEMBERED = 10_000
@@ -215,7 +216,7 @@ class Authorization:
         database: Database,
         client: WorkspaceClient,
         public: PublicChannels,
-        lookups: PersonLookups,
+        budgets: LookupBudgets,
         *,
         subscriptions_by: Subscribers,
         clock: Clock = utc_now,
@@ -224,7 +225,7 @@ class Authorization:
         self.public = public
         self._database = database
         self._client = client
-        self._lookups = lookups
+        self._budgets = budgets
         self._subscriptions_by = subscriptions_by
         # By workspace and person.
         self._roles: RecentAnswers[tuple[str, str], Role] = RecentAnswers(
@@ -323,7 +324,14 @@ class Authorization:
                 return
         self.person(workspace.team_id, user_id, workspace=workspace).require(Action.USE)
 
-    def may_receive(self, workspace: BotWorkspace, user_id: str, *, by_subscription: bool) -> bool:
+    def may_receive(
+        self,
+        workspace: BotWorkspace,
+        user_id: str,
+        share: LookupShare,
+        *,
+        by_subscription: bool,
+    ) -> bool:
         """Whether a person may receive a direct message now.
 
         A guest receives direct notifications, but nothing through a subscription. The stored
@@ -339,7 +347,7 @@ class Authorization:
             is_deactivated = self._stored_as_deactivated(workspace.team_id, user_id, home_id)
             if is_deactivated is not None:
                 return not is_deactivated
-            self._lookups.take(workspace.team_id)
+            self._budgets.take(INFO, workspace.team_id, share)
         person = self.person(workspace.team_id, user_id, workspace=workspace)
         return person.may(Action.SUBSCRIBE_SELF if by_subscription else Action.USE)
 
@@ -387,7 +395,7 @@ class Authorization:
     def _ask_role(self, workspace: BotWorkspace, user_id: str) -> Role:
         """Ask Slack for a role (https://docs.slack.dev/reference/methods/users.info)."""
         try:
-            facts = self._client.as_bot(workspace, "users.info", user=user_id)["user"]
+            facts = self._client.as_bot(workspace, INFO, user=user_id)["user"]
         except SlackCallError as error:
             if error.code in _UNKNOWN_PERSON:
                 return Role.EXTERNAL

@@ -6,11 +6,15 @@ from collections.abc import Iterable
 
 import click
 
+from bolt_app.credentials.sources import SourceKind
 from bolt_app.recipients import normal_address
 from bolt_app.services import Services
 from bolt_app.slack_api import SENTENCES, SlackCallError
 from bolt_app.slack_ids import is_conversation
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
+from bolt_app.workspaces.lookup_budgets import LookupShare
+
+_SHARE = LookupShare.of_call(SourceKind.COMMAND)
 
 
 def warn_of_unknown(services: Services, workspace: BotWorkspace, addresses: Iterable[str]) -> None:
@@ -38,10 +42,10 @@ def stored_address(services: Services, team_id: str, address: str) -> str:
             return services.channels.find(services.client.find_workspace(team_id), normal) or normal
         if normal.startswith("@"):
             email = normal.removeprefix("@")
-            return services.users.find(services.client.find_workspace(team_id), email)
+            return services.users.find(services.client.find_workspace(team_id), email, _SHARE)
         if is_conversation(normal):
             workspace = services.client.find_workspace(team_id)
-            return services.users.find_by_conversation(workspace, normal)
+            return services.users.find_by_conversation(workspace, normal, _SHARE)
     except (SlackCallError, NotInstalledError):
         # The id replaces the address once Slack knows it (`subscriptions.channel_sync`).
         return normal
@@ -54,7 +58,7 @@ def _problem(services: Services, workspace: BotWorkspace, address: str) -> str |
             is_known = services.channels.find(workspace, address) is not None
             return None if is_known else "channel_not_found"
         if address.startswith("@"):
-            services.users.find(workspace, address.removeprefix("@"))
+            services.users.find(workspace, address.removeprefix("@"), _SHARE)
         elif address[0] in "CG" and not address.startswith("topic:"):
             services.channels.ensure_can_post(workspace, address)
     except SlackCallError as error:

@@ -51,6 +51,9 @@ SENTENCES: Mapping[str, str] = {
     "is_archived": "That channel is archived. Choose another, or unarchive it in Slack.",
     "is_inactive": "That channel is archived. Choose another, or unarchive it in Slack.",
     "method_not_supported_for_channel_type": "Slack does not allow that in this kind of channel.",
+    "mention_skipped": (
+        "Sent, but someone is not mentioned: the sender named too many people within a minute."
+    ),
     "missing_scope": "Bellhop lacks a permission for this. Install it again to grant it.",
     "msg_blocks_too_long": "The blocks contain more text than Slack allows. Shorten them.",
     "msg_too_long": "The message is longer than Slack allows. Shorten it.",

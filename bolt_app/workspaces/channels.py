@@ -25,6 +25,7 @@ from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
 
+INFO, NOT_FOUND = "conversations.info", "channel_not_found"
 # How long a listing is current. conversations.list is a "tier 2" method, with about twenty calls
 # per minute (https://docs.slack.dev/reference/methods/conversations.list).
 LISTING_LIFETIME = timedelta(minutes=5)
@@ -199,25 +200,29 @@ class Channels:
     def ensure_can_post(self, workspace: BotWorkspace, channel_id: str) -> bool:
         """Require that the bot can post to a channel, as far as Slack reveals it.
 
+        In an organization the channel must be in this workspace, or shared with it.
+
         https://docs.slack.dev/reference/methods/conversations.info
 
         Returns: whether people of other organizations may be in the channel.
 
         Raises:
             NotInstalledError: the workspace has no bot.
-            SlackCallError: the bot was not invited to a private channel (`channel_not_found`), or
-                the channel is archived (`is_archived`).
+            SlackCallError: the bot was not invited to a private channel, or it is another
+                workspace's (`channel_not_found`); or it is archived (`is_archived`).
         """
         try:
-            answer = self._client.as_bot(workspace, "conversations.info", channel=channel_id)
+            answer = self._client.as_bot(workspace, INFO, channel=channel_id)
         except SlackCallError as error:
-            if error.code == "channel_not_found":
+            if error.code == NOT_FOUND:
                 raise
             # Other failures show with the first message.
             return True
         channel = answer["channel"]
+        if not is_in_workspace(workspace, channel):
+            raise SlackCallError(INFO, NOT_FOUND)
         if channel.get("is_archived"):
-            raise SlackCallError("conversations.info", "is_archived")
+            raise SlackCallError(INFO, "is_archived")
         return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))
 
     def join(self, workspace: BotWorkspace, channel_id: str) -> None:
@@ -250,6 +255,20 @@ class Channels:
         with self._database.reading_connection() as connection:
             return find_named(connection, team_id, names)
 
+    def is_listed(self, team_id: str, channel_id: str) -> bool:
+        """Return whether a channel is in the last listing, if that is at most `LISTING_GRACE` old.
+
+        The listing is not refreshed: see `listing_age`.
+        """
+        age = self.listing_age(team_id)
+        if age is None or age > LISTING_GRACE:
+            return False
+        statement = select(Channel.channel_id).where(
+            Channel.team_id == team_id, Channel.channel_id == channel_id
+        )
+        with self._database.reading_connection() as connection:
+            return connection.scalar(statement) is not None
+
     def listed_at(self, team_id: str) -> datetime | None:
         """Return when the channels of a workspace were last listed."""
         rows = self._database.fetch(_LISTED_AT, {"team_id": team_id})
@@ -257,10 +276,11 @@ class Channels:
 
     def has_current_listing(self, team_id: str) -> bool:
         """Whether the channels of a workspace need not be listed again yet."""
-        age = self._listing_age(team_id)
+        age = self.listing_age(team_id)
         return age is not None and age <= LISTING_LIFETIME
 
-    def _listing_age(self, team_id: str) -> timedelta | None:
+    def listing_age(self, team_id: str) -> timedelta | None:
+        """Return the age of the last listing of a workspace."""
         listed_at = self.listed_at(team_id)
         return None if listed_at is None else self._clock() - listed_at
 
@@ -269,7 +289,7 @@ class Channels:
             self.refresh_listing(workspace)
 
     def _list_or_use_stale(self, workspace: BotWorkspace) -> None:
-        age = self._listing_age(workspace.team_id)
+        age = self.listing_age(workspace.team_id)
         if age is not None and age <= LISTING_LIFETIME:
             return
         try:
@@ -323,6 +343,25 @@ class Channels:
             ids = _replace_channels(session, team_id, channels)
             self._store_ids(session, team_id, ids)
         return listed_at
+
+
+def is_in_workspace(workspace: BotWorkspace, channel: Mapping[str, Any]) -> bool:
+    """Whether a channel that the bot sees is in a workspace or shared with it.
+
+    The bot of an organization sees the channels of other workspaces as well.
+
+    Args:
+        channel: Slack's conversation object
+            (https://docs.slack.dev/reference/objects/conversation-object): `context_team_id` is its
+            workspace, `shared_team_ids` are those that share it; in a channel shared with another
+            organization `internal_team_ids` are those of this organization.
+    """
+    if not workspace.is_enterprise_install:
+        return True
+    team_ids = {channel.get("context_team_id")}
+    for name in ("shared_team_ids", "internal_team_ids"):
+        team_ids |= set(channel.get(name) or ())
+    return workspace.team_id in team_ids
 
 
 def _replace_channels(

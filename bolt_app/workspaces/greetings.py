@@ -18,9 +18,12 @@ from bolt_app.workspaces.hello import (
     welcome_blocks,
     welcome_text,
 )
+from bolt_app.workspaces.lookup_budgets import LookupShare
+from bolt_app.workspaces.organization_channels import OrganizationChannels
 
 TEXT_LIMIT = 40_000  # Slack cuts what is longer (https://docs.slack.dev/changelog/2018-04-truncating-really-long-messages)
 
+_SHARE = LookupShare.of_call("greetings")
 # Per ten minutes.
 HELLOS_BY_PERSON, HELLOS_IN_CHANNEL = 5, 3
 
@@ -53,10 +56,16 @@ class Greetings:
     """Posts messages as the bot of a workspace."""
 
     def __init__(
-        self, client: WorkspaceClient, channels: Channels, *, clock: Clock = utc_now
+        self,
+        client: WorkspaceClient,
+        channels: Channels,
+        organization_channels: OrganizationChannels,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._client = client
         self._channels = channels
+        self._organization_channels = organization_channels
         self._clock = clock
         window = timedelta(minutes=10)
         self._by_person = SlidingLimit(HELLOS_BY_PERSON, window, clock=clock)
@@ -92,6 +101,7 @@ class Greetings:
         channel_id = self._channels.find(workspace, channel)
         if channel_id is None:
             raise SlackCallError("conversations.list", "channel_not_found")
+        self._organization_channels.require(workspace, channel_id, _SHARE)
         answer = self._post_or_join(workspace, channel_id, text, blocks)
         posted_to, ts = str(answer["channel"]), str(answer["ts"])
         return PostedMessage(posted_to, ts, self._permalink(workspace, posted_to, ts))

@@ -22,8 +22,9 @@ from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_user import is_in_workspace
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
-from bolt_app.workspaces.person_lookups import INFO, PersonLookups
+from bolt_app.workspaces.lookup_budgets import LookupBudgets, LookupShare
 
+INFO, LIST = "users.info", "users.list"
 CACHED_FOR = timedelta(minutes=5)
 MOST_PEOPLE, MOST_PAGES = 5_000, 50
 # Slack recommends pages of at most this size.
@@ -76,13 +77,13 @@ class People:
         self,
         database: Database,
         client: WorkspaceClient,
-        lookups: PersonLookups,
+        budgets: LookupBudgets,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._client = client
-        self._lookups = lookups
+        self._budgets = budgets
         self._known: RecentAnswers[tuple[str, str], Person] = RecentAnswers(
             CACHED_FOR, MOST_PEOPLE, clock
         )
@@ -90,19 +91,21 @@ class People:
             CACHED_FOR, MOST_PAGES, clock
         )
 
-    def find(self, workspace: BotWorkspace, user_id: str) -> Person:
+    def find(self, workspace: BotWorkspace, user_id: str, share: LookupShare) -> Person:
         """Return a person (https://docs.slack.dev/reference/methods/users.info).
 
         Raises:
             NotInstalledError: the workspace has no bot.
-            LookupLimitError: the limit of calls is reached.
+            LookupLimitError: Slack would have to be asked too often.
             SlackCallError: the person is unknown, or Slack did not answer.
         """
         key = workspace.team_id, user_id
         known = self._find_linked(*key) or self._known.find(key)
-        return known or self._known.ask(key, lambda: self._ask(workspace, user_id))
+        return known or self._known.ask(key, lambda: self._ask(workspace, user_id, share))
 
-    def page(self, workspace: BotWorkspace, cursor: str, limit: int) -> PeoplePage:
+    def page(
+        self, workspace: BotWorkspace, cursor: str, limit: int, share: LookupShare
+    ) -> PeoplePage:
         """Return a page of people (https://docs.slack.dev/reference/methods/users.list).
 
         Args:
@@ -110,11 +113,12 @@ class People:
 
         Raises:
             NotInstalledError: the workspace has no bot.
+            LookupLimitError: Slack would have to be asked too often.
             SlackCallError: the cursor is invalid, or Slack did not answer.
         """
         key = workspace.team_id, cursor, limit
         known = self._pages.find(key)
-        return known or self._pages.ask(key, lambda: self._list(workspace, cursor, limit))
+        return known or self._pages.ask(key, lambda: self._list(workspace, cursor, limit, share))
 
     def _find_linked(self, team_id: str, user_id: str) -> Person | None:
         values = {"team_id": team_id, "user_id": user_id}
@@ -122,17 +126,20 @@ class People:
             row = connection.execute(_LINKED, values).first()
         return None if row is None else _linked(row)
 
-    def _ask(self, workspace: BotWorkspace, user_id: str) -> Person:
-        self._lookups.take(workspace.team_id)
+    def _ask(self, workspace: BotWorkspace, user_id: str, share: LookupShare) -> Person:
+        self._budgets.take(INFO, workspace.team_id, share)
         user = self._client.as_bot(workspace, INFO, user=user_id)["user"]
         if not is_in_workspace(workspace.team_id, user):
             raise SlackCallError(INFO, "user_not_found")
         return _shown(user)
 
-    def _list(self, workspace: BotWorkspace, cursor: str, limit: int) -> PeoplePage:
+    def _list(
+        self, workspace: BotWorkspace, cursor: str, limit: int, share: LookupShare
+    ) -> PeoplePage:
+        self._budgets.take(LIST, workspace.team_id, share)
         answer = self._client.as_bot(
             workspace,
-            "users.list",
+            LIST,
             cursor=cursor or None,
             limit=limit,
             team_id=workspace.team_id,

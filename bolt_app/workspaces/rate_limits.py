@@ -47,6 +47,18 @@ class RateLimits:
             wait = math.ceil((limit.free_at - now).total_seconds())
             raise SlackCallError(method, "ratelimited", retry_after=wait)
 
+    def quiet_until(self, team_id: str, method: str, after: timedelta) -> float:
+        """Return the seconds until Slack's latest pause for `method` is over for a time.
+
+        Args:
+            after: the time that must have passed since the end of the pause.
+
+        Returns: 0 or less if it has, or if Slack never asked for a pause.
+        """
+        now = self._clock()
+        rows = self._database.fetch(_FREE_AT, {"team_id": team_id, "method": method})
+        return max(((row.free_at + after - now).total_seconds() for row in rows), default=0.0)
+
     def record(self, team_id: str, error: SlackCallError) -> None:
         """Store the pause that Slack asked for in an error, if any."""
         if error.retry_after is None or error.method in PACED_BY_LANES:

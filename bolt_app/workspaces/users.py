@@ -1,14 +1,14 @@
-"""Lookup of people by e-mail address.
+"""Lookup of people by e-mail address or direct message.
 
 Senders choose the addresses, so the resulting calls are limited: each answer is cached, for an
-unknown address too, and each process limits the calls per minute and workspace. Slack allows 50 (https://docs.slack.dev/reference/methods/users.lookupByEmail).
+unknown address too, and each call takes from a budget (`lookup_budgets.py`).
 """
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -19,24 +19,24 @@ from bolt_app.db.models import Membership, Subscription, User
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_person
-from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
+from bolt_app.workspaces.lookup_budgets import LookupBudgets, LookupLimitError, LookupShare
 from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
 
 LOOKUP, OPEN = "users.lookupByEmail", "conversations.open"
-LOOKUPS_PER_MINUTE = 30
 REMEMBERED_FOR = timedelta(minutes=5)
 MOST_REMEMBERED = 10_000
 UNKNOWN, NO_CHANNEL = "users_not_found", "channel_not_found"
 
 
-class LookupLimitError(SlackCallError):
-    """A workspace has reached its limit of lookups."""
+@dataclass(frozen=True)
+class FoundPeople:
+    """The ids of people who were found, and how many were not looked up."""
 
-    def __init__(self, method: str, retry_after: float) -> None:
-        super().__init__(method, "ratelimited", retry_after=math.ceil(retry_after))
+    user_ids: tuple[str, ...]
+    skipped: int
 
 
 class Users:
@@ -47,25 +47,26 @@ class Users:
         database: Database,
         client: WorkspaceClient,
         store_ids: StoreIds,
+        budgets: LookupBudgets,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._client = client
         self._store_ids = store_ids
-        self._lookups = SlidingLimit(LOOKUPS_PER_MINUTE, timedelta(minutes=1), clock=clock)
+        self._budgets = budgets
         # Ids by workspace and address, conversation or person; empty for an unknown one.
         self._remembered: RecentAnswers[tuple[str, str], str] = RecentAnswers(
             REMEMBERED_FOR, MOST_REMEMBERED, clock
         )
 
-    def find(self, workspace: BotWorkspace, email: str) -> str:
+    def find(self, workspace: BotWorkspace, email: str, share: LookupShare) -> str:
         """Return a person's id, from their linked profile or from Slack.
 
         https://docs.slack.dev/reference/methods/users.lookupByEmail
 
         Raises:
-            LookupLimitError: the limit of lookups is reached.
+            LookupLimitError: Slack would have to be asked too often.
             SlackCallError: the address is unknown, or Slack did not answer.
         """
         linked = (
@@ -84,13 +85,15 @@ class Users:
         if user_id is None:
             user_id = self._remembered.find(key)
         if user_id is None:
-            user_id = self._remembered.ask(key, lambda: self._look_up(workspace, email))
+            user_id = self._remembered.ask(key, lambda: self._look_up(workspace, email, share))
         if not user_id:
             raise SlackCallError(LOOKUP, UNKNOWN)
         self._store_id(workspace, f"@{email}", user_id)
         return user_id
 
-    def find_by_conversation(self, workspace: BotWorkspace, conversation_id: str) -> str:
+    def find_by_conversation(
+        self, workspace: BotWorkspace, conversation_id: str, share: LookupShare
+    ) -> str:
         """Return the id of the person in a direct message with the bot.
 
         https://docs.slack.dev/reference/methods/conversations.open
@@ -102,13 +105,15 @@ class Users:
         key = workspace.team_id, conversation_id
         user_id = self._remembered.find(key)
         if user_id is None:
-            user_id = self._remembered.ask(key, lambda: self._open(workspace, conversation_id))
+            user_id = self._remembered.ask(
+                key, lambda: self._open(workspace, conversation_id, share)
+            )
         if not user_id:
             raise SlackCallError(OPEN, NO_CHANNEL)
         self._store_id(workspace, conversation_id, user_id)
         return user_id
 
-    def open_conversation(self, workspace: BotWorkspace, user_id: str) -> str:
+    def open_conversation(self, workspace: BotWorkspace, user_id: str, share: LookupShare) -> str:
         """Return the id of the bot's direct message with a person.
 
         https://docs.slack.dev/reference/methods/conversations.open
@@ -119,10 +124,12 @@ class Users:
         """
         key = workspace.team_id, user_id
         known = self._remembered.find(key)
-        return known or self._remembered.ask(key, lambda: self._open_with(workspace, user_id))
+        return known or self._remembered.ask(
+            key, lambda: self._open_with(workspace, user_id, share)
+        )
 
-    def _open_with(self, workspace: BotWorkspace, user_id: str) -> str:
-        self._take_lookup(workspace)
+    def _open_with(self, workspace: BotWorkspace, user_id: str, share: LookupShare) -> str:
+        self._budgets.take(OPEN, workspace.team_id, share)
         answer = self._client.as_bot(workspace, OPEN, users=user_id)
         return str(answer["channel"]["id"])
 
@@ -136,8 +143,8 @@ class Users:
             with self._database.writing() as session:
                 self._store_ids(session, team_id, {address: user_id})
 
-    def _open(self, workspace: BotWorkspace, conversation_id: str) -> str:
-        self._take_lookup(workspace)
+    def _open(self, workspace: BotWorkspace, conversation_id: str, share: LookupShare) -> str:
+        self._budgets.take(OPEN, workspace.team_id, share)
         try:
             answer = self._client.as_bot(workspace, OPEN, channel=conversation_id, return_im=True)
         except SlackCallError as error:
@@ -146,13 +153,8 @@ class Users:
             return ""
         return str(answer["channel"].get("user") or "")
 
-    def _take_lookup(self, workspace: BotWorkspace) -> None:
-        wait = self._lookups.take(workspace.team_id)
-        if wait > 0:
-            raise LookupLimitError(LOOKUP, wait)
-
-    def _look_up(self, workspace: BotWorkspace, email: str) -> str:
-        self._take_lookup(workspace)
+    def _look_up(self, workspace: BotWorkspace, email: str, share: LookupShare) -> str:
+        self._budgets.take(LOOKUP, workspace.team_id, share)
         try:
             answer = self._client.as_bot(workspace, LOOKUP, email=email, team_id=workspace.team_id)
         except SlackCallError as error:
@@ -161,28 +163,49 @@ class Users:
             return ""
         return str(answer["user"]["id"])
 
-    def find_all(self, workspace: BotWorkspace, addresses: Iterable[str]) -> list[str]:
-        """Return the ids of the people who can be found, without duplicates.
+    def find_all(
+        self,
+        workspace: BotWorkspace,
+        addresses: Iterable[str],
+        share: LookupShare,
+        *,
+        may_wait: bool,
+    ) -> FoundPeople:
+        """Return the people who can be found, without duplicates.
 
-        Lookups beyond the limit are skipped, because other messages to the channel would wait.
+        A sender that has had its share waits for none of them, because other senders' messages to
+        the same channel would wait as well.
 
         Args:
             addresses: ids, or e-mail addresses with a leading `@`.
+            may_wait: whether the caller can try again if other senders have used the budget up.
 
         Raises:
+            LookupLimitError: they have, and `may_wait`.
             SlackCallError: a temporary failure.
         """
-        found = dict.fromkeys(self._find_or_skip(workspace, address) for address in addresses)
-        return [user_id for user_id in found if user_id is not None]
+        found, skipped = dict[str, None](), 0
+        for address in addresses:
+            try:
+                user_id = self._find_known(workspace, address, share)
+            except LookupLimitError as error:
+                if may_wait and not error.had_share:
+                    raise
+                logger.warning("a person was not looked up", extra={"error": error.code})
+                skipped += 1
+                continue
+            if user_id is not None:
+                found[user_id] = None
+        return FoundPeople(tuple(found), skipped)
 
-    def _find_or_skip(self, workspace: BotWorkspace, address: str) -> str | None:
+    def _find_known(self, workspace: BotWorkspace, address: str, share: LookupShare) -> str | None:
+        """Return a person's id, or None for an address that Slack does not know."""
         if is_person(address):
             return address
         try:
-            return self.find(workspace, address.removeprefix("@"))
+            return self.find(workspace, address.removeprefix("@"), share)
         except SlackCallError as error:
-            is_over_limit = isinstance(error, LookupLimitError)
-            if error.is_dead_token or not (error.is_permanent or is_over_limit):
+            if error.is_dead_token or not error.is_permanent:
                 raise
             logger.warning("a person is not mentioned", extra={"error": error.code})
             return None

@@ -129,7 +129,9 @@ class Call:
         """All conversations of the token's workspaces."""
         teams = set(self.installation.team_ids)
         return [
-            channel for channel in self.core.world.channels.values() if channel.team_id in teams
+            channel
+            for channel in self.core.world.channels.values()
+            if teams.intersection(channel.home_team_ids)
         ]
 
     def sees(self, channel: Channel) -> bool:
@@ -142,7 +144,7 @@ class Call:
     def find_channel(self, channel_id: str) -> Channel:
         """A conversation by id. Raises ``channel_not_found``."""
         channel = self.core.world.channels.get(channel_id)
-        if channel is None or channel.team_id not in self.installation.team_ids:
+        if channel is None or not set(channel.home_team_ids) & set(self.installation.team_ids):
             raise ApiError("channel_not_found")
         if not self.sees(channel):
             raise ApiError("channel_not_found")

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from bolt_app.access.authorization import STALE_AFTER, Role
+from bolt_app.fair_limit import share_of_one
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
-from bolt_app.workspaces.person_lookups import CALLS_PER_MINUTE, INFO
-from bolt_app.workspaces.users import LOOKUPS_PER_MINUTE
+from bolt_app.workspaces.lookup_budgets import BUDGETS, Purpose
+from bolt_app.workspaces.people import INFO
+from bolt_app.workspaces.users import OPEN
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states
@@ -25,6 +27,8 @@ pytestmark = pytest.mark.sqlite_only
 
 GUEST = "U0GUS00001"
 HOUR = 3600.0
+# Of the lookups that deliveries may cause, for one sender.
+PEOPLE, CONVERSATIONS = (share_of_one(BUDGETS[name][Purpose.DELIVERY]) for name in (INFO, OPEN))
 
 
 @pytest.fixture
@@ -119,13 +123,13 @@ def test_an_ephemeral_direct_message_reaches_only_its_person(
 
 def test_invented_people_do_not_use_up_slacks_limit(installed: Bellhop) -> None:
     before = len(installed.slack.calls_to(INFO))
-    invented = [accept(installed, f"U0NOBODY{n:02}", "x") for n in range(2 * CALLS_PER_MINUTE)]
+    invented = [accept(installed, f"U0NOBODY{n:02}", "x") for n in range(2 * PEOPLE)]
     others = accept(installed, GENERAL, "x")
 
     deliver(installed, after=0)
 
     assert states(installed, others) == ["sent"]
-    assert len(installed.slack.calls_to(INFO)) == before + CALLS_PER_MINUTE
+    assert len(installed.slack.calls_to(INFO)) == before + PEOPLE
     assert installed.services.access.person(ACME, BEN, now=True).role is Role.MEMBER
     for _ in range(4):
         deliver(installed, after=60)
@@ -287,12 +291,12 @@ def test_slack_is_asked_once_whose_conversation_it_is(installed: Bellhop) -> Non
 
 
 def test_invented_conversations_make_few_calls(installed: Bellhop) -> None:
-    for number in range(LOOKUPS_PER_MINUTE + 5):
+    for number in range(CONVERSATIONS + 5):
         accept(installed, f"D0NOBODY{number:02}", "x")
 
     deliver(installed, after=0)
 
-    assert len(installed.slack.calls_to("conversations.open")) == LOOKUPS_PER_MINUTE
+    assert len(installed.slack.calls_to("conversations.open")) == CONVERSATIONS
 
 
 def test_a_conversation_without_the_bot_leads_to_nobody(installed: Bellhop) -> None:

@@ -47,6 +47,7 @@ ATTEMPT_ROWS = (
         Lane.address,
         Lane.failing_since,
         Notification.content,
+        Notification.source.label("sender"),
     )
     .join(Lane, Lane.id == Delivery.lane_id)
     .join(Notification, Notification.id == Delivery.notification_id)
@@ -87,6 +88,7 @@ class Attempt:
         attempt_number: unique per attempt; the outcome is recorded only if it still matches.
         mark: the message's metadata, by which it is found again.
         address: of the lane, for which the values of the message's buttons are signed.
+        sender: the credential, command or person that sent the notification.
         target: the recipient as the sender or the subscription names it.
         by_subscription: whether only a subscription addressed it.
         tried_at: when the first attempt began.
@@ -116,6 +118,7 @@ class Attempt:
     send_at: datetime
     tried_at: datetime
     notification_id: str
+    sender: str
     by_subscription: bool = False
     key: str | None = field(default=None, repr=False)
     is_repeat: bool = False
@@ -179,6 +182,7 @@ def _common(row: Any, now: datetime) -> dict[str, Any]:
         "lane_id": row.lane_id,
         "address": row.address,
         "target": row.target,
+        "sender": row.sender,
         "by_subscription": row.subscription_id is not None,
         "mark": mark_of(row),
         "number": row.attempts + 1,

@@ -327,8 +327,12 @@ class Dispatcher:
         if row is None or is_destination(row.address):
             self._resolved(work, owned, None)
             return
+        senders = await self._tasks.run(self._transitions.senders_of, lane_id)
+        if not senders:
+            self._resolved(work, owned, None)
+            return
         result = await self._tasks.run(
-            self._resolver.resolve, team_id, row.address, row.attempts + 1
+            self._resolver.resolve, team_id, row.address, row.attempts + 1, senders
         )
         if isinstance(result, ResolvedDestination):
             await self._tasks.run(self._transitions.move, team_id, lane_id, result.address)
@@ -344,10 +348,11 @@ class Dispatcher:
             self._resolved(work, owned, None if left is None else result.wait)
         elif isinstance(result, Outcome) and not result.is_final:
             is_left = await self._tasks.run(
-                self._transitions.fail, team_id, row.id, result.error, result.wait, self._retry_for
+                self._transitions.fail, team_id, row.id, result, self._retry_for
             )
             self._pause(team_id, result)
-            if result.error == "ratelimited":
+            # Bellhop's own limit is for some senders: names of others are resolved meanwhile.
+            if result.error == "ratelimited" and result.is_failure:
                 self._scheduler.pause_lookups(team_id, self._clock.monotonic() + result.wait)
             self._resolved(work, owned, result.wait if is_left else None)
         else:

@@ -8,6 +8,7 @@ from bolt_app.delays import Delays
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.retry_schedule import MOST_INTERNAL_ERRORS, backoff
 from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.lookup_budgets import LookupLimitError
 
 INTERNAL_ERROR = "internal_error"
 RECIPIENT_DENIED = "recipient_denied"
@@ -24,6 +25,7 @@ class Outcome:
         pause: seconds for which nothing is posted in the workspace.
         pause_reason: Slack's code, if the installation is dead.
         requested: whether a request was made that changed, or may have changed, something in Slack.
+        is_failure: whether it counts towards `RETRY_HOURS`, unless the delivery has ended.
         is_undone: whether the attempt was not made after all, and does not count.
         is_reply: whether the message is in a thread; None if that did not change. Slack posts a
             reply in the channel itself if the thread is gone.
@@ -38,6 +40,7 @@ class Outcome:
     pause: float | None = None
     pause_reason: str | None = None
     requested: bool = True
+    is_failure: bool = True
     is_undone: bool = False
     is_reply: bool | None = None
     replaced_ts: str | None = None
@@ -66,6 +69,9 @@ def classify_error(
     state = DeliveryState.SENDING if is_repeat else DeliveryState.WAITING
     if error.is_dead_token:
         return dead_installation(error.code, delays, is_repeat=is_repeat)
+    if isinstance(error, LookupLimitError):
+        wait = float(error.retry_after or 1)
+        return Outcome(state, error.code, wait=wait, requested=False, is_failure=False)
     if error.retry_after is not None:
         wait = float(error.retry_after)
         # Other methods have separate limits, which do not affect posting.

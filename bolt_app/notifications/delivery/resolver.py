@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +20,7 @@ from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_conversation
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
+from bolt_app.workspaces.lookup_budgets import LookupShare
 from bolt_app.workspaces.users import Users
 
 logger = logging.getLogger(__name__)
@@ -61,19 +63,20 @@ class DestinationResolver:
         self._clock = clock
 
     def resolve(
-        self, team_id: str, address: str, attempts: int
+        self, team_id: str, address: str, attempts: int, senders: Collection[str]
     ) -> ResolvedDestination | UnlistedChannel | Outcome:
         """Return the destination of a lane, or the reason why it is unknown.
 
         Args:
             address: `#name`, `@email`, or the id of a direct message.
             attempts: how often it was tried.
+            senders: of the lane's deliveries; at least one.
 
         Raises:
             DATABASE_UNAVAILABLE: the database is not answering.
         """
         try:
-            return self._resolve(team_id, address)
+            return self._resolve(team_id, address, LookupShare.of_delivery(*senders))
         except NotInstalledError:
             return dead_installation("not_installed", self._delays)
         except SlackCallError as error:
@@ -84,13 +87,17 @@ class DestinationResolver:
             logger.exception("an address cannot be resolved")
             return internal_error(attempts, self._delays)
 
-    def _resolve(self, team_id: str, address: str) -> ResolvedDestination | UnlistedChannel:
+    def _resolve(
+        self, team_id: str, address: str, share: LookupShare
+    ) -> ResolvedDestination | UnlistedChannel:
         workspace = self._client.find_workspace(team_id)
         if address.startswith("@"):
-            return ResolvedDestination(self._users.find(workspace, address.removeprefix("@")))
+            email = address.removeprefix("@")
+            return ResolvedDestination(self._users.find(workspace, email, share))
         if is_conversation(address):
             # Its person decides: whether they may receive it, and their quiet hours.
-            return ResolvedDestination(self._users.find_by_conversation(workspace, address))
+            user_id = self._users.find_by_conversation(workspace, address, share)
+            return ResolvedDestination(user_id)
         name = address.removeprefix("#")
         found = self._channels.find_listed(team_id, name)
         if found is not None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from bolt_app.access.authorization import Authorization
 from bolt_app.blockkit.signed_values import ValueSigner
+from bolt_app.clock import Clock, utc_now
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
@@ -38,9 +39,12 @@ from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_api import NotSentError, SlackCallError
 from bolt_app.slack_ids import is_conversation, is_person
+from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
-from bolt_app.workspaces.users import LOOKUP, UNKNOWN, Users
+from bolt_app.workspaces.lookup_budgets import LookupLimitError, LookupShare
+from bolt_app.workspaces.organization_channels import OrganizationChannels
+from bolt_app.workspaces.users import LOOKUP, UNKNOWN, FoundPeople, Users
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,11 @@ EVENT_TYPE = "bellhop_delivery"
 # Tolerated difference between Slack's clock and ours.
 CLOCK_MARGIN = timedelta(minutes=1)
 HISTORY_PAGE = 200
+# How often messages to a channel or person wait, up to a minute each, for lookups of people that
+# they mention: others wait behind them.
+MENTION_WAITS, MENTION_WAITS_WINDOW = 2, timedelta(minutes=10)
+# The note on a message that was sent without a mention, because Bellhop's limit was reached.
+MENTION_SKIPPED = "mention_skipped"
 # Rendering takes at most a millisecond for so many bytes; larger contents are rendered in a thread.
 LARGE_CONTENT = 16 * 1024
 # Before a message is tried again, if enough others of its workspace upload files.
@@ -80,6 +89,15 @@ _ACTIONS: Mapping[DeliveryMode | None, tuple[str, str]] = {
 Check = Callable[[], Awaitable[None]]
 
 
+@dataclass(frozen=True)
+class _Prepared:
+    """The best rendering of a message, simpler ones, and whether someone is not mentioned in it."""
+
+    message: dict[str, Any]
+    others: Iterator[dict[str, Any]]
+    has_skipped: bool = False
+
+
 class MessageSender:
     """Executes attempts as the workspace's bot, in coroutines on the HTTP loop."""
 
@@ -87,12 +105,15 @@ class MessageSender:
         self,
         client: WorkspaceClient,
         channels: Channels,
+        organization_channels: OrganizationChannels,
         users: Users,
         access: Authorization,
         signer: ValueSigner,
         delays: Delays,
         file_links: FileLinks,
         follow_move: Callable[[str, str], bool],
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         """Create the sender.
 
@@ -101,12 +122,14 @@ class MessageSender:
             follow_move: takes workspace and channel id, moves the rows of a channel whose id has
                 changed, and returns whether it has.
         """
+        self._mention_waits = SlidingLimit(MENTION_WAITS, MENTION_WAITS_WINDOW, clock=clock)
         self._delays = delays
         self._file_links = file_links
         self._follow_move = follow_move
         self._access = access
         self._client = client
         self._channels = channels
+        self._organization_channels = organization_channels
         self._users = users
         self._signer = signer
         # Consecutive ones, by delivery.
@@ -133,7 +156,7 @@ class MessageSender:
             if not is_exempt and not await self._is_allowed(workspace, attempt):
                 return recipient_denied(by_subscription=attempt.by_subscription)
             attempt = await self._with_file_links(workspace, attempt, check)
-            first, others = await self._prepare(workspace, attempt)
+            prepared = await self._prepare(workspace, attempt)
         except NotSentError:
             logger.info("a file was not uploaded: the workspace may have another owner")
             return not_made(is_repeat=attempt.is_repeat)
@@ -148,8 +171,10 @@ class MessageSender:
             logger.exception("a message cannot be rendered")
             return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
         try:
-            outcome = await self._send(workspace, attempt, first, others, check)
+            outcome = await self._send(workspace, attempt, prepared, check)
             self._internal_errors.pop(attempt.delivery_id, None)
+            if prepared.has_skipped and outcome.state == DeliveryState.SENT:
+                return replace(outcome, error=MENTION_SKIPPED)
             return outcome
         except NotSentError:
             logger.info("a message was not sent: the workspace may have another owner")
@@ -285,11 +310,26 @@ class MessageSender:
         """Whether a message may be posted for those who read it there.
 
         Raises:
-            SlackCallError: as `_may_receive`.
+            NotInstalledError, SlackCallError: as `_may_receive` and `_require_in_workspace`.
         """
         if not _is_for_person(attempt):
+            await self._require_in_workspace(workspace, attempt)
             return True
         return await asyncio.to_thread(self._may_receive, workspace, attempt)
+
+    async def _require_in_workspace(self, workspace: BotWorkspace, attempt: Attempt) -> None:
+        """Require that a channel is not one of another workspace of the organization.
+
+        Raises:
+            NotInstalledError, SlackCallError: see `OrganizationChannels.require`.
+        """
+        if workspace.is_enterprise_install:
+            await asyncio.to_thread(
+                self._organization_channels.require,
+                workspace,
+                attempt.channel_id,
+                LookupShare.of_delivery(attempt.sender),
+            )
 
     def _may_receive(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
         """Whether the person may still receive the delivery.
@@ -297,14 +337,15 @@ class MessageSender:
         Raises:
             SlackCallError: a call failed, or the e-mail address is no longer the person's.
         """
-        address = attempt.address
+        address, share = attempt.address, LookupShare.of_delivery(attempt.sender)
         if is_conversation(address):
-            address = self._users.find_by_conversation(workspace, address)
+            address = self._users.find_by_conversation(workspace, address, share)
         # The address may have become someone else's since its lane was found.
         is_email, email = attempt.target.startswith("@"), attempt.target.removeprefix("@")
-        if is_email and self._users.find(workspace, email) != address:
+        if is_email and self._users.find(workspace, email, share) != address:
             raise SlackCallError(LOOKUP, UNKNOWN)
-        return self._access.may_receive(workspace, address, by_subscription=attempt.by_subscription)
+        by_subscription = attempt.by_subscription
+        return self._access.may_receive(workspace, address, share, by_subscription=by_subscription)
 
     async def _with_file_links(
         self, workspace: BotWorkspace, attempt: Attempt, check: Check
@@ -319,24 +360,21 @@ class MessageSender:
         urls = await self._file_links.find(workspace, attempt, check)
         return replace(attempt, content=with_file_links(attempt.content, urls))
 
-    async def _prepare(
-        self, workspace: BotWorkspace, attempt: Attempt
-    ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
-        """Return the best rendering of the message, and simpler ones; an action has none."""
+    async def _prepare(self, workspace: BotWorkspace, attempt: Attempt) -> _Prepared:
+        """Return the renderings of the message; an action has none."""
         if attempt.change in _ACTIONS:
-            return {}, iter(())
+            return _Prepared({}, iter(()))
         content = attempt.content
         waits = "mentions" in content or any(name in content for name in CUSTOM_LOOKS)
         if waits or attempt.size > LARGE_CONTENT:
             return await asyncio.to_thread(self._render, workspace, attempt)
         return self._render(workspace, attempt)
 
-    def _render(
-        self, workspace: BotWorkspace, attempt: Attempt
-    ) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
-        content = content_in_state(attempt.content, attempt.incident)
+    def _render(self, workspace: BotWorkspace, attempt: Attempt) -> _Prepared:
+        content, has_skipped = content_in_state(attempt.content, attempt.incident), False
         if "mentions" in content:
-            content = mention(content, self._users.find_all(workspace, content["mentions"]))
+            people = self._find_mentioned(workspace, attempt, content["mentions"])
+            content, has_skipped = mention(content, people.user_ids), people.skipped > 0
         looks = [name for name in CUSTOM_LOOKS if name in content]
         if looks and self._client.has_scope(workspace, CUSTOMIZE):
             looks = []
@@ -349,7 +387,24 @@ class MessageSender:
             {**marked, **{name: value for name, value in rendering.items() if name not in looks}}
             for rendering in given
         )
-        return next(messages), messages
+        return _Prepared(next(messages), messages, has_skipped)
+
+    def _find_mentioned(
+        self, workspace: BotWorkspace, attempt: Attempt, addresses: Iterable[str]
+    ) -> FoundPeople:
+        """Find mentioned people; let the message wait for lookups that other senders have used up.
+
+        Raises:
+            LookupLimitError: the message waits.
+            SlackCallError: a temporary failure.
+        """
+        share = LookupShare.of_mention(attempt.sender)
+        try:
+            return self._users.find_all(workspace, addresses, share, may_wait=True)
+        except LookupLimitError:
+            if self._mention_waits.take(str(attempt.lane_id)) == 0:
+                raise
+            return self._users.find_all(workspace, addresses, share, may_wait=False)
 
     def _under(self, attempt: Attempt) -> list[dict[str, Any]]:
         if attempt.incident is None:
@@ -362,11 +417,11 @@ class MessageSender:
         self,
         workspace: BotWorkspace,
         attempt: Attempt,
-        message: dict[str, Any],
-        others: Iterator[dict[str, Any]],
+        prepared: _Prepared,
         check: Check,
     ) -> Outcome:
         """Update the earlier message or post, in the first rendering that Slack accepts."""
+        message, others = prepared.message, prepared.others
         if attempt.change in _ACTIONS:
             return await self._act(workspace, attempt, check)
         update_or_post = self._post if attempt.update_ts is None else self._update
@@ -396,7 +451,7 @@ class MessageSender:
         except SlackCallError as error:
             if error.code != "not_in_channel":
                 raise
-            await self._join(workspace, attempt.channel_id, check)
+            await self._join(workspace, attempt, check)
             answer = await self._client.call_as_bot(
                 workspace, POST, before_request=check, **message
             )
@@ -448,7 +503,10 @@ class MessageSender:
             return Outcome(DeliveryState.SENT) if is_done else _cannot_change(attempt, error.code)
         return Outcome(DeliveryState.SENT)
 
-    async def _join(self, workspace: BotWorkspace, channel_id: str, check: Check) -> None:
+    async def _join(self, workspace: BotWorkspace, attempt: Attempt, check: Check) -> None:
+        channel_id = attempt.channel_id
+        # A look for an attempt in doubt is the first to see some channels.
+        await self._require_in_workspace(workspace, attempt)
         await self._client.call_as_bot(
             workspace, "conversations.join", before_request=check, channel=channel_id
         )
@@ -514,7 +572,7 @@ class MessageSender:
         except SlackCallError as error:
             if error.code != "not_in_channel":
                 raise
-            await self._join(workspace, channel_id, check)
+            await self._join(workspace, attempt, check)
             pages = self._client.pages_as_bot_async(workspace, method, "messages", **arguments)
             async for message in pages:
                 yield message

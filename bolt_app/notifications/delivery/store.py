@@ -327,7 +327,9 @@ class Store:
         """
         cutoff = finish.at - self._retry_for
         failing_since = finish.attempt.failing_since
-        if finish.outcome.is_final or failing_since is None or failing_since > cutoff:
+        if finish.outcome.is_final or not finish.outcome.is_failure:
+            return finish
+        if failing_since is None or failing_since > cutoff:
             return finish
         lane_id = finish.attempt.lane_id
         self._give_up(connection, lane_id, finish.outcome.error, cutoff, finish.at)
@@ -461,12 +463,17 @@ def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:
         finish.attempt.lane_id: {
             "id_of_lane": finish.attempt.lane_id,
             "last_attempt_at": finish.at if finish.outcome.requested else None,
-            "first_failure_at": (
-                None if finish.outcome.is_final else finish.attempt.failing_since or finish.at
-            ),
+            "first_failure_at": _first_failure_at(finish),
         }
         for finish in finished
     }
+
+
+def _first_failure_at(finish: Finish) -> datetime | None:
+    if finish.outcome.is_final:
+        return None
+    now = finish.at if finish.outcome.is_failure else None
+    return finish.attempt.failing_since or now
 
 
 def _replace_message(connection: Connection, finish: Finish) -> None:

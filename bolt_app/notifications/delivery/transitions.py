@@ -24,11 +24,13 @@ from bolt_app.db.models import (
     IS_WAITING,
     Delivery,
     Lane,
+    Notification,
     WorkspaceQueue,
 )
 from bolt_app.logs import describe_error
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.digests.hold import hold_in_lane
 from bolt_app.notifications.digests.release import HeldLane, release
 from bolt_app.notifications.incidents.messages import (
@@ -44,6 +46,8 @@ from bolt_app.workspaces.channel_names import find_named
 
 logger = logging.getLogger(__name__)
 
+# Senders whose shares of the lookups a lane may use.
+MOST_SENDERS = 20
 # Due rows that are read together.
 BATCH = 1000
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -213,10 +217,10 @@ class Transitions:
                 old = (pending_in(row.id), Delivery.notification_id < before)
                 connection.execute(update(Delivery).where(*old).values(ended))
 
-    def fail(
-        self, team_id: str, delivery_id: int, error: str | None, wait: float, retry_for: timedelta
-    ) -> bool:
+    def fail(self, team_id: str, delivery_id: int, outcome: Outcome, retry_for: timedelta) -> bool:
         """Store a failed resolution of a lane's name, and end deliveries that failed for too long.
+
+        One that Bellhop's own limit prevented is no failure.
 
         Returns: whether the lane has pending deliveries left.
         """
@@ -227,18 +231,36 @@ class Transitions:
             row = connection.execute(lanes.where(Delivery.id == delivery_id)).first()
             if row is None:
                 return False
+            error, is_failure = outcome.error, outcome.is_failure
             since = row.failing_since or now
             lane = update(Lane).where(Lane.id == row.lane_id)
-            connection.execute(lane.values(failing_since=since))
-            again = {"error": error, "retry_at": now + timedelta(seconds=wait)}
+            if is_failure:
+                connection.execute(lane.values(failing_since=since))
+            again: dict[str, Any] = {
+                "error": error,
+                "retry_at": now + timedelta(seconds=outcome.wait),
+            }
             waiting = update(Delivery).where(Delivery.id == delivery_id, IS_WAITING)
-            connection.execute(waiting.values(again | {"attempts": Delivery.attempts + 1}))
-            if since <= now - retry_for:
+            again["attempts"] = Delivery.attempts + int(is_failure)
+            connection.execute(waiting.values(again))
+            if is_failure and since <= now - retry_for:
                 old = (pending_in(row.lane_id), Delivery.send_at <= now - retry_for)
                 ended = self._ended(DeliveryState.DEAD, error, seq)
                 connection.execute(update(Delivery).where(*old).values(ended))
             left = select(Delivery.id).where(pending_in(row.lane_id)).limit(1)
             return connection.scalar(left) is not None
+
+    def senders_of(self, lane_id: int) -> Collection[str]:
+        """Return the senders of a lane's pending deliveries, at most `MOST_SENDERS`."""
+        senders = (
+            select(Notification.source)
+            .join(Delivery, Delivery.notification_id == Notification.id)
+            .where(pending_in(lane_id))
+            .distinct()
+            .limit(MOST_SENDERS)
+        )
+        with self._database.reading_connection() as connection:
+            return connection.scalars(senders).all()
 
     def first_pending(self, lane_id: int) -> Any:
         """Return the first pending delivery of a lane, with the lane's address, or None."""

@@ -34,7 +34,8 @@ class DeliveryReport(BaseModel):
     )
     attempts: int = Field(description="Number of attempts.")
     error: DeliveryError | None = Field(
-        description="The latest error from Slack: `code`, `sentence`."
+        description="The latest error from Slack: `code`, `sentence`; `mention_skipped` if the "
+        "message was sent without a mention."
     )
     channel_id: str | None = Field(description="The message's channel in Slack.")
     ts: str | None = Field(description="The message's ts in Slack.")

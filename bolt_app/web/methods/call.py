@@ -9,6 +9,7 @@ from typing import Any
 from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
 from bolt_app.services import Services
 from bolt_app.web.methods.arguments import Arguments
+from bolt_app.workspaces.lookup_budgets import LookupShare
 
 Answer = dict[str, Any]
 
@@ -25,6 +26,11 @@ class Call:
     def team_id(self) -> str:
         """The workspace of the key."""
         return self.key.team_id
+
+    @property
+    def share(self) -> LookupShare:
+        """The key's share of the calls to Slack that API calls may cause."""
+        return LookupShare.of_call(self.key.credential.name)
 
 
 @dataclass(frozen=True)

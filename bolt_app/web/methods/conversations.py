@@ -106,12 +106,12 @@ def open_conversation(call: Call) -> Answer:
     workspace = services.client.find_workspace(call.team_id)
     if is_conversation(address):
         with waiting_for_slack(call):
-            user_id = services.users.find_by_conversation(workspace, address)
+            user_id = services.users.find_by_conversation(workspace, address, call.share)
         conversation_id = address
     elif is_person(address):
         user_id = address
         with waiting_for_slack(call):
-            conversation_id = services.users.open_conversation(workspace, user_id)
+            conversation_id = services.users.open_conversation(workspace, user_id, call.share)
     else:
         raise MethodError(_NOT_SUPPORTED)
     channel = {"id": conversation_id}

@@ -15,6 +15,7 @@ from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.web.methods.call import Call
 from bolt_app.web.methods.errors import MethodError, OverloadError
 from bolt_app.web.methods.slack_calls import waiting_for_slack
+from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,38 @@ def find_destinations(call: Call, texts: Sequence[str]) -> list[Destination]:
 
     Raises:
         MethodError: one of them is unknown, or the key may not use it.
+        SlackCallError: one is a channel of another workspace of the organization.
     """
+    found = _permitted_destinations(call, texts)
+    for destination in found:
+        # If Slack does not answer now, the delivery decides.
+        with suppress(OverloadError, NotInstalledError):
+            try:
+                require_in_workspace(call, destination)
+            except SlackCallError as error:
+                if error.is_permanent and not error.is_dead_token:
+                    raise
+    return found
+
+
+def require_in_workspace(call: Call, destination: Destination) -> None:
+    """Require that a channel is not one of another workspace of the organization.
+
+    Raises:
+        NotInstalledError: the workspace has no bot.
+        OverloadError: too many threads wait for Slack.
+        SlackCallError: it is (`channel_not_found`), or Slack does not answer.
+    """
+    channel_id = destination.channel_id
+    if channel_id[0] not in "CG":
+        return
+    workspace = call.services.client.find_workspace(call.team_id)
+    if workspace.is_enterprise_install:
+        with waiting_for_slack(call):
+            call.services.organization_channels.require(workspace, channel_id, call.share)
+
+
+def _permitted_destinations(call: Call, texts: Sequence[str]) -> list[Destination]:
     addresses = [_address(text) for text in texts]
     ids = _channel_ids(call, {*addresses, *call.key.channels})
     if not call.key.channels:
@@ -160,20 +192,25 @@ def _list_again(call: Call) -> bool:
 
 
 def _person(call: Call, address: str) -> Iterable[str]:
-    """Yield the person whose direct message an id is, if the key may write to any person.
+    """Yield the person of a limited key whose direct message an id is.
 
-    Otherwise ids that a limited key invents would cost calls to Slack.
+    Slack is asked about the key's people, not about the id: one that the key invents costs nothing.
     """
-    if is_conversation(address) and any(map(is_person, call.key.channels)):
-        services = call.services
+    if not is_conversation(address):
+        return
+    services = call.services
+    for user_id in filter(is_person, call.key.channels):
         workspace = services.client.find_workspace(call.team_id)
         try:
             with waiting_for_slack(call):
-                user_id = services.users.find_by_conversation(workspace, address)
-            yield user_id
+                known = services.users.open_conversation(workspace, user_id, call.share)
         except SlackCallError as error:
             if error.is_dead_token or not error.is_permanent:
                 raise
+            continue
+        if known == address:
+            yield user_id
+            return
 
 
 def _currently_allowed(call: Call) -> frozenset[str]:

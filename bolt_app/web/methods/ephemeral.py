@@ -16,11 +16,17 @@ from bolt_app.recipients import normal_person
 from bolt_app.slack_ids import is_conversation, is_person, looks_like_channel_id
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.contents import read_content, to_request, with_warnings
-from bolt_app.web.methods.destinations import NOT_FOUND, Destination, find_destination
+from bolt_app.web.methods.destinations import (
+    NOT_FOUND,
+    Destination,
+    find_destination,
+    require_in_workspace,
+)
 from bolt_app.web.methods.errors import MethodError
 from bolt_app.web.methods.slack_calls import waiting_for_slack
 from bolt_app.workspaces.client import BotWorkspace
 
+_METHOD = "chat.postEphemeral"
 _CUSTOMIZE = "chat:write.customize"
 _LOOKS = ("username", "icon_emoji", "icon_url")
 
@@ -38,14 +44,16 @@ def post_ephemeral(call: Call) -> Answer:
         content = without_broadcasts(content)
     services = call.services
     workspace = services.client.find_workspace(call.team_id)
+    require_in_workspace(call, destination)
     message = render(content)
     if not services.client.has_scope(workspace, _CUSTOMIZE):
         message = {name: value for name, value in message.items() if name not in _LOOKS}
     with waiting_for_slack(call):
         _check_recipient(call, workspace, destination.channel_id, user_id)
+        services.lookup_budgets.take(_METHOD, call.team_id, call.share)
         answer = services.client.as_bot(
             workspace,
-            "chat.postEphemeral",
+            _METHOD,
             channel=destination.channel_id,
             user=user_id,
             thread_ts=thread_ts,
@@ -73,9 +81,10 @@ def _check_recipient(call: Call, workspace: BotWorkspace, channel_id: str, user_
     """
     if not is_conversation(channel_id):
         return
-    if call.services.users.find_by_conversation(workspace, channel_id) != user_id:
+    users, access = call.services.users, call.services.access
+    if users.find_by_conversation(workspace, channel_id, call.share) != user_id:
         raise MethodError("user_not_in_channel")
-    if not call.services.access.may_receive(workspace, user_id, by_subscription=False):
+    if not access.may_receive(workspace, user_id, call.share, by_subscription=False):
         raise MethodError("recipient_denied")
 
 
@@ -93,4 +102,4 @@ def _thread_ts(call: Call, destination: Destination, content: dict[str, Any]) ->
     return message.ts
 
 
-METHODS = {"chat.postEphemeral": Method(post_ephemeral, Scope.SEND)}
+METHODS = {_METHOD: Method(post_ephemeral, Scope.SEND)}

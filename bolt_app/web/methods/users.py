@@ -21,7 +21,7 @@ def info(call: Call) -> Answer:
         raise MethodError("user_not_found")
     workspace = call.services.client.find_workspace(call.team_id)
     with waiting_for_slack(call):
-        return {"user": call.services.people.find(workspace, user_id)}
+        return {"user": call.services.people.find(workspace, user_id, call.share)}
 
 
 def list_people(call: Call) -> Answer:
@@ -31,7 +31,8 @@ def list_people(call: Call) -> Answer:
         raise MethodError("invalid_cursor")
     workspace = call.services.client.find_workspace(call.team_id)
     with waiting_for_slack(call):
-        page = call.services.people.page(workspace, cursor, min(limit or PAGE_SIZE, PAGE_SIZE))
+        size = min(limit or PAGE_SIZE, PAGE_SIZE)
+        page = call.services.people.page(workspace, cursor, size, call.share)
     return {"members": page.people, "response_metadata": {"next_cursor": page.next_cursor}}
 
 
@@ -45,8 +46,8 @@ def lookup_by_email(call: Call) -> Answer:
     workspace = call.services.client.find_workspace(call.team_id)
     address = email_address(email).removeprefix("@")
     with waiting_for_slack(call):
-        user_id = call.services.users.find(workspace, address)
-        return {"user": call.services.people.find(workspace, user_id)}
+        user_id = call.services.users.find(workspace, address, call.share)
+        return {"user": call.services.people.find(workspace, user_id, call.share)}
 
 
 METHODS = {

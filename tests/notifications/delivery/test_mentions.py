@@ -7,15 +7,20 @@ from typing import Any
 
 import pytest
 
-from bolt_app.workspaces.users import LOOKUPS_PER_MINUTE
+from bolt_app.fair_limit import share_of_one
+from bolt_app.notifications.delivery.sender import MENTION_SKIPPED, MENTION_WAITS
+from bolt_app.workspaces.lookup_budgets import BUDGETS, Purpose
 from slack_sandbox.faults import Fault
-from tests.notifications.hand import Hand, accept, states
+from tests.notifications.hand import Hand, accept, deliveries, states
+from tests.notifications.lookups import use_up
 from tests.people import ANN, BEN, GENERAL
 from tests.running import Bellhop
-from tests.web.calling import caller
+from tests.web.calling import NOTIFICATIONS, caller
 
 LINKED, KNOWN, NOBODY = "@Ann@acme.example", "@ben@acme.example", "@nobody@acme.example"
 LOOK_UP = "users.lookupByEmail"
+RANDOM = "C0ACME0002"
+MENTIONS = BUDGETS[LOOK_UP][Purpose.MENTION]
 
 
 @pytest.fixture
@@ -83,7 +88,60 @@ def test_invented_addresses_cost_few_calls_and_delay_nothing(installed: Bellhop)
         Hand(installed).deliver()
 
     assert states(installed, *ids) == ["sent"] * 5
-    assert len(installed.slack.calls_to(LOOK_UP)) == LOOKUPS_PER_MINUTE
+    assert len(installed.slack.calls_to(LOOK_UP)) == share_of_one(MENTIONS)
+
+
+def test_a_message_without_a_mention_says_so(installed: Bellhop) -> None:
+    sender = caller(installed)
+    body = {"to": GENERAL, "text": "x", "mentions": unknown_people(1)}
+    id_ = sender.send(body).json()["id"]
+    Hand(installed).deliver()
+
+    [delivery] = sender.get(f"{NOTIFICATIONS}/{id_}").json()["deliveries"]
+    assert (delivery["state"], delivery["error"]["code"]) == ("sent", MENTION_SKIPPED)
+    assert "not mentioned" in delivery["error"]["sentence"]
+
+
+def test_a_flood_takes_no_mention_from_other_senders(installed: Bellhop) -> None:
+    installed.slack.invite_bot(ANN, RANDOM)
+    flood, other = caller(installed, channels=[GENERAL]), caller(installed, channels=[RANDOM])
+    hand = Hand(installed)
+    for second in range(0, 360, 2):
+        mentions = unknown_people(second)
+        assert flood.send({"to": GENERAL, "text": "x", "mentions": mentions}).status == 202
+        if second % 120 == 60:
+            other.send({"to": RANDOM, "text": "Down", "mentions": [KNOWN]})
+        hand.deliver()
+        installed.clock.advance(2)
+
+    texts = [message.text for message in installed.slack.messages(RANDOM)]
+    assert texts == [f"Down\n<@{BEN}>"] * 3
+
+
+def test_a_mention_waits_for_lookups_that_others_have_used_up(installed: Bellhop) -> None:
+    use_up(installed, LOOK_UP, Purpose.MENTION)
+    id_ = accept(installed, GENERAL, "Look at this", mentions=[KNOWN])
+    Hand(installed).deliver()
+    assert states(installed, id_) == ["waiting"]
+
+    installed.clock.advance(60)
+    Hand(installed).deliver()
+    assert installed.slack.messages(GENERAL)[-1].text == f"Look at this\n<@{BEN}>"
+
+
+def test_mentions_hold_a_channel_up_seldom(installed: Bellhop) -> None:
+    hand = Hand(installed)
+    ids = [accept(installed, GENERAL, "x", mentions=[KNOWN]) for _ in range(4)]
+    waits = 0
+    for _ in range(10):
+        use_up(installed, LOOK_UP, Purpose.MENTION)
+        hand.deliver()
+        waits += states(installed, ids[0]) == ["waiting"]
+        installed.clock.advance(60)
+
+    assert waits == MENTION_WAITS
+    notes = [(one.state, one.error) for id_ in ids for one in deliveries(installed, id_)]
+    assert notes == [("sent", MENTION_SKIPPED)] * 4
 
 
 def test_an_unknown_address_is_remembered_for_a_while(installed: Bellhop) -> None:
@@ -96,15 +154,12 @@ def test_an_unknown_address_is_remembered_for_a_while(installed: Bellhop) -> Non
     assert len(installed.slack.calls_to(LOOK_UP)) == 2
 
 
-def test_a_message_to_an_address_waits_for_its_lookup(installed: Bellhop) -> None:
+def test_mentions_delay_no_message_to_an_address(installed: Bellhop) -> None:
     for number in range(2):
         posted(installed, mentions=unknown_people(number))
     id_ = accept(installed, KNOWN, "For Ben")
     Hand(installed).deliver()
-    assert states(installed, id_) == ["waiting"]
 
-    installed.clock.advance(60)
-    Hand(installed).deliver()
     assert states(installed, id_) == ["sent"]
 
 

@@ -7,12 +7,14 @@ import json
 import pytest
 
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.workspaces.lookup_budgets import LookupShare
 from slack_sandbox import Fault
 from tests.commands import run
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 
 TEAM = ["--team", ACME]
+SHARE = LookupShare.of_call("command")
 EMAIL = "@ann@acme.example"
 
 
@@ -103,7 +105,7 @@ def test_an_email_address_gets_the_id_once_slack_gives_it(installed: Bellhop) ->
     installed.slack.faults.clear()
 
     workspace = installed.services.client.find_workspace(ACME)
-    user_id = installed.services.users.find(workspace, "ben@acme.example")
+    user_id = installed.services.users.find(workspace, "ben@acme.example", SHARE)
 
     assert addresses(installed) == [user_id]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import islice
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 import pytest
 
 from bolt_app.credentials.api_keys import Scope
+from bolt_app.fair_limit import share_of_one
+from bolt_app.web.methods import METHODS
 from bolt_app.web.methods.files import MOST_CHANNELS
-from bolt_app.workspaces.person_lookups import CALLS_PER_MINUTE
+from bolt_app.workspaces.lookup_budgets import BUDGETS, YIELD_FOR, Purpose
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
+from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop, running_bellhop
 from tests.statements import statements_of
@@ -23,13 +27,14 @@ from tests.web.methods.uploading import upload
 pytestmark = pytest.mark.sqlite_only
 
 RANDOM = "C0ACME0002"
-INFO, OPEN = "users.info", "conversations.open"
+INFO, OPEN, LIST = "users.info", "conversations.open", "users.list"
+LOOK_UP = "users.lookupByEmail"
 
 
 def test_invented_people_do_not_use_up_slacks_limit(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     who = method_caller(bellhop, Scope.USERS)
-    for number in range(CALLS_PER_MINUTE):
+    for number in range(share_of_one(BUDGETS[INFO][Purpose.CALL])):
         assert who.error(INFO, user=f"U0NOBODY{number}") == "user_not_found"
 
     answer = who.post(INFO, json.dumps({"user": BEN}).encode(), JSON)
@@ -88,6 +93,98 @@ def test_a_listing_that_slack_does_not_answer_holds_a_quarter_of_the_threads(
             bellhop.slack.faults.clear()
 
         assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+
+
+def test_a_key_for_people_asks_about_them_only(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    limited = method_caller(bellhop, channels=[ANN])
+    before = len(bellhop.slack.calls_to(OPEN))
+
+    for number in range(40):
+        error = limited.error("chat.postMessage", channel=f"D0NOBODY{number}", text="x")
+        assert error == "restricted_action"
+
+    assert len(bellhop.slack.calls_to(OPEN)) == before + 1
+    conversation = bellhop.slack.app_dm(ACME, ANN).id
+    assert limited.ok("chat.postMessage", channel=conversation, text="x")["channel"]
+
+
+# Arguments that a program can invent, by method. A call of any method with them makes no more calls
+# to Slack than the budget of API calls allows one key.
+INVENTED: dict[str, Any] = {
+    "channel": "D0NOBODY{}",
+    "user": "U0NOBODY{}",
+    "email": "nobody-{}@acme.example",
+    "cursor": "invented{}",
+    "text": "x",
+}
+INVENTED_PEOPLE = {**INVENTED, "channel": "", "users": "U0NOBODY{}"}
+INVENTED_CHANNELS = {**INVENTED, "channel": "C0NOBODY{}"}
+
+
+@pytest.mark.parametrize("invented", [INVENTED, INVENTED_PEOPLE, INVENTED_CHANNELS])
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_no_method_uses_up_slacks_limits(
+    bellhop: Bellhop, name: str, invented: dict[str, str]
+) -> None:
+    bellhop.install(ANN)
+    flood = method_caller(bellhop, *Scope)
+    before = Counter(call.method for call in bellhop.slack.calls)
+
+    for number in range(24):
+        given = {key: text.format(number) for key, text in invented.items() if text}
+        flood.post(name, json.dumps(given).encode(), JSON)
+
+    asked = Counter(call.method for call in bellhop.slack.calls) - before
+    most = {method: share_of_one(BUDGETS[method][Purpose.CALL]) for method in BUDGETS}
+    assert {method: n for method, n in asked.items() if n > most.get(method, 1)} == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "wanted"),
+    [
+        (INFO, {"user": "U0NOBODY{}"}, {"user": BEN}),
+        (LOOK_UP, {"email": "nobody-{}@acme.example"}, {"email": "ben@acme.example"}),
+        (LIST, {"cursor": "invented{}"}, {}),
+        (OPEN, {"users": "U0NOBODY{}"}, {"users": BEN}),
+    ],
+)
+def test_one_key_leaves_lookups_for_others(
+    bellhop: Bellhop, name: str, given: dict[str, str], wanted: dict[str, str]
+) -> None:
+    bellhop.install(ANN)
+    flood, other = (method_caller(bellhop, *Scope) for _ in range(2))
+    statuses = [
+        flood.post(name, json.dumps(invented(given, number)).encode(), JSON).status
+        for number in range(40)
+    ]
+
+    assert statuses[-1] == 503
+    assert other.ok(name, **wanted)
+
+
+def invented(given: dict[str, str], number: int) -> dict[str, str]:
+    return {key: text.format(number) for key, text in given.items()}
+
+
+def test_api_calls_leave_a_method_alone_that_slack_limits(bellhop: Bellhop) -> None:
+    """Several processes together can reach Slack's limit, which holds deliveries up."""
+    bellhop.install(ANN)
+    who = method_caller(bellhop, *Scope)
+    bellhop.slack.faults.add(Fault(LOOK_UP, "rate_limited", times=1))
+    asked = len(bellhop.slack.calls_to(LOOK_UP))
+    email = json.dumps({"email": "ben@acme.example"}).encode()
+    assert who.post(LOOK_UP, email, JSON).status == 503
+    bellhop.clock.advance(120)
+
+    assert who.post(LOOK_UP, email, JSON).status == 503
+    assert len(bellhop.slack.calls_to(LOOK_UP)) == asked + 1
+    id_ = accept(bellhop, "@ben@acme.example", "x")
+    Hand(bellhop).deliver()
+    assert states(bellhop, id_) == ["sent"]
+
+    bellhop.clock.advance(YIELD_FOR.total_seconds())
+    assert who.post(LOOK_UP, email, JSON).status == 200
 
 
 def test_a_slow_slack_holds_a_quarter_of_the_threads(

@@ -1,0 +1,113 @@
+"""Budgets of the calls to Slack that senders cause with names, addresses and ids of their choice.
+
+Slack limits each method in each workspace (https://docs.slack.dev/apis/web-api/rate-limits).
+Deliveries, mentions and API calls have separate budgets, so that none of them waits for another;
+within a budget each sender has its share (`fair_limit.py`). The budgets of a method add up to
+Slack's limit at most. Those of `users.info` and `conversations.info` leave room for the roles of
+people and for the channels that they choose.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Self
+
+from bolt_app.clock import Clock, utc_now
+from bolt_app.fair_limit import FairLimit
+from bolt_app.slack_api import SlackCallError
+from bolt_app.workspaces.rate_limits import RateLimits
+
+WINDOW = timedelta(minutes=1)
+# How long API calls leave a method alone that Slack has limited: each process counts only its own.
+YIELD_FOR = timedelta(minutes=5)
+
+
+class Purpose(StrEnum):
+    """What a call to Slack is for."""
+
+    DELIVERY = "delivery"
+    MENTION = "mention"
+    CALL = "call"
+
+
+# Calls per minute, workspace and process. Slack allows 20 of "tier 2", 50 of "tier 3" and 100 of
+# "tier 4"; the tier is on the page of each method (https://docs.slack.dev/reference/methods).
+BUDGETS: Mapping[str, Mapping[Purpose, int]] = {
+    "users.lookupByEmail": {Purpose.DELIVERY: 20, Purpose.MENTION: 15, Purpose.CALL: 15},
+    "conversations.open": {Purpose.DELIVERY: 25, Purpose.CALL: 25},
+    "conversations.info": {Purpose.DELIVERY: 25, Purpose.CALL: 15},
+    "users.info": {Purpose.DELIVERY: 35, Purpose.CALL: 25},
+    "users.list": {Purpose.CALL: 15},
+    "chat.postEphemeral": {Purpose.CALL: 75},
+}
+
+
+@dataclass(frozen=True)
+class LookupShare:
+    """The shares that a call to Slack may use.
+
+    Attributes:
+        purpose: whose budget it is.
+        sources: the senders that it serves; at least one.
+    """
+
+    purpose: Purpose
+    sources: frozenset[str]
+
+    @classmethod
+    def of_delivery(cls, *sources: str) -> Self:
+        """Return the share of deliveries of some senders."""
+        return cls(Purpose.DELIVERY, frozenset(sources))
+
+    @classmethod
+    def of_mention(cls, source: str) -> Self:
+        """Return the share of mentions in a sender's notifications."""
+        return cls(Purpose.MENTION, frozenset([source]))
+
+    @classmethod
+    def of_call(cls, source: str) -> Self:
+        """Return the share of a sender's API calls."""
+        return cls(Purpose.CALL, frozenset([source]))
+
+
+class LookupLimitError(SlackCallError):
+    """A budget of lookups is used up. Slack was not asked, so this is no failure of Slack.
+
+    Attributes:
+        had_share: whether the sender has had an even share of the budget already.
+    """
+
+    def __init__(self, method: str, wait: float, *, had_share: bool) -> None:
+        super().__init__(method, "ratelimited", retry_after=max(1, math.ceil(wait)))
+        self.had_share = had_share
+
+
+class LookupBudgets:
+    """Counts these calls for each workspace, in each process."""
+
+    def __init__(self, rate_limits: RateLimits, *, clock: Clock = utc_now) -> None:
+        self._rate_limits = rate_limits
+        self._limits = {
+            (method, purpose): FairLimit(most, WINDOW, clock=clock)
+            for method, budget in BUDGETS.items()
+            for purpose, most in budget.items()
+        }
+
+    def take(self, method: str, team_id: str, share: LookupShare) -> None:
+        """Count a call.
+
+        Raises:
+            LookupLimitError: the budget or the share is used up, or the call is an API call and
+                Slack has limited the method in the last minutes.
+        """
+        if share.purpose is Purpose.CALL:
+            quiet = self._rate_limits.quiet_until(team_id, method, YIELD_FOR)
+            if quiet > 0:
+                raise LookupLimitError(method, quiet, had_share=True)
+        refusal = self._limits[method, share.purpose].take(team_id, share.sources)
+        if refusal is not None:
+            raise LookupLimitError(method, refusal.wait, had_share=refusal.had_share)
