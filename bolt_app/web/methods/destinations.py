@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bolt_app.credentials.api_keys import ApiKeyRecord
+from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
 from bolt_app.recipients import normal_address, topic_of
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_conversation, is_person
@@ -72,6 +72,18 @@ def named_destination(call: Call, text: str) -> Destination:
 def allowed_channels(call: Call) -> frozenset[str] | None:
     """Return the addresses that a limited key may use; None for any other key."""
     return _allowed(call, _current_key(call)) if call.key.channels else None
+
+
+def names_person(call: Call, user_id: str, given: Collection[str]) -> bool:
+    """Whether an answer may name a person by their id, which is personal data.
+
+    A key without the scope `users` would otherwise turn e-mail addresses into ids: a message to an
+    address shows the direct message, and that its person.
+
+    Args:
+        given: the addresses by which the sender named the person.
+    """
+    return call.key.may(Scope.USERS) or user_id in given or user_id in call.key.channels
 
 
 def _address(text: str) -> str:
