@@ -39,6 +39,8 @@ WEBHOOK_PAGES_PATH = "/webhooks"
 AUTO = "auto"
 # The webhook's own template maps its bodies.
 CUSTOM = "custom"
+# Signs with a key of its own instead of a secret of the webhook: always checked.
+AWS_SNS = "aws-sns"
 KEY_FIELD_LENGTH = 255
 REMEMBERED_FOR = timedelta(seconds=10)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
-from threading import Thread
+from itertools import islice
+from threading import Event, Lock, Thread
 from typing import Any
 
 import pytest
@@ -21,10 +23,17 @@ from cryptography.x509.oid import NameOID
 
 from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.incidents.callback_http import MOST_BYTES, CallbackClient
-from bolt_app.senders.aws_sns.checks import SnsChecks, SnsUnreachableError
+from bolt_app.senders.aws_sns.checks import (
+    FAILED_FOR_SECONDS,
+    Fetch,
+    SnsChecks,
+    SnsUnreachableError,
+)
 from bolt_app.senders.aws_sns.messages import is_certificate_address, is_sns_address, signed_text
+from bolt_app.thread_limit import ThreadLimit
+from tests.conftest import FakeClock
 from tests.people import ACME
-from tests.running import Bellhop, Page
+from tests.running import Bellhop, Page, running_bellhop
 from tests.senders.fixtures import fixture
 from tests.senders.test_webhooks import accepted, create_webhook
 from tests.web.calling import request
@@ -78,6 +87,10 @@ def sns(bellhop: Bellhop) -> FakeSns:
     found = FakeSns()
     bellhop.services.sns.fetch = found
     return found
+
+
+def checks(fetch: Fetch, most: int = 8, clock: Callable[[], float] = lambda: 0.0) -> SnsChecks:
+    return SnsChecks(fetch, ThreadLimit(most), monotonic=clock)
 
 
 def post(url: str, body: Any) -> Page:
@@ -192,7 +205,7 @@ def test_no_redirect_is_taken_for_a_certificate() -> None:
         return 302, key_and_certificate()[1]
 
     with pytest.raises(SnsUnreachableError):
-        SnsChecks(redirect).verify(signed("alarm"))
+        checks(redirect).verify(1, signed("alarm"))
 
 
 @pytest.mark.parametrize(
@@ -224,18 +237,171 @@ def test_no_other_address_is_fetched(address: str) -> None:
         fetched.append(url)
         return 200, b""
 
-    checks = SnsChecks(fetch)
+    made = checks(fetch)
 
     assert not is_sns_address(address)
-    assert not checks.verify(signed("alarm", SigningCertURL=address))
-    checks.confirm(signed("subscription", SubscribeURL=address))
+    assert not made.verify(1, signed("alarm", SigningCertURL=address))
+    made.confirm(1, signed("subscription", SubscribeURL=address))
     assert fetched == []
 
 
 def test_addresses_of_sns() -> None:
     assert is_certificate_address(CERTIFICATE)
     assert is_sns_address("https://sns.cn-north-1.amazonaws.com.cn/?Action=ConfirmSubscription")
-    assert not is_certificate_address("https://sns.eu-central-1.amazonaws.com/?x=.pem")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://sns.eu-central-1.amazonaws.com/?x=.pem",
+        f"{CERTIFICATE}?1",
+        f"{CERTIFICATE}?",
+        f"{CERTIFICATE}/",
+        CERTIFICATE.replace(".com/", ".com//"),
+        CERTIFICATE.replace(".pem", "x" * 64 + ".pem"),
+        CERTIFICATE.replace("0123", "%30123"),
+        f"{CERTIFICATE}\n",
+    ],
+)
+def test_a_certificate_has_one_address(address: str) -> None:
+    assert not is_certificate_address(address)
+
+
+def certificate(number: int) -> str:
+    return CERTIFICATE.replace("0123", f"{number:04}")
+
+
+class SlowSns:
+    """Answers nothing before `answer` is set, and counts those who wait."""
+
+    def __init__(self, awaited: int) -> None:
+        self.answer = Event()
+        self.are_waiting = Event()
+        self.most = 0
+        self._awaited = awaited
+        self._waiting = 0
+        self._lock = Lock()
+
+    def __call__(self, _address: str) -> tuple[int, bytes]:
+        with self._lock:
+            self._waiting += 1
+            self.most = max(self.most, self._waiting)
+            if self._waiting >= self._awaited:
+                self.are_waiting.set()
+        self.answer.wait(30)
+        with self._lock:
+            self._waiting -= 1
+        return 200, key_and_certificate()[1]
+
+
+class TestFewFetches:
+    """Fetches for messages that are not verified yet."""
+
+    def test_a_webhook_has_one_at_a_time(self) -> None:
+        slow = SlowSns(1)
+        made = checks(slow)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(made.verify, 1, signed("alarm"))
+            assert slow.are_waiting.wait(30)
+
+            with pytest.raises(SnsUnreachableError):
+                made.verify(1, signed("alarm", SigningCertURL=certificate(1)))
+
+            slow.answer.set()
+            assert first.result()
+        assert slow.most == 1
+        assert made.verify(1, signed("alarm", SigningCertURL=certificate(1)))
+
+    def test_another_webhook_does_not_wait_for_it(self) -> None:
+        slow = SlowSns(2)
+        made = checks(slow)
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(made.verify, id_, signed("alarm")) for id_ in (1, 2)]
+            assert slow.are_waiting.wait(30)
+            slow.answer.set()
+            assert [one.result() for one in both] == [True, True]
+
+    def test_nor_does_a_message_with_a_known_certificate(self) -> None:
+        slow = SlowSns(1)
+        made = checks(slow)
+        slow.answer.set()
+        assert made.verify(1, signed("alarm"))
+        slow.answer.clear()
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(made.verify, 1, signed("alarm", SigningCertURL=certificate(1)))
+            assert slow.are_waiting.wait(30)
+
+            assert made.verify(1, signed("alarm"))
+
+            slow.answer.set()
+            assert other.result()
+
+    @pytest.mark.parametrize("answer", [404, 500, OSError(), TimeoutError(), ValueError()])
+    def test_a_failed_one_is_not_repeated_at_once(self, answer: int | Exception) -> None:
+        fetched, now = [], [0.0]
+
+        def fetch(address: str) -> tuple[int, bytes]:
+            fetched.append(address)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer, b""
+
+        made = checks(fetch, clock=lambda: now[0])
+        for _ in range(3):
+            with pytest.raises(SnsUnreachableError):
+                made.verify(1, signed("alarm"))
+        with pytest.raises(SnsUnreachableError):
+            made.verify(2, signed("alarm"))
+        assert len(fetched) == 1
+
+        now[0] = FAILED_FOR_SECONDS
+        with pytest.raises(SnsUnreachableError):
+            made.verify(1, signed("alarm"))
+        assert len(fetched) == 2
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"Type": "Other"},
+            {"TopicArn": None},
+            {"TopicArn": "alerts"},
+            {"Signature": ""},
+            {"Signature": None},
+            {"Signature": "A" * 4000},
+            {"MessageId": "1\nTimestamp"},
+        ],
+    )
+    def test_a_message_that_cannot_be_of_sns_causes_none(self, changes: Any) -> None:
+        fetched: list[str] = []
+
+        def fetch(address: str) -> tuple[int, bytes]:
+            fetched.append(address)
+            return 200, key_and_certificate()[1]
+
+        assert not checks(fetch).verify(1, {**signed("alarm"), **changes})
+        assert fetched == []
+
+
+@pytest.mark.sqlite_only
+def test_a_slow_sns_holds_a_quarter_of_the_threads(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, web_threads=8) as bellhop:
+        slow = bellhop.services.sns.fetch = SlowSns(2)
+        urls = [create_webhook(bellhop, "aws-sns") for _ in range(6)]
+        with ThreadPoolExecutor(6) as pool:
+            posts = [
+                pool.submit(post, url, signed("alarm", SigningCertURL=certificate(number)))
+                for number, url in enumerate(urls)
+            ]
+            assert slow.are_waiting.wait(30)
+            refused = [one.result().status for one in islice(as_completed(posts, 30), 4)]
+            slow.answer.set()
+            statuses = sorted(one.result().status for one in posts)
+
+        assert slow.most == 2
+        assert refused == [503] * 4
+        assert statuses == [200, 200, 503, 503, 503, 503]
 
 
 class _Server(BaseHTTPRequestHandler):
