@@ -146,13 +146,19 @@ def create_blueprint(services: Services) -> Blueprint:
         return partial(services.templates.render, f"webhook:{webhook.id}", webhook.template)
 
     def check_sns(webhook: WebhookRecord, body: object) -> None:
-        """Check the signature of Amazon SNS, and confirm a requested subscription.
+        """Check the signature and topic of Amazon SNS, and confirm a requested subscription.
+
+        The first topic whose message arrives is the webhook's, which a new webhook's subscription
+        is: only then does SNS send other messages.
 
         Raises:
-            SignatureError: SNS did not sign it.
+            SignatureError: SNS did not sign it, or for another topic.
             SnsUnreachableError: SNS did not answer, or too many messages wait for it.
         """
-        if not services.sns.verify(webhook.id, body):
+        topic = services.sns.verify(webhook.id, body, webhook.topic_arn)
+        if topic is None:
+            raise SignatureError
+        if webhook.topic_arn is None and not services.webhooks.set_topic(webhook.id, topic):
             raise SignatureError
         services.sns.confirm(webhook.id, body)
 

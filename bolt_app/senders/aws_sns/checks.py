@@ -1,4 +1,4 @@
-"""Checks of Amazon SNS: the signature of a message, and the confirmation of a subscription.
+"""Checks of Amazon SNS: the signature and topic of a message, and confirmations of subscriptions.
 
 Both fetch a URL from the body: only URLs of SNS, over https and without redirects, and to confirm a
 subscription only after its signature is verified. Certificates are fetched for messages that are
@@ -63,16 +63,24 @@ class SnsChecks:
         # The webhooks for which an address is being fetched.
         self._fetching: set[int] = set()
 
-    def verify(self, webhook_id: int, body: Any) -> bool:
-        """Return whether SNS signed a message.
+    def verify(self, webhook_id: int, body: Any, topic: str | None = None) -> str | None:
+        """Return the ARN of the topic of a message that SNS signed.
+
+        SNS signs for all of its customers with the same keys, so only the topic shows whose message
+        it is.
+
+        Args:
+            topic: the only one that is accepted; None for any.
+
+        Returns: None if SNS did not sign it, or for another topic.
 
         Raises:
             SnsUnreachableError: its certificate could not be fetched.
         """
-        address = text(body, "SigningCertURL")
-        if claimed_topic(body) is None or not is_certificate_address(address):
-            return False
-        return is_signed(body, self._certificate(webhook_id, address))
+        address, claimed = text(body, "SigningCertURL"), claimed_topic(body)
+        if claimed is None or topic not in (None, claimed) or not is_certificate_address(address):
+            return None
+        return claimed if is_signed(body, self._certificate(webhook_id, address)) else None
 
     def confirm(self, webhook_id: int, body: Any) -> None:
         """Confirm a subscription if a verified message requests it.
