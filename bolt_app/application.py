@@ -217,7 +217,10 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
         webhook_bodies=WebhookBodies(database, clock=clock),
         templates=TemplateRunner(most=max(1, settings.web_threads // 2)),
-        sns=SnsChecks(CallbackClient(http, background, timeout=SNS_TIMEOUT_SECONDS).get),
+        sns=SnsChecks(
+            CallbackClient(http, background, timeout=SNS_TIMEOUT_SECONDS).get,
+            ThreadLimit(max(1, settings.web_threads // 4)),
+        ),
         subscriptions=Subscriptions(
             database,
             signals,

@@ -27,7 +27,8 @@ from bolt_app.cli.webhook_templates import (
 )
 from bolt_app.cli.workspaces import require_workspace, team_option
 from bolt_app.credentials.sources import Credential, SourceKind
-from bolt_app.credentials.webhooks import AUTO, CUSTOM, WebhookRecord
+from bolt_app.credentials.webhooks import AUTO, AWS_SNS, CUSTOM, WebhookRecord
+from bolt_app.senders.aws_sns.messages import is_topic
 from bolt_app.senders.registry import known_senders, secret_for, senders_with_secrets
 from bolt_app.services import FindServices
 
@@ -60,6 +61,13 @@ def register(app: Flask, find_services: FindServices) -> None:
         help="Field of a message, such as alertname, whose value is its key. Default: the key of "
         "the sender's own format.",
     )
+    @click.option(
+        "--topic",
+        "topic_arn",
+        metavar="ARN",
+        help="Only with --from aws-sns: the topic whose messages are accepted. Default: the first "
+        "that subscribes the webhook.",
+    )
     @template_option
     @source_option
     @broadcast_option
@@ -70,6 +78,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         name: str,
         sender: str,
         key_field: str | None,
+        topic_arn: str | None,
         template: TextIO | None,
         source: str | None,
         *,
@@ -81,6 +90,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         secret = secret_for(sender)
         if template is not None and sender != CUSTOM:
             fail("--template requires --from custom.", status=MISUSED)
+        if topic_arn is not None:
+            _require_topic(sender, topic_arn)
         try:
             url = services.webhooks.create(
                 team_id,
@@ -89,6 +100,7 @@ def register(app: Flask, find_services: FindServices) -> None:
                 key_field=key_field,
                 sender=sender,
                 signing_secret=secret,
+                topic_arn=topic_arn,
                 template=None if template is None else read_checked_template(services, template),
                 source=source,
                 allow_broadcast=allow_broadcast,
@@ -152,10 +164,19 @@ def register(app: Flask, find_services: FindServices) -> None:
     add_template_commands(group, find_services)
 
 
+def _require_topic(sender: str, topic_arn: str) -> None:
+    """Require that a topic can be a webhook's; exit with an error if not."""
+    if sender != AWS_SNS:
+        fail(f"--topic requires --from {AWS_SNS}.", status=MISUSED)
+    if not is_topic(topic_arn):
+        fail("--topic must be an ARN such as arn:aws:sns:REGION:ACCOUNT:NAME.", status=MISUSED)
+
+
 def _sender(webhook: WebhookRecord) -> str:
     if webhook.sender == AUTO:
         return ""
-    return f"; from {webhook.sender}{', signed' if webhook.is_signed else ''}"
+    topic = f", topic {webhook.topic_arn}" if webhook.topic_arn else ""
+    return f"; from {webhook.sender}{', signed' if webhook.is_signed else ''}{topic}"
 
 
 def _key(webhook: WebhookRecord) -> str:

@@ -39,6 +39,9 @@ WEBHOOK_PAGES_PATH = "/webhooks"
 AUTO = "auto"
 # The webhook's own template maps its bodies.
 CUSTOM = "custom"
+# Signs with its own key instead of a webhook's secret, the same for all of its customers: its
+# signature is always checked, and so is the topic.
+AWS_SNS = "aws-sns"
 KEY_FIELD_LENGTH = 255
 REMEMBERED_FOR = timedelta(seconds=10)
 
@@ -50,7 +53,8 @@ _COLUMNS = (
     Webhook.key_field,
     Webhook.sender,
     Webhook.template.is_not(None).label("has_template"),
-    Webhook.signing_secret.is_not(None).label("is_signed"),
+    Webhook.signing_secret.is_not(None).label("has_secret"),
+    Webhook.topic_arn,
     Webhook.unrecognized,
     Webhook.unrecognized_at,
     Webhook.created_at,
@@ -84,6 +88,8 @@ class WebhookRecord:
         template: only in a record that `find` or `find_by_id` returned.
         is_signed: whether the sender's signature is checked.
         signing_secret: the secret of the signature; only in a record that `find` returned.
+        topic_arn: of a webhook with the sender `AWS_SNS`: the only topic whose messages are
+            accepted; None until the first one.
         unrecognized: the number of bodies that no mapping understood.
         created_by: the id of the person, like `revoked_by`; None for the command line.
         own_source: its explicit source; None for the default, which is named after it.
@@ -100,6 +106,7 @@ class WebhookRecord:
     template: str | None = field(repr=False, compare=False)
     is_signed: bool
     signing_secret: str | None = field(repr=False, compare=False)
+    topic_arn: str | None
     unrecognized: int = field(compare=False)
     unrecognized_at: datetime | None = field(compare=False)
     created_at: datetime
@@ -150,6 +157,7 @@ class Webhooks:
         key_field: str | None = None,
         sender: str = AUTO,
         signing_secret: str | None = None,
+        topic_arn: str | None = None,
         template: str | None = None,
         source: str | None = None,
         allow_broadcast: bool = False,
@@ -163,6 +171,8 @@ class Webhooks:
                 sender's own format.
             sender: the name of a known sender, which the caller has checked.
             signing_secret: the secret that the sender signs with.
+            topic_arn: the topic of Amazon SNS, which the caller has checked; None for the first
+                whose message arrives.
             template: of a webhook with the sender `CUSTOM`.
             source: shared with other API keys and webhooks; None for the default.
             allow_broadcast: whether it may mention everyone in a channel, or a user group.
@@ -183,6 +193,7 @@ class Webhooks:
             "key_field": normal_key_field(key_field),
             "sender": sender,
             "signing_secret": signing_secret,
+            "topic_arn": topic_arn,
             "template": template,
             "created_at": now,
             "created_by": created_by,
@@ -251,6 +262,36 @@ class Webhooks:
             signing_secret=signing_secret,
         )
 
+    def set_topic(self, webhook_id: int, topic_arn: str) -> bool:
+        """Accept messages of one topic of Amazon SNS from now on, unless there is one already.
+
+        Args:
+            topic_arn: the topic of a message that SNS signed.
+
+        Returns: whether the webhook's topic is this one, in any process.
+        """
+        of_webhook = Webhook.id == webhook_id
+        statement = (
+            update(Webhook)
+            .where(of_webhook, Webhook.revoked_at.is_(None), Webhook.topic_arn.is_(None))
+            .values(topic_arn=topic_arn)
+            .returning(Webhook.team_id)
+        )
+        with self._database.writing() as session:
+            team_id = session.scalars(statement).first()
+            if team_id is None:
+                known = session.scalars(select(Webhook.topic_arn).where(of_webhook)).first()
+                return known == topic_arn
+            write_audit(
+                session,
+                AuditAction.WEBHOOK_TOPIC_SET,
+                at=self._clock(),
+                team_id=team_id,
+                credential=f"webhook:{webhook_id}",
+            )
+        self._signals.admin_data_changed(team_id)
+        return True
+
     def set_template(
         self,
         webhook_id: int,
@@ -272,7 +313,9 @@ class Webhooks:
 
         Returns: whether the webhook exists, is not revoked, and its sender does not sign.
         """
-        may_change: ColumnElement[bool] = Webhook.signing_secret.is_(None)
+        may_change: ColumnElement[bool] = Webhook.signing_secret.is_(None) & (
+            Webhook.sender != AWS_SNS
+        )
         if team_id is not None:
             may_change &= Webhook.team_id == team_id
         is_changed = self._change(
@@ -382,8 +425,9 @@ def _record(row: Any) -> WebhookRecord:
         sender=row.sender,
         has_template=row.has_template,
         template=getattr(row, "template", None),
-        is_signed=row.is_signed,
+        is_signed=row.has_secret or row.sender == AWS_SNS,
         signing_secret=getattr(row, "signing_secret", None),
+        topic_arn=row.topic_arn,
         unrecognized=row.unrecognized,
         unrecognized_at=row.unrecognized_at,
         created_at=row.created_at,

@@ -30,6 +30,7 @@ class AuditAction(StrEnum):
     WEBHOOK_CREATED = "webhook_created"
     WEBHOOK_REVOKED = "webhook_revoked"
     WEBHOOK_SIGNING_CHANGED = "webhook_signing_changed"
+    WEBHOOK_TOPIC_SET = "webhook_topic_set"
     WEBHOOK_TEMPLATE_CHANGED = "webhook_template_changed"
     WEBHOOK_REJECTED = "webhook_rejected"
     CHANNEL_SUBSCRIPTIONS_CHANGED = "channel_subscriptions_changed"

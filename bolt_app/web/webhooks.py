@@ -6,13 +6,14 @@ https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handli
 from __future__ import annotations
 
 import logging
+import math
 from functools import partial
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.credentials.limits import LimitError, RevokedError
-from bolt_app.credentials.webhooks import WEBHOOKS_PATH, WebhookRecord
+from bolt_app.credentials.webhooks import AWS_SNS, WEBHOOKS_PATH, WebhookRecord
 from bolt_app.db.audit import AuditAction
 from bolt_app.guesses import TooManyGuessesError
 from bolt_app.notifications.content.webhook_format import PayloadError, payload_of, read_json
@@ -26,6 +27,8 @@ from bolt_app.web.errors import answer_without_database
 from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
+
+_SNS_RETRY_SECONDS = math.ceil(sns.FAILED_FOR_SECONDS)
 
 
 class SignatureError(Exception):
@@ -52,8 +55,8 @@ def create_blueprint(services: Services) -> Blueprint:
         except PayloadError as error:
             return _answer(400, error.code)
         except sns.SnsUnreachableError:
-            logger.warning("Amazon SNS did not answer: its message was not checked")
-            return _retry_later(503, "service_unavailable", 60)
+            logger.warning("Amazon SNS could not be asked: a message was not checked")
+            return _retry_later(503, "service_unavailable", _SNS_RETRY_SECONDS)
         except SignatureError:
             reject(webhook)
             return _answer(403, "invalid_signature")
@@ -119,8 +122,8 @@ def create_blueprint(services: Services) -> Blueprint:
         try:
             _verify(webhook)
             body = _body(webhook)
-            if webhook.sender == sns.NAME:
-                check_sns(body)
+            if webhook.sender == AWS_SNS:
+                check_sns(webhook, body)
             incoming = bodies.Incoming(
                 webhook.sender,
                 _headers(),
@@ -142,16 +145,22 @@ def create_blueprint(services: Services) -> Blueprint:
             return None
         return partial(services.templates.render, f"webhook:{webhook.id}", webhook.template)
 
-    def check_sns(body: object) -> None:
-        """Check the signature of Amazon SNS, and confirm a requested subscription.
+    def check_sns(webhook: WebhookRecord, body: object) -> None:
+        """Check the signature and topic of Amazon SNS, and confirm a requested subscription.
+
+        The first topic whose message arrives is the webhook's, which a new webhook's subscription
+        is: only then does SNS send other messages.
 
         Raises:
-            SignatureError: SNS did not sign it.
-            SnsUnreachableError: SNS did not answer.
+            SignatureError: SNS did not sign it, or for another topic.
+            SnsUnreachableError: SNS did not answer, or too many messages wait for it.
         """
-        if not services.sns.verify(body):
+        topic = services.sns.verify(webhook.id, body, webhook.topic_arn)
+        if topic is None:
             raise SignatureError
-        services.sns.confirm(body)
+        if webhook.topic_arn is None and not services.webhooks.set_topic(webhook.id, topic):
+            raise SignatureError
+        services.sns.confirm(webhook.id, body)
 
     @blueprint.errorhandler(RequestEntityTooLarge)
     def answer_too_large(_error: RequestEntityTooLarge) -> Response:

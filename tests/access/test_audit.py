@@ -155,6 +155,13 @@ DONE: dict[AuditAction, tuple[Callable[[Bellhop], object], Event]] = {
         ),
         ("webhook_signing_changed", ACME, None, "webhook:1", None),
     ),
+    AuditAction.WEBHOOK_TOPIC_SET: (
+        lambda bellhop: (
+            bellhop.services.webhooks.create(ACME, "", [GENERAL], sender="aws-sns"),
+            bellhop.services.webhooks.set_topic(1, "arn:aws:sns:eu-central-1:123456789012:alerts"),
+        ),
+        ("webhook_topic_set", ACME, None, "webhook:1", None),
+    ),
     AuditAction.WEBHOOK_TEMPLATE_CHANGED: (
         lambda bellhop: (
             bellhop.services.webhooks.create(ACME, "", [GENERAL]),

@@ -11,6 +11,7 @@ from slack_sandbox import Fault
 from tests.commands import assert_failed, run
 from tests.people import ACME, ANN, BETA, GENERAL
 from tests.running import Bellhop
+from tests.senders.test_sns import TOPIC
 from tests.web.calling import NOTIFICATIONS, Caller, request
 
 pytestmark = pytest.mark.sqlite_only
@@ -163,6 +164,22 @@ class TestWebhooks:
             done = run(installed, "webhook", "secret", webhook_id, input="x\n")
             assert done.exit_code == 1
             assert "its sender does not sign" in done.stderr
+
+    def test_a_topic_of_amazon_sns_is_shown(self, installed: Bellhop) -> None:
+        create = ("webhook", "create", *TEAM, "--to", "#ops", "--topic")
+
+        assert run(installed, *create, TOPIC, "--from", "aws-sns").exit_code == 0
+
+        shown = run(installed, "webhook", "list", *TEAM).stdout
+        assert shown == f"1  to #ops; active; from aws-sns, signed, topic {TOPIC}\n"
+
+    def test_a_topic_is_an_arn_of_a_webhook_for_amazon_sns(self, installed: Bellhop) -> None:
+        create = ("webhook", "create", *TEAM, "--to", "#ops", "--topic")
+
+        assert_failed(run(installed, *create, TOPIC), "requires --from aws-sns", status=2)
+        wrong = run(installed, *create, "alerts", "--from", "aws-sns")
+        assert_failed(wrong, "must be an ARN", status=2)
+        assert installed.services.webhooks.of_team(ACME) == []
 
     def test_an_unknown_sender_is_refused(self, installed: Bellhop) -> None:
         done = run(installed, "webhook", "create", *TEAM, "--to", "#ops", "--from", "nagios")

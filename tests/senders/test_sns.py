@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
-from threading import Thread
+from itertools import islice
+from threading import Barrier, Event, Lock, Thread
 from typing import Any
 
 import pytest
@@ -19,12 +21,26 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.x509.oid import NameOID
 
+from bolt_app.db.audit import AuditAction
 from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.incidents.callback_http import MOST_BYTES, CallbackClient
-from bolt_app.senders.aws_sns.checks import SnsChecks, SnsUnreachableError
-from bolt_app.senders.aws_sns.messages import is_certificate_address, is_sns_address, signed_text
+from bolt_app.senders.aws_sns.checks import (
+    FAILED_FOR_SECONDS,
+    Fetch,
+    SnsChecks,
+    SnsUnreachableError,
+)
+from bolt_app.senders.aws_sns.messages import (
+    is_certificate_address,
+    is_signed,
+    is_sns_address,
+    is_topic,
+    signed_text,
+)
+from bolt_app.thread_limit import ThreadLimit
+from tests.conftest import FakeClock
 from tests.people import ACME
-from tests.running import Bellhop, Page
+from tests.running import Bellhop, Page, running_bellhop
 from tests.senders.fixtures import fixture
 from tests.senders.test_webhooks import accepted, create_webhook
 from tests.web.calling import request
@@ -32,6 +48,9 @@ from tests.web.calling import request
 CERTIFICATE = (
     "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem"
 )
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:alerts"
+OTHER_TOPIC = "arn:aws:sns:eu-central-1:666666666666:alerts"
+CHINESE_TOPIC = "arn:aws-cn:sns:cn-north-1:123456789012:alerts"
 
 
 @cache
@@ -78,6 +97,10 @@ def sns(bellhop: Bellhop) -> FakeSns:
     found = FakeSns()
     bellhop.services.sns.fetch = found
     return found
+
+
+def checks(fetch: Fetch, most: int = 8, clock: Callable[[], float] = lambda: 0.0) -> SnsChecks:
+    return SnsChecks(fetch, ThreadLimit(most), monotonic=clock)
 
 
 def post(url: str, body: Any) -> Page:
@@ -192,7 +215,7 @@ def test_no_redirect_is_taken_for_a_certificate() -> None:
         return 302, key_and_certificate()[1]
 
     with pytest.raises(SnsUnreachableError):
-        SnsChecks(redirect).verify(signed("alarm"))
+        checks(redirect).verify(1, signed("alarm"))
 
 
 @pytest.mark.parametrize(
@@ -224,18 +247,322 @@ def test_no_other_address_is_fetched(address: str) -> None:
         fetched.append(url)
         return 200, b""
 
-    checks = SnsChecks(fetch)
+    made = checks(fetch)
 
     assert not is_sns_address(address)
-    assert not checks.verify(signed("alarm", SigningCertURL=address))
-    checks.confirm(signed("subscription", SubscribeURL=address))
+    assert not made.verify(1, signed("alarm", SigningCertURL=address))
+    made.confirm(1, signed("subscription", SubscribeURL=address))
     assert fetched == []
 
 
 def test_addresses_of_sns() -> None:
     assert is_certificate_address(CERTIFICATE)
     assert is_sns_address("https://sns.cn-north-1.amazonaws.com.cn/?Action=ConfirmSubscription")
-    assert not is_certificate_address("https://sns.eu-central-1.amazonaws.com/?x=.pem")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://sns.eu-central-1.amazonaws.com/?x=.pem",
+        f"{CERTIFICATE}?1",
+        f"{CERTIFICATE}?",
+        f"{CERTIFICATE}/",
+        CERTIFICATE.replace(".com/", ".com//"),
+        CERTIFICATE.replace(".pem", "x" * 64 + ".pem"),
+        CERTIFICATE.replace("0123", "%30123"),
+        f"{CERTIFICATE}\n",
+    ],
+)
+def test_a_certificate_has_one_address(address: str) -> None:
+    assert not is_certificate_address(address)
+
+
+class TestTopic:
+    """SNS signs for all accounts with the same keys: only one topic is a webhook's."""
+
+    def test_the_first_subscription_is_the_only_one(self, bellhop: Bellhop, sns: FakeSns) -> None:
+        url = create_webhook(bellhop, "aws-sns")
+        subscription, other = signed("subscription"), signed("subscription", TopicArn=OTHER_TOPIC)
+
+        first, second = post(url, subscription), post(url, other)
+
+        assert first.status == 200
+        assert (second.status, second.text) == (403, "invalid_signature")
+        assert sns.fetched == [CERTIFICATE, subscription["SubscribeURL"]]
+        [webhook] = bellhop.services.webhooks.of_team(ACME)
+        assert webhook.topic_arn == TOPIC
+        # SNS sends it once more if it got no answer.
+        assert post(url, subscription).status == 200
+
+    def test_no_other_topic_ends_an_incident(self, bellhop: Bellhop, sns: FakeSns) -> None:
+        url = create_webhook(bellhop, "aws-sns")
+        assert post(url, signed("alarm")).status == 200
+
+        answers = [post(url, signed(name, TopicArn=OTHER_TOPIC)) for name in ("ok", "text")]
+
+        assert [answer.text for answer in answers] == ["invalid_signature"] * 2
+        assert [content["severity"] for content, _ in accepted(bellhop)] == ["error"]
+        bellhop.services.audit.flush()
+        [event] = bellhop.services.audit.find(action=AuditAction.WEBHOOK_REJECTED)
+        assert (event.credential, event.count) == ("webhook:1", 2)
+
+    def test_another_topic_causes_no_request(self, bellhop: Bellhop, sns: FakeSns) -> None:
+        url = create_webhook(bellhop, "aws-sns", topic_arn=TOPIC)
+
+        assert post(url, signed("subscription", TopicArn=OTHER_TOPIC)).status == 403
+
+        assert sns.fetched == []
+        assert post(url, signed("subscription")).status == 200
+
+    def test_an_unsigned_message_sets_none(self, bellhop: Bellhop, sns: FakeSns) -> None:
+        url = create_webhook(bellhop, "aws-sns")
+        forged = {**signed("subscription"), "TopicArn": OTHER_TOPIC}
+
+        assert post(url, forged).status == 403
+
+        assert bellhop.services.webhooks.of_team(ACME)[0].topic_arn is None
+        assert post(url, signed("subscription")).status == 200
+
+    def test_of_two_at_the_same_moment_one_is_first(self, bellhop: Bellhop) -> None:
+        create_webhook(bellhop, "aws-sns")
+        topics = [f"{TOPIC}-{number}" for number in range(4)]
+        barrier = Barrier(len(topics))
+
+        def set_topic(topic: str) -> bool:
+            barrier.wait(30)
+            return bellhop.services.webhooks.set_topic(1, topic)
+
+        with ThreadPoolExecutor(len(topics)) as pool:
+            results = dict(zip(topics, pool.map(set_topic, topics), strict=True))
+
+        [webhook] = bellhop.services.webhooks.of_team(ACME)
+        assert [topic for topic, is_set in results.items() if is_set] == [webhook.topic_arn]
+
+    @pytest.mark.sqlite_only
+    def test_a_revoked_webhook_gets_none(self, bellhop: Bellhop) -> None:
+        create_webhook(bellhop, "aws-sns")
+        bellhop.services.webhooks.revoke(1)
+
+        assert not bellhop.services.webhooks.set_topic(1, TOPIC)
+
+    @pytest.mark.sqlite_only
+    @pytest.mark.parametrize(
+        "arn",
+        [
+            "",
+            "alerts",
+            f"{TOPIC} ",
+            f"{TOPIC}\n",
+            f" {TOPIC}",
+            TOPIC.upper(),
+            "arn:aws:sns:eu-central-1:1:alerts",
+            "arn:aws:sqs:eu-central-1:123456789012:alerts",
+            f"{TOPIC}:c9135db0-26c4-47ec-8998-413945fb5a96",
+            "arn:aws:sns:eu-central-1:123456789012:" + "x" * 257,
+        ],
+    )
+    def test_anything_else_is_no_topic(self, bellhop: Bellhop, sns: FakeSns, arn: str) -> None:
+        assert not is_topic(arn)
+        assert post(create_webhook(bellhop, "aws-sns"), signed("alarm", TopicArn=arn)).status == 403
+        assert sns.fetched == []
+
+    @pytest.mark.parametrize("arn", [TOPIC, OTHER_TOPIC, f"{TOPIC}.fifo", CHINESE_TOPIC])
+    def test_topics(self, arn: str) -> None:
+        assert is_topic(arn)
+
+    @pytest.mark.sqlite_only
+    def test_no_template_replaces_the_checks(self, bellhop: Bellhop) -> None:
+        create_webhook(bellhop, "aws-sns")
+
+        assert not bellhop.services.webhooks.set_template(1, "{}")
+
+        [webhook] = bellhop.services.webhooks.of_team(ACME)
+        assert (webhook.sender, webhook.is_signed) == ("aws-sns", True)
+
+
+@pytest.mark.sqlite_only
+class TestTextReadInTwoWays:
+    """A message of another topic, whose text contains the signed text of a message of this one."""
+
+    def forge(self, end: str) -> dict[str, Any]:
+        """Return a message that SNS did not send, with the signature of one that it did.
+
+        Args:
+            end: the member that has the rest of the signed text.
+        """
+        ours = {
+            "Message": "All is well",
+            "MessageId": "1",
+            "Timestamp": "2026-03-02T09:30:01.000Z",
+            "TopicArn": TOPIC,
+            "Type": "Notification",
+        }
+        names = [*ours][: [*ours].index(end) + 1]
+        said = "\n".join(f"{name}\n{ours[name]}" for name in names)
+        theirs = signed("text", Message=said.removeprefix("Message\n"), TopicArn=OTHER_TOPIC)
+        written = signed_text(theirs).decode()
+        rest = written.removeprefix(f"{said}\n")
+        if end == "Type":
+            given = {**ours, "Type": f"{ours['Type']}\n{rest}".rstrip("\n")}
+        else:
+            tail = rest[: rest.index("TopicArn\n")]
+            given = {**ours, end: f"{ours[end]}\n{tail}".rstrip("\n"), "TopicArn": OTHER_TOPIC}
+            given = {name: given[name] for name in ours if name in (*names, "TopicArn", "Type")}
+        kept = {name: theirs[name] for name in ("Signature", "SigningCertURL", "SignatureVersion")}
+        forged = {**given, **kept}
+        assert signed_text(forged) == signed_text(theirs)
+        assert is_signed(forged, key_and_certificate()[1])
+        return forged
+
+    def test_is_not_of_this_topic(self, bellhop: Bellhop, sns: FakeSns) -> None:
+        url = create_webhook(bellhop, "aws-sns", topic_arn=TOPIC)
+
+        assert post(url, self.forge("Type")).status == 403
+        assert accepted(bellhop) == []
+
+    @pytest.mark.parametrize("end", ["MessageId", "Timestamp"])
+    def test_nor_may_its_own_be_read_so(self, bellhop: Bellhop, sns: FakeSns, end: str) -> None:
+        url = create_webhook(bellhop, "aws-sns", topic_arn=OTHER_TOPIC)
+
+        assert post(url, self.forge(end)).status == 403
+        assert accepted(bellhop) == []
+
+
+def certificate(number: int) -> str:
+    return CERTIFICATE.replace("0123", f"{number:04}")
+
+
+class SlowSns:
+    """Answers nothing before `answer` is set, and counts those who wait."""
+
+    def __init__(self, awaited: int) -> None:
+        self.answer = Event()
+        self.are_waiting = Event()
+        self.most = 0
+        self._awaited = awaited
+        self._waiting = 0
+        self._lock = Lock()
+
+    def __call__(self, _address: str) -> tuple[int, bytes]:
+        with self._lock:
+            self._waiting += 1
+            self.most = max(self.most, self._waiting)
+            if self._waiting >= self._awaited:
+                self.are_waiting.set()
+        self.answer.wait(30)
+        with self._lock:
+            self._waiting -= 1
+        return 200, key_and_certificate()[1]
+
+
+class TestFewFetches:
+    """Fetches for messages that are not verified yet."""
+
+    def test_a_webhook_has_one_at_a_time(self) -> None:
+        slow = SlowSns(1)
+        made = checks(slow)
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(made.verify, 1, signed("alarm"))
+            assert slow.are_waiting.wait(30)
+
+            with pytest.raises(SnsUnreachableError):
+                made.verify(1, signed("alarm", SigningCertURL=certificate(1)))
+
+            slow.answer.set()
+            assert first.result()
+        assert slow.most == 1
+        assert made.verify(1, signed("alarm", SigningCertURL=certificate(1)))
+
+    def test_another_webhook_does_not_wait_for_it(self) -> None:
+        slow = SlowSns(2)
+        made = checks(slow)
+        with ThreadPoolExecutor(2) as pool:
+            both = [pool.submit(made.verify, id_, signed("alarm")) for id_ in (1, 2)]
+            assert slow.are_waiting.wait(30)
+            slow.answer.set()
+            assert [one.result() for one in both] == [TOPIC, TOPIC]
+
+    def test_nor_does_a_message_with_a_known_certificate(self) -> None:
+        slow = SlowSns(1)
+        made = checks(slow)
+        slow.answer.set()
+        assert made.verify(1, signed("alarm"))
+        slow.answer.clear()
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(made.verify, 1, signed("alarm", SigningCertURL=certificate(1)))
+            assert slow.are_waiting.wait(30)
+
+            assert made.verify(1, signed("alarm"))
+
+            slow.answer.set()
+            assert other.result()
+
+    @pytest.mark.parametrize("answer", [404, 500, OSError(), TimeoutError(), ValueError()])
+    def test_a_failed_one_is_not_repeated_at_once(self, answer: int | Exception) -> None:
+        fetched, now = [], [0.0]
+
+        def fetch(address: str) -> tuple[int, bytes]:
+            fetched.append(address)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer, b""
+
+        made = checks(fetch, clock=lambda: now[0])
+        for _ in range(3):
+            with pytest.raises(SnsUnreachableError):
+                made.verify(1, signed("alarm"))
+        with pytest.raises(SnsUnreachableError):
+            made.verify(2, signed("alarm"))
+        assert len(fetched) == 1
+
+        now[0] = FAILED_FOR_SECONDS
+        with pytest.raises(SnsUnreachableError):
+            made.verify(1, signed("alarm"))
+        assert len(fetched) == 2
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"Type": "Other"},
+            {"TopicArn": None},
+            {"TopicArn": "alerts"},
+            {"Signature": ""},
+            {"Signature": None},
+            {"Signature": "A" * 4000},
+            {"MessageId": "1\nTimestamp"},
+        ],
+    )
+    def test_a_message_that_cannot_be_of_sns_causes_none(self, changes: Any) -> None:
+        fetched: list[str] = []
+
+        def fetch(address: str) -> tuple[int, bytes]:
+            fetched.append(address)
+            return 200, key_and_certificate()[1]
+
+        assert not checks(fetch).verify(1, {**signed("alarm"), **changes})
+        assert fetched == []
+
+
+@pytest.mark.sqlite_only
+def test_a_slow_sns_holds_a_quarter_of_the_threads(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, web_threads=8) as bellhop:
+        slow = bellhop.services.sns.fetch = SlowSns(2)
+        urls = [create_webhook(bellhop, "aws-sns") for _ in range(6)]
+        with ThreadPoolExecutor(6) as pool:
+            posts = [
+                pool.submit(post, url, signed("alarm", SigningCertURL=certificate(number)))
+                for number, url in enumerate(urls)
+            ]
+            assert slow.are_waiting.wait(30)
+            refused = [one.result().status for one in islice(as_completed(posts, 30), 4)]
+            slow.answer.set()
+            statuses = sorted(one.result().status for one in posts)
+
+        assert slow.most == 2
+        assert refused == [503] * 4
+        assert statuses == [200, 200, 503, 503, 503, 503]
 
 
 class _Server(BaseHTTPRequestHandler):

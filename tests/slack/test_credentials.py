@@ -22,6 +22,7 @@ from slack_sandbox.world import View
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop, Page
+from tests.senders.test_sns import TOPIC
 from tests.slack.test_home import choose_from_menu
 from tests.web.calling import Caller, request
 
@@ -263,6 +264,16 @@ def test_a_hook_for_a_tool_that_signs_shows_its_secret(installed: Bellhop) -> No
     text = text_of(home(installed))
     assert "from GitHub, signed" in text
     assert secret not in text
+
+
+@pytest.mark.sqlite_only
+def test_a_hook_for_amazon_sns_shows_its_topic(installed: Bellhop) -> None:
+    modal = open_form(installed, ids.NEW_WEBHOOK)
+    installed.slack.submit_view(ANN, modal.id, hook_values(sender="aws-sns"))
+
+    installed.services.webhooks.set_topic(1, TOPIC)
+
+    assert f"from Amazon SNS, signed  •  topic `{TOPIC}`" in text_of(home(installed))
 
 
 def test_messages_in_an_unknown_format_are_counted_at_home(installed: Bellhop) -> None:

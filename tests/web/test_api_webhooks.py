@@ -10,6 +10,7 @@ from bolt_app.credentials.api_keys import Scope
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 from tests.senders.test_bodies import post
+from tests.senders.test_sns import TOPIC
 from tests.senders.test_templates import BODY, TEMPLATE
 from tests.senders.test_webhooks import accepted
 from tests.web.calling import WEBHOOKS, Caller, caller
@@ -45,6 +46,15 @@ def test_a_webhook_for_a_tool_has_its_secret(bellhop: Bellhop, admin: Caller) ->
     assert found.signing_secret == created["secret"]
 
 
+def test_a_webhook_for_amazon_sns_has_its_topic(bellhop: Bellhop, admin: Caller) -> None:
+    given = {"to": GENERAL, "from": "aws-sns", "topic_arn": TOPIC}
+
+    assert admin.call("POST", WEBHOOKS, given).json()["secret"] is None
+
+    [webhook] = bellhop.services.webhooks.of_team(ACME)
+    assert (webhook.topic_arn, webhook.is_signed) == (TOPIC, True)
+
+
 def test_the_person_of_a_key_created_the_webhook(bellhop: Bellhop) -> None:
     caller(bellhop, Scope.ADMIN, created_by=ANN).call("POST", WEBHOOKS, {"to": GENERAL})
 
@@ -63,6 +73,9 @@ def test_the_person_of_a_key_created_the_webhook(bellhop: Bellhop) -> None:
         ({"template": "{% if %}"}, "template", "not saved: line 1: "),
         ({"template": "{{ body | nofilter }}"}, "template", "No filter named 'nofilter'"),
         ({"template": "x" * 20_001}, "template", "20,000"),
+        ({"topic_arn": TOPIC}, "topic_arn", "requires from aws-sns"),
+        ({"from": "aws-sns", "template": None, "topic_arn": "alerts"}, "topic_arn", "the ARN"),
+        ({"from": "aws-sns", "template": None, "topic_arn": 7}, "topic_arn", ""),
         ({"name": "x" * 81}, "name", "80"),
         ({"key_field": "x" * 256}, "key_field", "255"),
         ({"allow_broadcast": True}, "allow_broadcast", "unknown"),

@@ -149,6 +149,8 @@ class Webhook(SenderColumns, Base):
     template: Mapped[str | None] = mapped_column(Text)
     # By which the sender signs its bodies; NULL: signatures are not checked.
     signing_secret: Mapped[str | None] = mapped_column(EncryptedText)
+    # The only topic of Amazon SNS whose messages are accepted; NULL: the next signed one sets it.
+    topic_arn: Mapped[str | None] = mapped_column(Text)
     # Bodies that no mapping understood.
     unrecognized: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
     unrecognized_at: Mapped[datetime | None]

@@ -9,7 +9,6 @@ import base64
 import binascii
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -19,7 +18,7 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from bolt_app.senders.values import text
 
-SUBSCRIPTION = "SubscriptionConfirmation"
+NOTIFICATION, SUBSCRIPTION = "Notification", "SubscriptionConfirmation"
 _CONFIRMATIONS = (SUBSCRIPTION, "UnsubscribeConfirmation")
 _SIGNED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _SIGNED_CONFIRMATION = (
@@ -29,9 +28,15 @@ _SIGNED_CONFIRMATION = (
 _ADDRESS = re.compile(
     r"https://sns\.[a-z0-9-]{2,30}\.amazonaws\.com(?:\.cn)?/[A-Za-z0-9._~:/?&=%+-]*"
 )
-# The only path of certificates on these hosts.
-_CERTIFICATE = re.compile(r"/SimpleNotificationService-[A-Za-z0-9]+\.pem")
+# The only path of certificates on these hosts. A query would give one certificate many addresses.
+_CERTIFICATE = re.compile(r"https://[a-z0-9.-]+/SimpleNotificationService-[A-Za-z0-9]{1,64}\.pem")
 _LONGEST = 1500
+# https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
+_TOPIC = re.compile(
+    r"arn:aws[a-z-]{0,20}:sns:[a-z0-9-]{2,30}:[0-9]{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?"
+)
+# Of the largest RSA keys in use, in base64.
+_LONGEST_SIGNATURE = 2048
 _HASHES = {"1": SHA1, "2": SHA256}
 
 
@@ -42,13 +47,37 @@ def is_sns_address(address: str) -> bool:
 
 def is_certificate_address(address: str) -> bool:
     """Whether a URL is one of SNS's signing certificates."""
-    return is_sns_address(address) and _CERTIFICATE.fullmatch(urlsplit(address).path) is not None
+    return is_sns_address(address) and _CERTIFICATE.fullmatch(address) is not None
+
+
+def is_topic(arn: str) -> bool:
+    """Whether a text is the ARN of a topic."""
+    return _TOPIC.fullmatch(arn) is not None
+
+
+def claimed_topic(body: Any) -> str | None:
+    """Return the topic that a message names, before its signature is verified.
+
+    The signed text is a list of lines, so that members with line breaks would have it read in two
+    ways: the text of a message of another topic could contain the name of this one.
+
+    Returns: the ARN; None if the message is not one of SNS: without a topic or signature, of an
+        unknown type, or with a line break in a signed member other than the message itself.
+    """
+    if not isinstance(body, dict) or body.get("Type") not in (NOTIFICATION, *_CONFIRMATIONS):
+        return None
+    topic, signature = body.get("TopicArn"), body.get("Signature")
+    if not isinstance(topic, str) or not is_topic(topic):
+        return None
+    if not isinstance(signature, str) or not 0 < len(signature) <= _LONGEST_SIGNATURE:
+        return None
+    lines = (body.get(name) for name in _names(body) if name != "Message")
+    return None if any(isinstance(line, str) and "\n" in line for line in lines) else topic
 
 
 def signed_text(body: Any) -> bytes:
     """Return the text of a message that SNS signs."""
-    names = _SIGNED_CONFIRMATION if text(body, "Type") in _CONFIRMATIONS else _SIGNED
-    given = ((name, body.get(name)) for name in names)
+    given = ((name, body.get(name)) for name in _names(body))
     return "".join(f"{name}\n{value}\n" for name, value in given if isinstance(value, str)).encode()
 
 
@@ -65,3 +94,8 @@ def is_signed(body: Any, certificate: bytes) -> bool:
     except (binascii.Error, ValueError, InvalidSignature):
         return False
     return True
+
+
+def _names(body: Any) -> tuple[str, ...]:
+    """Return the names of the signed members."""
+    return _SIGNED_CONFIRMATION if body.get("Type") in _CONFIRMATIONS else _SIGNED

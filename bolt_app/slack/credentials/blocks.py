@@ -305,6 +305,8 @@ def _from(webhook: WebhookRecord) -> Iterator[str]:
         known = known_senders().get(webhook.sender)
         title = known.title if known else webhook.sender
         yield f"from {title}{', signed' if webhook.is_signed else ''}"
+    if webhook.topic_arn:
+        yield f"topic {_name(webhook.topic_arn)}"
     if webhook.unrecognized:
         last = f", last {date(webhook.unrecognized_at)}" if webhook.unrecognized_at else ""
         reason = "with a failed template" if is_custom else "in an unknown format"

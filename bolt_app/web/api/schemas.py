@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from bolt_app.credentials.webhooks import AUTO, CUSTOM, KEY_FIELD_LENGTH
+from bolt_app.credentials.webhooks import AUTO, AWS_SNS, CUSTOM, KEY_FIELD_LENGTH
 from bolt_app.notifications.content.ids import ID_PATTERN
 from bolt_app.notifications.content.page_urls import is_notification_id
 from bolt_app.notifications.content.schema import (
@@ -31,6 +31,7 @@ from bolt_app.notifications.content.schema import (
 )
 from bolt_app.notifications.content.states import ShownState, StateFilter
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
+from bolt_app.senders.aws_sns.messages import is_topic
 from bolt_app.senders.custom import normal_template
 from bolt_app.senders.registry import known_senders
 
@@ -164,6 +165,12 @@ def _known_sender(sender: str) -> str:
     raise ValueError(f"must be {AUTO}, {CUSTOM} or the name of a known tool, such as github")
 
 
+def _topic(arn: str) -> str:
+    if is_topic(arn):
+        return arn
+    raise ValueError("must be the ARN of an SNS topic: arn:aws:sns:REGION:ACCOUNT:NAME")
+
+
 class WebhookRequest(BaseModel):
     """A webhook to be created."""
 
@@ -183,6 +190,12 @@ class WebhookRequest(BaseModel):
         None,
         description="Jinja template whose output is the JSON of a notification, with `custom`.",
     )
+    topic_arn: Annotated[str, AfterValidator(_topic)] | None = Field(
+        None,
+        description="The only topic whose messages are accepted, with `aws-sns`; by default the "
+        "first that subscribes the webhook.",
+        examples=["arn:aws:sns:eu-central-1:123456789012:alerts"],
+    )
     key_field: Text | None = Field(
         None,
         max_length=KEY_FIELD_LENGTH,
@@ -191,10 +204,14 @@ class WebhookRequest(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _has_template_only_if_custom(self) -> Self:
-        if self.template is not None and self.sender != CUSTOM:
-            problem = ("template", f"requires from {CUSTOM}: set it, or leave template out")
-            raise PydanticCustomError("contradiction", "{problems}", {"problems": [problem]})
+    def _has_fields_of_its_sender_only(self) -> Self:
+        problems = [
+            (name, f"requires from {sender}: set it, or leave {name} out")
+            for name, sender in (("template", CUSTOM), ("topic_arn", AWS_SNS))
+            if getattr(self, name) is not None and self.sender != sender
+        ]
+        if problems:
+            raise PydanticCustomError("contradiction", "{problems}", {"problems": problems})
         return self
 
 

@@ -36,6 +36,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             key_field=wanted.key_field,
             sender=wanted.sender,
             signing_secret=secret,
+            topic_arn=wanted.topic_arn,
             template=wanted.template,
             created_by=caller.created_by,
         )

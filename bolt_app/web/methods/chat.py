@@ -13,6 +13,8 @@ from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.intake.results import NewDelivery
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.messages.errors import MessageNotFoundError
+from bolt_app.notifications.messages.store import Message
+from bolt_app.slack_ids import is_person
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.charged import charged_by_transaction
 from bolt_app.web.methods.contents import (
@@ -21,7 +23,12 @@ from bolt_app.web.methods.contents import (
     to_request,
     with_warnings,
 )
-from bolt_app.web.methods.destinations import Destination, allowed_channels, find_destination
+from bolt_app.web.methods.destinations import (
+    Destination,
+    allowed_channels,
+    find_destination,
+    names_person,
+)
 from bolt_app.web.methods.errors import MethodError, invalid_argument
 from bolt_app.web.methods.slack_calls import waiting_for_slack
 
@@ -119,7 +126,7 @@ def list_scheduled_messages(call: Call) -> Answer:
     listed = [
         {
             "id": _scheduled_id(message.provisional_ts),
-            "channel_id": message.address,
+            "channel_id": _shown_address(call, message),
             "post_at": int(message.send_at.timestamp()),
         }
         for message in found
@@ -143,6 +150,13 @@ def get_permalink(call: Call) -> Answer:
         permalink = next((one.permalink for one in deliveries if one.id == message.id), None)
     page = page_url(services.settings.public_url, message.notification_id)
     return {"channel": destination.channel_id, "permalink": permalink or page}
+
+
+def _shown_address(call: Call, message: Message) -> str:
+    """Return the address of a message; of a person the id only to a caller who may know it."""
+    address, target = message.address, message.target
+    is_hidden = is_person(address) and not names_person(call, address, {target})
+    return target if is_hidden else address
 
 
 def _submit(call: Call, request: NotificationRequest) -> NewDelivery:

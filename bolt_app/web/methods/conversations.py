@@ -9,7 +9,12 @@ from typing import Any
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.web.methods.call import Answer, Call, Method
-from bolt_app.web.methods.destinations import NOT_FOUND, allowed_channels, find_destination
+from bolt_app.web.methods.destinations import (
+    NOT_FOUND,
+    allowed_channels,
+    find_destination,
+    names_person,
+)
 from bolt_app.web.methods.errors import MethodError, invalid_argument
 from bolt_app.web.methods.slack_calls import waiting_for_slack
 from bolt_app.workspaces.channels import ListedChannel
@@ -99,6 +104,8 @@ def join(call: Call) -> Answer:
 def open_conversation(call: Call) -> Answer:
     """Open the bot's direct message with a person
     (https://docs.slack.dev/reference/methods/conversations.open).
+
+    `return_im` names the person only to a caller who may know their id, see `names_person`.
     """
     name = "channel" if call.arguments.has("channel") else "users"
     address = find_destination(call, name).channel_id
@@ -115,9 +122,10 @@ def open_conversation(call: Call) -> Answer:
     else:
         raise MethodError(_NOT_SUPPORTED)
     channel = {"id": conversation_id}
-    if call.arguments.flag("return_im"):
-        return {"channel": {**channel, "is_im": True, "user": user_id}}
-    return {"channel": channel}
+    if not call.arguments.flag("return_im"):
+        return {"channel": channel}
+    user = {"user": user_id} if names_person(call, user_id, {address}) else {}
+    return {"channel": {**channel, "is_im": True, **user}}
 
 
 def _page(call: Call, **which: Any) -> list[ListedChannel]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from bolt_app.credentials.api_keys import ApiKeyRecord
+from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
 from bolt_app.recipients import normal_address, topic_of
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_conversation, is_person
@@ -125,6 +125,18 @@ def _permitted(call: Call, address: str, channel_id: str, allowed: Collection[st
         listed = ", ".join(call.key.channels)
         raise MethodError("restricted_action", f"This API key may use only {listed}.")
     return Destination(address if address in allowed else min(allowed), channel_id)
+
+
+def names_person(call: Call, user_id: str, given: Collection[str]) -> bool:
+    """Whether an answer may name a person by their id, which is personal data.
+
+    A key without the scope `users` would otherwise turn e-mail addresses into ids: a message to an
+    address shows the direct message, and that its person.
+
+    Args:
+        given: the addresses by which the sender named the person.
+    """
+    return call.key.may(Scope.USERS) or user_id in given or user_id in call.key.channels
 
 
 def _address(text: str) -> str:
