@@ -10,8 +10,7 @@ from tests.people import ACME, ANN
 from tests.running import Bellhop
 
 
-@pytest.mark.parametrize("width", [1280, 380])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_a_person_installs_sees_their_profile_and_unlinks(
     bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
 ) -> None:

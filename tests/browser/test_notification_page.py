@@ -14,8 +14,7 @@ from tests.running import Bellhop
 pytestmark = pytest.mark.sqlite_only
 
 
-@pytest.mark.parametrize("width", [1280, 380])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_a_person_signs_in_to_see_a_notification(
     bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
 ) -> None:
@@ -57,8 +56,7 @@ def test_a_person_signs_in_to_see_a_notification(
     shoot(page, f"notification-missing-{look}")
 
 
-@pytest.mark.parametrize("width", [1280, 380])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_a_person_gets_the_link(
     bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
 ) -> None:
@@ -80,8 +78,7 @@ def test_a_person_gets_the_link(
     expect(modal).to_be_hidden()
 
 
-@pytest.mark.parametrize("width", [1280, 380])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_a_link_to_a_notification_shows_it(
     bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
 ) -> None:

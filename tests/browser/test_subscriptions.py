@@ -21,8 +21,7 @@ def say(page: Page, words: str) -> None:
     composer.press("Enter")
 
 
-@pytest.mark.parametrize("width", [1280, 380])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_a_person_subscribes_mutes_and_undoes(
     bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
 ) -> None:
