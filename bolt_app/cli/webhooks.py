@@ -29,7 +29,13 @@ from bolt_app.cli.workspaces import require_workspace, team_option
 from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.credentials.webhooks import AUTO, AWS_SNS, CUSTOM, WebhookRecord
 from bolt_app.senders.aws_sns.messages import is_topic
-from bolt_app.senders.registry import known_senders, secret_for, senders_with_secrets
+from bolt_app.senders.registry import (
+    known_senders,
+    secret_for,
+    senders_with_secrets,
+    shows_its_own_secret,
+    signing_of,
+)
 from bolt_app.services import FindServices
 
 
@@ -108,10 +114,15 @@ def register(app: Flask, find_services: FindServices) -> None:
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, workspace, to)
+        found = services.webhooks.find(url.rpartition("/")[2])
+        number = "ID" if found is None else found.id
         if sender == CUSTOM and template is None:
-            found = services.webhooks.find(url.rpartition("/")[2])
-            number = "ID" if found is None else found.id
             click.echo(f"Its format is unknown until `webhook template {number} FILE` is run.")
+        if shows_its_own_secret(sender):
+            click.echo(
+                f"Unsigned messages are accepted until `webhook secret {number}` is run with the "
+                f"secret that {known_senders()[sender].title} shows."
+            )
         if secret is not None:
             click.echo(f"Secret, to paste into {known_senders()[sender].title} with the URL:")
             click.echo(secret)
@@ -176,7 +187,8 @@ def _sender(webhook: WebhookRecord) -> str:
     if webhook.sender == AUTO:
         return ""
     topic = f", topic {webhook.topic_arn}" if webhook.topic_arn else ""
-    return f"; from {webhook.sender}{', signed' if webhook.is_signed else ''}{topic}"
+    signing = signing_of(webhook)
+    return f"; from {webhook.sender}{f', {signing}' if signing else ''}{topic}"
 
 
 def _key(webhook: WebhookRecord) -> str:

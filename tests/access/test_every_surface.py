@@ -133,6 +133,7 @@ CASES = [
         target={"type": "conversations_select", "selected_conversation": DEPLOYS},
         sender=chosen("github"),
         key_field=typed(""),
+        signing_secret=typed(""),
     ),
     action("credentials.revoke_key", ADMINS, ids.REVOKE_API_KEY, home=True, fields={"key": 1}),
     action("credentials.revoke_webhook", ADMINS, ids.REVOKE_WEBHOOK, home=True, fields={"hook": 1}),

@@ -148,13 +148,18 @@ class TestWebhooks:
 
     def test_a_senders_own_secret_is_stored(self, installed: Bellhop) -> None:
         to = ["--to", "#ops", "--from", "sentry"]
-        url = run(installed, "webhook", "create", *TEAM, *to).stdout.splitlines()[-1]
+        created = run(installed, "webhook", "create", *TEAM, *to).stdout
+        url = created.splitlines()[-1]
+        assert "`webhook secret 1` is run with the secret that Sentry shows" in created
         assert request("POST", url, b'{"text": "x"}').text == "ok"
+        shown = run(installed, "webhook", "list", *TEAM).stdout
+        assert shown == "1  to #ops; active; from sentry, not signed yet\n"
 
         done = run(installed, "webhook", "secret", "1", input="of Sentry\n")
 
         assert done.exit_code == 0
         assert "of Sentry" not in done.output
+        assert "; from sentry, signed\n" in run(installed, "webhook", "list", *TEAM).stdout
         assert request("POST", url, b'{"text": "x"}').text == "invalid_signature"
 
     def test_a_webhook_without_a_sender_takes_no_secret(self, installed: Bellhop) -> None:

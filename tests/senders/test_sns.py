@@ -127,6 +127,12 @@ def test_what_sns_signed_is_taken(bellhop: Bellhop, sns: FakeSns, version: str) 
     "changes",
     [
         {"Message": "another"},
+        {"Message": "\ud800"},
+        {"Message": "\x00"},
+        {"Message": ["another"]},
+        {"MessageId": {}},
+        {"Type": []},
+        {"TopicArn": 7},
         {"Subject": "another"},
         {"TopicArn": "arn:aws:sns:eu-central-1:1:other"},
         {"Type": "SubscriptionConfirmation"},

@@ -27,6 +27,7 @@ from tests.slack.test_home import choose_from_menu
 from tests.web.calling import Caller, request
 
 LEADS = "C0ACME0006"
+OWN_SECRET = "the secret that Sentry shows"
 _SECRET = re.compile(r"```(.+?)```")
 
 
@@ -264,6 +265,53 @@ def test_a_hook_for_a_tool_that_signs_shows_its_secret(installed: Bellhop) -> No
     text = text_of(home(installed))
     assert "from GitHub, signed" in text
     assert secret not in text
+
+
+@pytest.mark.sqlite_only
+def test_a_hook_for_a_tool_that_shows_its_secret_is_not_signed_yet(installed: Bellhop) -> None:
+    modal = open_form(installed, ids.NEW_WEBHOOK)
+
+    installed.slack.submit_view(ANN, modal.id, hook_values(sender="pagerduty"))
+
+    assert "the secret that PagerDuty shows" in text_of(installed.slack.open_modal(ANN))
+    assert "from PagerDuty, not signed yet" in text_of(home(installed))
+    installed.services.webhooks.set_signing_secret(1, "of PagerDuty", ["pagerduty"])
+    assert "from PagerDuty, signed" in text_of(home(installed))
+
+
+@pytest.mark.sqlite_only
+def test_a_hook_for_a_tool_that_shows_its_secret_is_signed_with_it(installed: Bellhop) -> None:
+    modal = open_form(installed, ids.NEW_WEBHOOK)
+    given = hook_values(sender="sentry", signing_secret=f" {OWN_SECRET} ")
+
+    installed.slack.submit_view(ANN, modal.id, given)
+
+    shown = text_of(installed.slack.open_modal(ANN))
+    assert OWN_SECRET not in shown
+    assert "unsigned" not in shown
+    assert post(shown_secret(installed)).text == "invalid_signature"
+    assert "from Sentry, signed" in text_of(home(installed))
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize(
+    ("sender", "secret", "error"),
+    [
+        ("github", OWN_SECRET, "only for tools that show a secret of their own"),
+        ("auto", OWN_SECRET, "only for tools that show a secret of their own"),
+        ("sentry", "x" * 201, "1 to 200 characters"),
+    ],
+)
+def test_the_secret_of_a_tool_is_checked(
+    installed: Bellhop, sender: str, secret: str, error: str
+) -> None:
+    modal = open_form(installed, ids.NEW_WEBHOOK)
+    given = hook_values(sender=sender, signing_secret=secret)
+
+    result = installed.slack.submit_view(ANN, modal.id, given)
+
+    assert error in result.errors["signing_secret"]
+    assert installed.services.webhooks.of_team(ACME) == []
 
 
 @pytest.mark.sqlite_only

@@ -434,6 +434,7 @@ STATES: Mapping[str, Mapping[str, Any]] = {
         "target": {"selected_conversation": GENERAL},
         "sender": {"selected_option": {"value": "auto"}},
         "key_field": {"value": None},
+        "signing_secret": {"value": None},
     },
 }
 

@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 
 from bolt_app.credentials.api_keys import Scope
+from bolt_app.senders.registry import known_senders, signing_of
+from bolt_app.web.api.schemas import WebhookRequest
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 from tests.senders.test_bodies import post
 from tests.senders.test_sns import TOPIC
 from tests.senders.test_templates import BODY, TEMPLATE
-from tests.senders.test_webhooks import accepted
-from tests.web.calling import WEBHOOKS, Caller, caller
+from tests.senders.test_webhooks import SECRET, SIGNED, accepted
+from tests.web.calling import WEBHOOKS, Caller, caller, request
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -46,6 +48,45 @@ def test_a_webhook_for_a_tool_has_its_secret(bellhop: Bellhop, admin: Caller) ->
     assert found.signing_secret == created["secret"]
 
 
+@pytest.mark.parametrize("sender", ["auto", "custom", *known_senders()])
+def test_a_webhook_is_signed_or_says_that_it_is_not(
+    bellhop: Bellhop, admin: Caller, sender: str
+) -> None:
+    """If and only if an unsigned message is rejected, the webhook counts as signed."""
+    created = admin.call("POST", WEBHOOKS, {"to": GENERAL, "from": sender}).json()
+
+    answer = request("POST", created["url"], b'{"text": "x", "title": "x"}')
+
+    assert created["signed"] is (answer.text == "invalid_signature")
+    [webhook] = bellhop.services.webhooks.of_team(ACME)
+    shown = {(True, True): "signed", (True, False): "not signed yet"}
+    known = known_senders().get(sender)
+    can_sign = known is not None and known.signature is not None
+    assert signing_of(webhook) == shown.get((can_sign, created["signed"]), "")
+
+
+@pytest.mark.parametrize("sender", ["pagerduty", "sentry"])
+def test_a_tool_that_shows_its_secret_is_signed_from_the_beginning(
+    bellhop: Bellhop, admin: Caller, sender: str
+) -> None:
+    one, headers = SIGNED[sender]
+    given = {"to": GENERAL, "from": sender, "secret": f" {SECRET}\n"}
+
+    created = admin.call("POST", WEBHOOKS, given)
+
+    assert (created.json()["signed"], created.json()["secret"]) == (True, None)
+    assert SECRET not in created.text
+    assert request("POST", created.json()["url"], one.raw, one.headers).status == 403
+    signed = request("POST", created.json()["url"], one.raw, {**one.headers, **headers})
+    assert signed.status == 200
+
+
+def test_a_secret_is_in_no_representation() -> None:
+    wanted = WebhookRequest.model_validate({"to": GENERAL, "from": "sentry", "secret": SECRET})
+
+    assert SECRET not in repr(wanted)
+
+
 def test_a_webhook_for_amazon_sns_has_its_topic(bellhop: Bellhop, admin: Caller) -> None:
     given = {"to": GENERAL, "from": "aws-sns", "topic_arn": TOPIC}
 
@@ -76,6 +117,11 @@ def test_the_person_of_a_key_created_the_webhook(bellhop: Bellhop) -> None:
         ({"topic_arn": TOPIC}, "topic_arn", "requires from aws-sns"),
         ({"from": "aws-sns", "template": None, "topic_arn": "alerts"}, "topic_arn", "the ARN"),
         ({"from": "aws-sns", "template": None, "topic_arn": 7}, "topic_arn", ""),
+        ({"secret": SECRET}, "secret", "only for tools that show a secret of their own"),
+        ({"from": "github", "template": None, "secret": SECRET}, "secret", "pagerduty, sentry"),
+        ({"from": "auto", "template": None, "secret": SECRET}, "secret", "pagerduty, sentry"),
+        ({"from": "sentry", "template": None, "secret": " "}, "secret", "1 to 200"),
+        ({"from": "sentry", "template": None, "secret": "x" * 201}, "secret", "1 to 200"),
         ({"name": "x" * 81}, "name", "80"),
         ({"key_field": "x" * 256}, "key_field", "255"),
         ({"allow_broadcast": True}, "allow_broadcast", "unknown"),

@@ -11,6 +11,7 @@ from slack_sandbox import Fault
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, Browser, Page
 from tests.senders.test_bodies import post
+from tests.senders.test_sns import TOPIC
 from tests.senders.test_templates import BODY, TEMPLATE
 from tests.senders.test_webhooks import accepted
 from tests.web.forms import csrf_of, follow
@@ -134,6 +135,23 @@ def test_a_webhook_that_checks_signatures_offers_no_template(
     assert "For a template, create another webhook" in page.text
     assert "<textarea" not in page.text
     assert "<code>#general</code> <code>#ops</code>" in page.text
+
+
+def test_a_webhook_that_is_not_signed_yet_says_so(bellhop: Bellhop, ann: Browser) -> None:
+    bellhop.services.webhooks.create(ACME, "", [GENERAL], sender="pagerduty")
+
+    assert "PagerDuty, not signed yet" in look(ann).text
+
+
+def test_a_webhook_for_amazon_sns_shows_its_topic(bellhop: Bellhop, ann: Browser) -> None:
+    create = bellhop.services.webhooks.create
+    create(ACME, "", [GENERAL], sender="aws-sns", topic_arn=TOPIC)
+
+    page = look(ann)
+
+    assert "Amazon SNS, signed" in page.text
+    assert f"<code>{TOPIC}</code>" in page.text
+    assert "<textarea" not in page.text
 
 
 def test_nothing_in_a_body_or_a_template_becomes_markup(

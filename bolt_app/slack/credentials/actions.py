@@ -70,18 +70,23 @@ class CredentialActions:
         )
 
     def create_webhook(
-        self, name: str, channel_id: str, sender: str, key_field: str | None, receipt: str
+        self,
+        name: str,
+        channel_id: str,
+        sender: str,
+        own_secret: str | None,
+        key_field: str | None,
+        receipt: str,
     ) -> tuple[str, str | None]:
         """Create a webhook that posts to a channel.
 
         Args:
             sender: a known sender's name, or `webhooks.AUTO`.
-
-        Returns: its URL, and the secret to paste into the sender, if the sender signs.
-
-        Args:
+            own_secret: the secret that the sender shows, if it shows one and it is known.
             key_field: the field of a message whose value is the notification's key.
             receipt: identifies the request, which creates one webhook however often it arrives.
+
+        Returns: its URL, and the secret to paste into the sender, if one was generated.
 
         Raises:
             AccessDeniedError: the person is not an admin.
@@ -98,7 +103,7 @@ class CredentialActions:
             [channel_id],
             key_field=key_field,
             sender=sender,
-            signing_secret=secret,
+            signing_secret=secret or own_secret,
             created_by=self.user_id,
             receipt=receipt,
         )

@@ -34,7 +34,7 @@ from bolt_app.credentials.api_keys import (
 )
 from bolt_app.credentials.webhooks import AUTO, CUSTOM, WEBHOOK_PAGES_PATH, WebhookRecord
 from bolt_app.senders.custom import TITLE as CUSTOM_TITLE
-from bolt_app.senders.registry import known_senders
+from bolt_app.senders.registry import known_senders, shows_its_own_secret, signing_of
 from bolt_app.slack import ids
 
 Record = TypeVar("Record", ApiKeyRecord, WebhookRecord)
@@ -42,7 +42,7 @@ Record = TypeVar("Record", ApiKeyRecord, WebhookRecord)
 MOST_LISTED = 15
 NAME_BLOCK, SCOPES_BLOCK, CHANNELS_BLOCK = "name", "scopes", "channels"
 LIFETIME_BLOCK, TARGET_BLOCK = "lifetime", "target"
-KEY_FIELD_BLOCK, SENDER_BLOCK = "key_field", "sender"
+KEY_FIELD_BLOCK, SENDER_BLOCK, SECRET_BLOCK = "key_field", "sender", "signing_secret"
 _RECOGNIZED = "Recognized by each message"
 NEVER = "never"
 LIFETIMES = {NEVER: "Until it is revoked", "30": "30 days", "90": "90 days", "365": "1 year"}
@@ -155,6 +155,13 @@ def webhook_modal() -> Block:
                 "is for any other tool: write it on the page of the webhook.",
             ),
             text_input(
+                SECRET_BLOCK,
+                "Secret of the tool",
+                f"Only for {_showing_their_secret()}, which show their own. Until it is known, "
+                "unsigned messages are accepted.",
+                optional=True,
+            ),
+            text_input(
                 KEY_FIELD_BLOCK,
                 "Key field",
                 "A field of the message, such as alertname. A later message with the same value "
@@ -171,10 +178,26 @@ def key_created_view(name: str, user_id: str, secret: str) -> Block:
 
 
 def webhook_created_view(
-    name: str, user_id: str, channel_id: str, url: str, signing_secret: str | None
+    name: str,
+    user_id: str,
+    channel_id: str,
+    url: str,
+    signing_secret: str | None,
+    *,
+    unsigned: str = "",
 ) -> Block:
-    """Return the view that shows the URL of a new webhook, and its signing secret, once."""
+    """Return the view that shows the URL of a new webhook, and its signing secret, once.
+
+    Args:
+        signing_secret: the secret to enter in the tool.
+        unsigned: the webhook's tool, if its secret is not known yet.
+    """
     text = f"<@{user_id}> created the webhook {_name(name)} for <#{channel_id}>."
+    if unsigned:
+        text += (
+            " It accepts unsigned messages until an operator runs `webhook secret` with the "
+            f"secret that {known_senders()[unsigned].title} shows."
+        )
     return _created_view("New webhook", text, url, signing_secret)
 
 
@@ -304,13 +327,20 @@ def _from(webhook: WebhookRecord) -> Iterator[str]:
     elif webhook.sender != AUTO:
         known = known_senders().get(webhook.sender)
         title = known.title if known else webhook.sender
-        yield f"from {title}{', signed' if webhook.is_signed else ''}"
+        signing = signing_of(webhook)
+        yield f"from {title}{f', {signing}' if signing else ''}"
     if webhook.topic_arn:
         yield f"topic {_name(webhook.topic_arn)}"
     if webhook.unrecognized:
         last = f", last {date(webhook.unrecognized_at)}" if webhook.unrecognized_at else ""
         reason = "with a failed template" if is_custom else "in an unknown format"
         yield f":warning: {webhook.unrecognized:,} {reason}{last}"
+
+
+def _showing_their_secret() -> str:
+    """Return the names of the tools that show the secret they sign with."""
+    names = filter(shows_its_own_secret, known_senders())
+    return " and ".join(known_senders()[name].title for name in names)
 
 
 def _addresses(addresses: Sequence[str]) -> str:

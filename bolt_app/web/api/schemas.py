@@ -33,7 +33,7 @@ from bolt_app.notifications.content.states import ShownState, StateFilter
 from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.senders.aws_sns.messages import is_topic
 from bolt_app.senders.custom import normal_template
-from bolt_app.senders.registry import known_senders
+from bolt_app.senders.registry import known_senders, own_secret
 
 PAGE = 50
 LONGEST_PAGE = 100
@@ -183,8 +183,16 @@ class WebhookRequest(BaseModel):
     sender: Annotated[str, AfterValidator(_known_sender)] = Field(
         AUTO,
         alias="from",
-        description="The tool that posts to it, such as `github`: its signature is then required. "
-        "`auto` recognizes it by each body, `custom` uses `template`.",
+        description="The tool that posts to it, such as `github`: its signature is then required, "
+        "if the tool signs and `secret` is known. `auto` recognizes it by each body, `custom` uses "
+        "`template`.",
+    )
+    secret: Text | None = Field(
+        None,
+        repr=False,
+        description="The secret that the tool shows, with `pagerduty` and `sentry`. Without it, "
+        "unsigned messages are accepted until `bellhop webhook secret`. Other tools get a secret "
+        "in the response.",
     )
     template: Annotated[Text, AfterValidator(normal_template)] | None = Field(
         None,
@@ -210,6 +218,11 @@ class WebhookRequest(BaseModel):
             for name, sender in (("template", CUSTOM), ("topic_arn", AWS_SNS))
             if getattr(self, name) is not None and self.sender != sender
         ]
+        if self.secret is not None:
+            try:
+                self.secret = own_secret(self.sender, self.secret)
+            except ValueError as error:
+                problems.append(("secret", str(error)))
         if problems:
             raise PydanticCustomError("contradiction", "{problems}", {"problems": problems})
         return self
@@ -218,9 +231,16 @@ class WebhookRequest(BaseModel):
 class CreatedWebhook(BaseModel):
     """A new webhook, shown only once."""
 
-    url: str = Field(description="Address to paste into the tool; anyone with it can send.")
+    url: str = Field(
+        description="Address to paste into the tool; anyone with it can send, unless `signed`."
+    )
     secret: str | None = Field(
-        description="Secret to paste into the tool, if it signs what it sends."
+        description="Secret to paste into the tool, if it signs what it sends with one that is "
+        "generated here."
+    )
+    signed: bool = Field(
+        description="Whether only messages with the tool's signature are accepted. False with a "
+        "tool that shows its own secret, until it is known."
     )
 
 

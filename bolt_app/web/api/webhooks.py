@@ -6,6 +6,7 @@ from flask import Blueprint, Response
 from pydantic import ValidationError
 
 from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
+from bolt_app.credentials.webhooks import AWS_SNS
 from bolt_app.notifications.content.errors import FieldProblem, problems_of
 from bolt_app.senders.previews import require_syntax
 from bolt_app.senders.registry import secret_for
@@ -28,19 +29,23 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         except ValidationError as error:
             raise invalid(problems_of(error)) from None
         _require_syntax(services, caller, wanted.template)
-        secret = secret_for(wanted.sender)
+        made = secret_for(wanted.sender)
         url = services.webhooks.create(
             caller.team_id,
             wanted.name,
             wanted.to,
             key_field=wanted.key_field,
             sender=wanted.sender,
-            signing_secret=secret,
+            signing_secret=made or wanted.secret,
             topic_arn=wanted.topic_arn,
             template=wanted.template,
             created_by=caller.created_by,
         )
-        created = CreatedWebhook(url=url, secret=secret)
+        created = CreatedWebhook(
+            url=url,
+            secret=made,
+            signed=bool(made or wanted.secret) or wanted.sender == AWS_SNS,
+        )
         return Response(created.model_dump_json(), status=201, mimetype="application/json")
 
 

@@ -20,7 +20,7 @@ from bolt_app.installations.records import StoredInstallation
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.senders.custom import normal_template
 from bolt_app.senders.previews import preview, require_syntax
-from bolt_app.senders.registry import known_senders
+from bolt_app.senders.registry import known_senders, signing_of
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
 from bolt_app.template_runner.runner import TemplateError
@@ -132,6 +132,7 @@ def create_blueprint(services: Services) -> Blueprint:
             "webhook.html",
             webhook=found,
             format=_format_of(found),
+            signing=signing_of(found),
             recipients=recipients(found),
             template=template,
             bodies=services.webhook_bodies.of_webhook(found.id),

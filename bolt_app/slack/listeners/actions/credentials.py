@@ -15,7 +15,7 @@ from bolt_app.credentials.api_keys import PERSONAL_SCOPES
 from bolt_app.credentials.create_once import AlreadyCreatedError
 from bolt_app.credentials.webhooks import AUTO, CUSTOM, normal_key_field
 from bolt_app.recipients import normal_address
-from bolt_app.senders.registry import known_senders
+from bolt_app.senders.registry import known_senders, own_secret, shows_its_own_secret
 from bolt_app.services import Services
 from bolt_app.slack import ids
 from bolt_app.slack.credentials.actions import CredentialActions
@@ -27,6 +27,7 @@ from bolt_app.slack.credentials.blocks import (
     NAME_BLOCK,
     NEVER,
     SCOPES_BLOCK,
+    SECRET_BLOCK,
     SENDER_BLOCK,
     TARGET_BLOCK,
     key_created_view,
@@ -87,6 +88,7 @@ def register_credential_actions(app: App, services: Services) -> None:
         with reading_form():
             name, channel_id = text_of(view, NAME_BLOCK), _channel(view)
             written, sender = text_of(view, KEY_FIELD_BLOCK), _sender(view)
+            shown_secret = text_of(view, SECRET_BLOCK)
         if not name:
             _refuse(ack, NAME_BLOCK, MissingNameError())
             return
@@ -96,7 +98,14 @@ def register_credential_actions(app: App, services: Services) -> None:
             _refuse(ack, KEY_FIELD_BLOCK, error)
             return
         try:
-            url, secret = admin.create_webhook(name, channel_id, sender, key_field, _receipt(view))
+            given = own_secret(sender, shown_secret) if shown_secret else None
+        except ValueError as error:
+            _refuse(ack, SECRET_BLOCK, ValueError(f"The secret {error}."))
+            return
+        try:
+            url, secret = admin.create_webhook(
+                name, channel_id, sender, given, key_field, _receipt(view)
+            )
         except (AccessDeniedError, AlreadyCreatedError) as error:
             _refuse(ack, NAME_BLOCK, error)
             return
@@ -105,7 +114,14 @@ def register_credential_actions(app: App, services: Services) -> None:
             return
         ack(
             response_action="update",
-            view=webhook_created_view(name, admin.user_id, channel_id, url, secret),
+            view=webhook_created_view(
+                name,
+                admin.user_id,
+                channel_id,
+                url,
+                secret,
+                unsigned=sender if given is None and shows_its_own_secret(sender) else "",
+            ),
         )
 
     @app.action(ids.REVOKE_API_KEY)
