@@ -48,13 +48,6 @@ class InstallationRemovals:
         )
         return session.scalar(working) is not None
 
-    def has_separate_bot(self, session: Session, team_id: str) -> bool:
-        """Whether a workspace has an installation other than its organization's."""
-        bots = select(BotInstallation.id).where(
-            BotInstallation.client_id == self._rows.client_id, BotInstallation.team_id == team_id
-        )
-        return session.scalar(bots) is not None
-
     def teams_with_separate_bot(self, session: Session) -> Sequence[str]:
         """Return the workspaces with an installation other than their organization's."""
         is_separate = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from bolt_app.notifications.files.store import delete_files_of
 from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.profiles.removal import forget_teams, forget_users
-from bolt_app.profiles.store import find_emails, find_teams
+from bolt_app.profiles.store import find_emails, find_teams_of_accounts
 from bolt_app.signals import Signals
 
 logger = logging.getLogger(__name__)
@@ -31,17 +31,19 @@ class Erasure:
         self._wakeup = wakeup
         self._clock = clock
 
-    def erase_workspaces(
-        self, session: Session, enterprise_id: str | None, team_id: str | None
-    ) -> None:
-        """Delete the data of an installation's workspaces and of everyone in them."""
-        teams = sorted(find_teams(session, enterprise_id, team_id))
-        delete_bodies(session, Webhook.team_id.in_(teams))
-        for erased_id in teams:
+    def erase_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
+        """Delete the data of workspaces and of everyone in them."""
+        delete_bodies(session, Webhook.team_id.in_(team_ids))
+        for erased_id in sorted(team_ids):
             everyone = ErasedPeople(erased_id, None)
             erase_people(session.connection(), everyone, self._clock(), refreshes=False)
             delete_files_of(session.connection(), erased_id)
-        forget_teams(session, enterprise_id, team_id)
+        forget_teams(session, team_ids)
+
+    def audit_uninstall(
+        self, session: Session, enterprise_id: str | None, team_id: str | None
+    ) -> None:
+        """Record that Bellhop is no longer installed in a workspace or organization."""
         write_audit(
             session,
             AuditAction.UNINSTALLED,
@@ -59,16 +61,20 @@ class Erasure:
         *,
         refreshes: bool,
     ) -> Mapping[str, Sequence[str]]:
-        """Delete the data of people; return the people with an open App Home, by workspace."""
+        """Delete the data of people in a workspace, or everywhere in an organization.
+
+        Returns: the people with an open App Home, by workspace.
+        """
         opened: dict[str, Sequence[str]] = {}
         if not user_ids:
             return opened
-        for erased_id in sorted(find_teams(session, enterprise_id, team_id)):
+        teams = find_teams_of_accounts(session, enterprise_id, team_id, user_ids)
+        for erased_id in teams:
             people = ErasedPeople(erased_id, user_ids, find_emails(session, erased_id, user_ids))
             opened[erased_id] = erase_people(
                 session.connection(), people, self._clock(), refreshes=refreshes
             )
-        forget_users(session, enterprise_id, team_id, user_ids)
+        forget_users(session, teams, user_ids)
         return opened
 
     def publish(self, opened: Mapping[str, Sequence[str]]) -> None:

@@ -6,7 +6,7 @@ A report only requests a check: `installation_checks` asks Slack, and the answer
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -20,8 +20,8 @@ from bolt_app.db.models import InstallationCheck
 from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.lifecycle.erasure import Erasure
 from bolt_app.lifecycle.events import EventOrigin, Events
-from bolt_app.profiles.slack_changes import leave_organization
-from bolt_app.profiles.store import register_team
+from bolt_app.profiles.slack_changes import find_unserved
+from bolt_app.profiles.store import find_teams_of_accounts, register_team
 
 logger = logging.getLogger(__name__)
 
@@ -171,9 +171,20 @@ class InstallationLifecycle:
     def _remove_installation(
         self, session: Session, enterprise_id: str | None, team_id: str | None
     ) -> None:
-        """Delete an installation, and the data of the people who linked their profiles."""
+        """Delete an installation, and the data of the workspaces that it served.
+
+        Workspaces of an organization with a separate installation stay.
+        """
         self._removals.remove_all(session, enterprise_id, team_id)
-        self._erasure.erase_workspaces(session, enterprise_id, team_id)
+        served = find_teams_of_accounts(session, enterprise_id, team_id)
+        kept = () if team_id else self._removals.teams_with_separate_bot(session)
+        self._erase_workspaces(session, set(served).difference(kept))
+        self._erasure.audit_uninstall(session, enterprise_id, team_id)
+
+    def _erase_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
+        """Delete workspaces that no bot serves, with everyone's links there."""
+        self._removals.release_workspaces(session, team_ids)
+        self._erasure.erase_workspaces(session, team_ids)
 
     def _remove_user(
         self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
@@ -198,24 +209,26 @@ class InstallationLifecycle:
     def apply_workspaces(self, check: InstallationCheck, listed: Mapping[str, str | None]) -> None:
         """Record the workspaces that an organization's installation serves.
 
-        Other workspaces of the organization without a separate installation are removed from it.
+        Other workspaces of the organization without a separate installation are erased.
 
         Args:
-            check: a check of the organization, or of a workspace, which is erased unless it is
+            check: a check of the organization, or of a workspace, which is erased too unless it is
                 listed or has a separate installation.
             listed: the names of all workspaces that the installation serves, by id.
         """
+        organization_id = check.enterprise_id
         with self._database.writing() as session:
             if not _take_check(session, check.id):
                 return
-            for team_id, name in listed.items():
-                facts = {"enterprise_id": check.enterprise_id, **({"name": name} if name else {})}
-                register_team(session, team_id, facts, self._clock())
             kept = {*listed, *self._removals.teams_with_separate_bot(session)}
-            leave_organization(session, check.enterprise_id, kept, until=check.created_at)
-            is_served = not check.team_id or check.team_id in listed
-            if not is_served and not self._removals.has_separate_bot(session, check.team_id):
-                self._erasure.erase_workspaces(session, None, check.team_id)
+            left = set(find_unserved(session, organization_id, kept, until=check.created_at))
+            left.update({check.team_id} - {*kept, ""})
+            self._erase_workspaces(session, left)
+            for team_id in sorted(left):
+                self._erasure.audit_uninstall(session, organization_id, team_id)
+            for team_id, name in listed.items():
+                facts = {"enterprise_id": organization_id, **({"name": name} if name else {})}
+                register_team(session, team_id, facts, self._clock())
         self._erasure.publish({})
 
     def drop_check(self, check: InstallationCheck) -> None:

@@ -172,7 +172,7 @@ class ProfileLifecycle:
         for team_id in sorted(teams):
             if was_active_after(session, team_id, user_id, known_until):
                 continue
-            forget_preferences(session, None, team_id, [user_id])
+            forget_preferences(session, [team_id], [user_id])
             if not is_kept:
                 people = ErasedPeople(team_id, [user_id])
                 opened[team_id] = erase_people(session.connection(), people, now, refreshes=True)

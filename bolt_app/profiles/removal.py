@@ -2,50 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import Channel, ChannelListing, Membership, Preference, Team, User
-from bolt_app.profiles.store import find_teams, teams_of
 
 
-def forget_users(
-    session: Session, enterprise_id: str | None, team_id: str | None, user_ids: Sequence[str]
-) -> None:
-    """Delete the data of people in one workspace, or in a whole organization.
+def forget_users(session: Session, teams: Collection[str], user_ids: Collection[str]) -> None:
+    """Delete the data of people in workspaces.
 
     People linked in another workspace of the organization stay linked there.
     """
-    forget_preferences(session, enterprise_id, team_id, user_ids)
+    forget_preferences(session, teams, user_ids)
     members = select(User.id).where(User.user_id.in_(user_ids))
-    gone = delete(Membership).where(
-        Membership.user_id.in_(members), Membership.team_id.in_(teams_of(enterprise_id, team_id))
-    )
+    gone = delete(Membership).where(Membership.user_id.in_(members), Membership.team_id.in_(teams))
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
 
 
-def forget_teams(session: Session, enterprise_id: str | None, team_id: str | None) -> None:
-    """Delete the data of one workspace, or of a whole organization, and of its people."""
-    teams = session.scalars(teams_of(enterprise_id, team_id)).all()
+def forget_teams(session: Session, teams: Collection[str]) -> None:
+    """Delete the data of workspaces and of their people."""
     gone = delete(Membership).where(Membership.team_id.in_(teams))
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
-    forget_preferences(session, enterprise_id, team_id)
+    forget_preferences(session, teams)
     for model in (Channel, ChannelListing, Team):
         session.execute(delete(model).where(model.team_id.in_(teams)))
 
 
 def forget_preferences(
-    session: Session,
-    enterprise_id: str | None,
-    team_id: str | None,
-    user_ids: Sequence[str] | None = None,
+    session: Session, teams: Collection[str], user_ids: Collection[str] | None = None
 ) -> None:
-    """Delete the preferences of people in a workspace or organization; None means all people."""
-    chosen = delete(Preference).where(
-        Preference.team_id.in_(find_teams(session, enterprise_id, team_id))
-    )
+    """Delete the preferences of people in workspaces; None means all people."""
+    chosen = delete(Preference).where(Preference.team_id.in_(teams))
     if user_ids is not None:
         chosen = chosen.where(Preference.user_id.in_(user_ids))
     session.execute(chosen)

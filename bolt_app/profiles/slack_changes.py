@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from bolt_app.db.models import Membership, Preference, Subscription, Team, User
 from bolt_app.db.receipts import is_latest
-from bolt_app.profiles.store import search_member, separate_accounts, teams_of
+from bolt_app.profiles.store import find_teams_of_accounts, search_member, separate_accounts
 from bolt_app.slack_user import membership_values, updated_at, user_values
 
 # The facts of a workspace that events change (`Lifecycle.team_changed`).
@@ -79,14 +79,14 @@ def without_older(
     }
 
 
-def leave_organization(
+def find_unserved(
     session: Session, enterprise_id: str, kept: Collection[str], *, until: datetime
-) -> None:
-    """Remove all workspaces except `kept` from an organization.
+) -> Sequence[str]:
+    """Return the recorded workspaces of an organization, except `kept`.
 
     Args:
-        until: workspaces recorded later are kept too.
+        until: workspaces recorded later are omitted too.
     """
-    known = teams_of(enterprise_id, None).where(Team.created_at <= until)
-    left = [team_id for team_id in session.scalars(known) if team_id not in kept]
-    session.execute(update(Team).where(Team.team_id.in_(left)).values(enterprise_id=""))
+    teams = find_teams_of_accounts(session, enterprise_id, None)
+    recorded = select(Team.team_id).where(Team.team_id.in_(teams), Team.created_at <= until)
+    return [team_id for team_id in session.scalars(recorded) if team_id not in kept]

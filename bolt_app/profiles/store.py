@@ -119,6 +119,30 @@ def find_teams(session: Session, enterprise_id: str | None, team_id: str | None)
     return [team_id] if team_id else session.scalars(teams_of(enterprise_id, team_id)).all()
 
 
+def find_teams_of_accounts(
+    session: Session,
+    enterprise_id: str | None,
+    team_id: str | None,
+    user_ids: Sequence[str] | None = None,
+) -> Sequence[str]:
+    """Return the ids of one workspace, or of an organization's, where people may have data.
+
+    Workspaces that were separated from the organization are included while its accounts are linked
+    there.
+
+    Args:
+        user_ids: whose accounts; None means everyone's.
+    """
+    teams = set(find_teams(session, enterprise_id, team_id))
+    if enterprise_id and not team_id:
+        linked = select(Membership.team_id).join(User, User.id == Membership.user_id)
+        linked = linked.where(User.home_id == enterprise_id)
+        if user_ids is not None:
+            linked = linked.where(User.user_id.in_(user_ids))
+        teams.update(session.scalars(linked))
+    return sorted(teams)
+
+
 def find_emails(session: Session, team_id: str, user_ids: Sequence[str]) -> Sequence[str]:
     """Return the e-mail addresses of people who are linked in a workspace."""
     linked = User.id.in_(select(Membership.user_id).where(Membership.team_id == team_id))

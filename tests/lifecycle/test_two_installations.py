@@ -35,7 +35,6 @@ def installed(bellhop: Bellhop) -> list[str]:
 
 
 def settled(bellhop: Bellhop) -> None:
-    bellhop.services.background.submit(lambda: None).result()
     bellhop.services.revocations.revoke_pending()
     bellhop.settle()
     tidied(bellhop)

@@ -322,7 +322,7 @@ class TestLateEvents:
 
         def search_and_lose(session: Session, *given: Any) -> int | None:
             found = search_member(session, *given)
-            forget_users(session, None, ACME, [ANN])
+            forget_users(session, [ACME], [ANN])
             return found
 
         facts = bellhop.slack.users[ANN].as_slack("http://x", at=bellhop.clock.timestamp())

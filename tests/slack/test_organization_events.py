@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
+from sqlalchemy import update
 
 from bolt_app.db.models import Team
+from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.profiles.store import register_team
 from bolt_app.slack import ids
@@ -62,6 +65,9 @@ def test_an_opened_home_is_forgotten_with_its_person(installed: Bellhop) -> None
     assert "home_tabs" in traces(installed, WES)
 
     unlink(installed)
+    # Slack reports the revoked token, and the report names the person until it is verified.
+    installed.services.revocations.revoke_pending()
+    installed.settle()
     tidied(installed)
     installed.services.background.shutdown()
 
@@ -186,6 +192,14 @@ def test_a_late_report_closes_no_workspace(installed: Bellhop) -> None:
     assert installed.services.client.find_workspace(SOUTH).is_enterprise_install
 
 
+def list_only(bellhop: Bellhop, *team_ids: str) -> None:
+    """Slack lists other workspaces, but the events about them were lost; the next install asks."""
+    bellhop.slack.installations[InstallKey(GRID, None)].team_ids = team_ids
+    bellhop.services.lifecycle.installations.organization_installed(GRID)
+    bellhop.settle()
+    tidied(bellhop)
+
+
 def test_a_workspace_that_slack_does_not_list_is_no_longer_the_organizations(
     installed: Bellhop,
 ) -> None:
@@ -195,15 +209,104 @@ def test_a_workspace_that_slack_does_not_list_is_no_longer_the_organizations(
         register_team(session, MOVED, before, installed.clock())
     assert installed.services.client.find_workspace(MOVED).is_enterprise_install
 
-    installed.services.lifecycle.installations.organization_installed(GRID)
-    installed.settle()
+    list_only(installed, NORTH, SOUTH)
 
-    moved = team_of(installed, MOVED)
-    assert moved is not None
-    assert moved.enterprise_id == ""
+    assert team_of(installed, MOVED) is None
     with pytest.raises(NotInstalledError):
         installed.services.client.find_workspace(MOVED)
     assert installed.services.client.find_workspace(SOUTH).is_enterprise_install
+    [entry] = installed.services.audit.find(action="uninstalled")
+    assert (entry.enterprise_id, entry.team_id) == (GRID, MOVED)
+
+
+def test_a_workspace_that_slack_does_not_list_is_erased(installed: Bellhop) -> None:
+    use_where_nobody_is_linked(installed)
+    installed.settle()
+    used = {"preferences", "subscriptions", "home_tabs"}
+    assert used <= traces(installed, WES).keys()
+
+    list_only(installed, NORTH)
+
+    assert not used & traces(installed, WES).keys()
+    assert team_of(installed, SOUTH) is None
+    assert installed.services.profiles.find(NORTH, WES, GRID) is not None
+
+
+def test_a_workspace_recorded_since_the_request_is_kept(installed: Bellhop) -> None:
+    installed.settle()
+    installed.services.lifecycle.installations.organization_installed(GRID)
+    installed.clock.advance(60)
+    with installed.services.database.writing() as session:
+        register_team(session, MOVED, {"enterprise_id": GRID}, installed.clock())
+
+    installed.settle()
+
+    assert team_of(installed, MOVED) is not None
+
+
+def separated_before(bellhop: Bellhop) -> None:
+    """Wes is linked in a workspace that an earlier version separated without erasing it."""
+    bellhop.slack.users[WES].team_id = SOUTH
+    install_for_organization(bellhop)
+    bellhop.settle()
+    bellhop.slack.installations[InstallKey(GRID, None)].team_ids = (NORTH,)
+    with bellhop.services.database.writing() as session:
+        session.execute(update(Team).where(Team.team_id == SOUTH).values(enterprise_id=""))
+    assert traces(bellhop, "Wes Wide") == {"users": {"real_name"}}
+
+
+def unlink_on_the_page(bellhop: Bellhop) -> None:
+    stored = bellhop.services.installations.find(
+        enterprise_id=GRID, team_id=None, user_id=WES, is_enterprise_install=True
+    )
+    assert stored is not None
+    bellhop.services.lifecycle.profiles.unlink(stored)
+
+
+def uninstall(bellhop: Bellhop) -> None:
+    bellhop.slack.uninstall(NORTH)
+
+
+def revoke(bellhop: Bellhop) -> None:
+    bellhop.slack.revoke_tokens(NORTH, users=[WES])
+
+
+def list_again(bellhop: Bellhop) -> None:
+    list_only(bellhop, NORTH)
+
+
+@pytest.mark.parametrize("leave", [unlink_on_the_page, uninstall, revoke, list_again])
+def test_a_workspace_that_was_separated_before_is_erased(
+    bellhop: Bellhop, leave: Callable[[Bellhop], None]
+) -> None:
+    separated_before(bellhop)
+
+    leave(bellhop)
+    bellhop.services.revocations.revoke_pending()
+    bellhop.settle()
+    tidied(bellhop)
+
+    assert traces(bellhop, "Wes Wide", "wes@globex.example") == {}
+
+
+def test_a_workspace_with_an_installation_of_its_own_outlives_the_organizations(
+    bellhop: Bellhop,
+) -> None:
+    browser, _ = bellhop.install(WES)
+    install_for_organization(bellhop)
+    bellhop.settle()
+    bellhop.services.subscriptions.subscribe(NORTH, NORTH_GENERAL, SubscriptionSpec("deploys"))
+
+    bellhop.slack.tokens.uninstall(InstallKey(GRID, None))
+    event = EventOrigin("Ev0GONE", GRID, NORTH, is_enterprise_install=True)
+    bellhop.services.lifecycle.installations.app_uninstalled(event)
+    bellhop.settle()
+
+    assert team_of(bellhop, SOUTH) is None
+    assert not bellhop.services.client.find_workspace(NORTH).is_enterprise_install
+    assert len(bellhop.services.subscriptions.of_address(NORTH, NORTH_GENERAL)) == 1
+    assert bellhop.services.profiles.find(NORTH, WES, GRID) is not None
+    assert browser.get("/profile").status == 200
 
 
 def test_an_event_of_the_organization_alone_names_no_workspace(installed: Bellhop) -> None:
