@@ -14,6 +14,8 @@ _EMAIL = re.compile(r"@?([^\s@<>,\x00-\x1f]{1,64}@[^\s@<>,\x00-\x1f]{1,255})")
 _TOPIC = re.compile(r"[a-z0-9_/.-]{1,80}")
 _TOPIC_CHARACTERS = re.compile(r"[^a-z0-9_/.-]+")
 _TOPIC_PREFIX = "topic:"
+# Longer than any address, even with characters that its stored form is without.
+ADDRESS_LENGTH = 400
 HELP = "use #name, a channel's id (C…), @e-mail, a person's id (U…) or topic:name"
 
 
@@ -23,7 +25,7 @@ def normal_address(value: object) -> str:
     Raises:
         ValueError: it is not a valid address.
     """
-    text = visible(value) if isinstance(value, str) else ""
+    text = visible(_of_length(value)) if isinstance(value, str) else ""
     if _ID.fullmatch(text):
         return text
     if text.startswith("#") and _NAME.fullmatch(name := f"#{normal_channel_name(text)}"):
@@ -67,7 +69,7 @@ def normal_topic(value: str) -> str:
     Raises:
         ValueError: it is not a valid name.
     """
-    name = lowered(typed(value)).removeprefix(_TOPIC_PREFIX).strip()
+    name = lowered(typed(_of_length(value))).removeprefix(_TOPIC_PREFIX).strip()
     if not _TOPIC.fullmatch(name):
         near = _near_topic(name)
         hint = f"; did you mean {near}?" if near else ""
@@ -83,6 +85,17 @@ def topic_of(address: str) -> str | None:
     if not address.startswith(_TOPIC_PREFIX):
         return None
     return address.removeprefix(_TOPIC_PREFIX)
+
+
+def _of_length(text: str) -> str:
+    """Return a text that may be an address: normalizing a long one takes long.
+
+    Raises:
+        ValueError: it is too long.
+    """
+    if len(text) > ADDRESS_LENGTH:
+        raise ValueError(f"{_shown(text)} is too long: {HELP}")
+    return text
 
 
 def _near_topic(name: str) -> str:

@@ -13,11 +13,13 @@ from typing import Literal
 
 # Default_Ignorable_Code_Point: characters that are invisible where they are not supported
 # (https://www.unicode.org/Public/UCD/latest/ucd/DerivedCoreProperties.txt).
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+_IGNORABLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
+_INVISIBLE = re.compile(f"[{_IGNORABLE}]")
+_SEEN = re.compile(rf"[^\s{_IGNORABLE}]")
 # Phones and word processors replace keyboard characters with these.
 _TYPED = str.maketrans(
     {
@@ -28,6 +30,9 @@ _TYPED = str.maketrans(
 )
 
 
+# The longest text that is brought into a form. Longer ones are no names, and callers reject them by
+# their length: normalizing takes a hundred times as long as reading.
+LONGEST = 4000
 # No language puts more marks on a letter (https://unicode.org/reports/tr15/#Stream_Safe_Text_Format).
 MOST_MARKS = 30
 
@@ -52,18 +57,28 @@ def _with_few_marks(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return `text` composed (NFC), without invisible characters and surrounding spaces."""
+    """Return `text` composed (NFC), without invisible characters and surrounding spaces.
+
+    This form and all others are defined for texts up to `LONGEST`: a longer one is unchanged.
+    """
+    if len(text) > LONGEST:
+        return text
     return normalized("NFC", _INVISIBLE.sub("", text)).strip()
+
+
+def has_visible(text: str) -> bool:
+    """Whether people see anything of `text`, which may be of any length."""
+    return _SEEN.search(text) is not None
 
 
 def lowered(text: str) -> str:
     """Return a name in its stored form: `visible`, in lower case."""
-    return normalized("NFC", visible(text).lower())
+    return text if len(text) > LONGEST else normalized("NFC", visible(text).lower())
 
 
 def typed(text: str) -> str:
     """Return `visible` text with the dashes and quotes of a keyboard."""
-    return visible(text).translate(_TYPED)
+    return text if len(text) > LONGEST else visible(text).translate(_TYPED)
 
 
 def comparable(text: str) -> str:
@@ -72,5 +87,7 @@ def comparable(text: str) -> str:
     In addition to `typed`, capitals and the number of spaces between words are ignored
     (https://www.unicode.org/versions/latest/core-spec/chapter-3/#G34145, caseless matching).
     """
+    if len(text) > LONGEST:
+        return text
     folded = normalized("NFD", " ".join(typed(text).split())).casefold()
     return normalized("NFC", folded)

@@ -8,7 +8,6 @@ from copy import copy
 from functools import cache
 from types import CodeType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import pytest
 from flask import Flask
@@ -25,6 +24,8 @@ from bolt_app.db.prepared import CompiledSelect
 
 # More than the tests have.
 STATEMENTS = 10_000
+# Two are shared; a schema of its own on PostgreSQL is used by one test only.
+DATABASES = 2
 
 _Builder = Callable[..., tuple[str, str]]
 
@@ -53,7 +54,8 @@ class _SharedStatements:
     """
 
     def __init__(self) -> None:
-        self._shared: dict[tuple[str, Cipher], tuple[Dialect, LRUCache[Any, Any]]] = {}
+        self._shared: LRUCache[tuple[str, Cipher], tuple[Dialect, LRUCache[Any, Any]]]
+        self._shared = LRUCache(DATABASES)
 
     def use_cipher(self, engine: Engine, cipher: Cipher) -> None:
         url = engine.url
@@ -69,15 +71,14 @@ class _SharedStatements:
 
 
 class _SharedSelects:
-    """Prepared statements, compiled once by dialect."""
+    """Prepared statements, compiled once by dialect.
 
-    def __init__(self) -> None:
-        self._compiled: WeakKeyDictionary[Dialect, dict[PreparedSelect, CompiledSelect]] = (
-            WeakKeyDictionary()
-        )
+    The dialect keeps them: they refer to it, so that no weak reference would ever end.
+    """
 
     def compile(self, prepared: PreparedSelect, engine: Engine) -> CompiledSelect:
-        compiled = self._compiled.setdefault(engine.dialect, {})
+        compiled: dict[PreparedSelect, CompiledSelect]
+        compiled = vars(engine.dialect).setdefault("_shared_selects", {})
         if prepared not in compiled:
             compiled[prepared] = CompiledSelect(prepared, engine)
         shared = copy(compiled[prepared])

@@ -20,6 +20,7 @@ from bolt_app.credentials.webhooks import CUSTOM
 from bolt_app.notifications.content.errors import problems_of
 from bolt_app.notifications.content.schema import BATCH, NotificationRequest, read_one
 from bolt_app.notifications.content.webhook_format import (
+    FORM_FIELDS,
     PayloadError,
     payload_of,
     read_json,
@@ -232,7 +233,7 @@ def _form(written: str, encoding: str) -> Mapping[str, str]:
     if "=" not in written or any(sign in written for sign in "\n {<"):
         return {}
     try:
-        found = parse_qs(written, encoding=encoding, errors="replace", max_num_fields=100)
+        found = parse_qs(written, encoding=encoding, errors="replace", max_num_fields=FORM_FIELDS)
     except ValueError:
         return {}
     return {name: values[0].replace("\0", "") for name, values in found.items() if name}

@@ -13,7 +13,7 @@ from bolt_app.blockkit.text import cut
 from bolt_app.notifications.content.schema import FIELDS, KEY_LENGTH, IncidentAction, Url
 from bolt_app.senders.known import Notification
 from bolt_app.severity import Severity
-from bolt_app.text_forms import visible
+from bolt_app.text_forms import has_visible
 
 TITLE_LENGTH, NAME_LENGTH, VALUE_LENGTH = 250, 200, 1500
 # Such a table has fewer characters than Slack accepts.
@@ -55,13 +55,13 @@ def notification(
         "fields": [
             {"name": cut(name, NAME_LENGTH), "value": cut(value, VALUE_LENGTH)}
             for name, value in fields
-            if visible(name) and value.strip()
+            if has_visible(name) and value.strip()
         ][:FIELDS],
         "rows": _table(rows) if len(rows) > 1 else [],
         "key": short_key(key),
         "actions": list(IncidentAction) if asks and key.strip() else [],
     }
-    if not visible(found["title"]) and not found["text"]:
+    if not has_visible(found["title"]) and not found["text"]:
         found["title"] = "Notification"
     return {name: value for name, value in found.items() if value}
 

@@ -11,7 +11,7 @@ from bolt_app.senders.builder import is_url, notification, plain
 from bolt_app.senders.known import Notification
 from bolt_app.senders.slack.mapping import MEMBERS as SLACK_MEMBERS
 from bolt_app.senders.values import text
-from bolt_app.text_forms import visible
+from bolt_app.text_forms import has_visible
 
 _TITLES = (
     "title",
@@ -60,7 +60,7 @@ def readable(body: Any) -> Notification | None:
 
 
 def _raw(body: str) -> Notification | None:
-    if not visible(body.replace("\ufffd", "")):
+    if not has_visible(body.replace("\ufffd", "")):
         return None
     return {"text": plain(body, _RAW_LENGTH)}
 

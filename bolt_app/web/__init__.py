@@ -10,6 +10,7 @@ from bolt_app.web import (
     client_addresses,
     csrf,
     errors,
+    forms,
     headers,
     health,
     inputs,
@@ -27,6 +28,7 @@ from bolt_app.web.pages import webhooks as webhook_pages
 def register_web(app: Flask, services: Services) -> None:
     """Register all blueprints, error handlers and headers."""
     client_addresses.register_client_addresses(app, services.settings)
+    forms.register_form_limits(app)
     sessions.configure_sessions(app, services.settings)
     app.register_blueprint(profile_pages.create_blueprint(services))
     app.register_blueprint(notification_pages.create_blueprint(services))

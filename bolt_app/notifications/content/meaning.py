@@ -13,7 +13,7 @@ from __future__ import annotations
 import colorsys
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -27,6 +27,9 @@ DERIVED = "derived"
 # The members that meaning is derived from.
 _LAYOUT = frozenset(("attachments", "blocks", "fields"))
 TITLE_LENGTH, NAME_LENGTH, VALUE_LENGTH = 250, 200, 1500
+# The most characters of a value and of a colour that are compared, and the most fields of a layout
+# that are read for its severity and its key: comparing takes longer than all other processing.
+WORD_LENGTH, COLOUR_LENGTH, FIELDS_READ = 100, 20, 1000
 _URL: TypeAdapter[Any] = TypeAdapter(Url)
 _COLOURS = {"good": Severity.SUCCESS, "warning": Severity.WARNING, "danger": Severity.ERROR}
 _HEX = re.compile("#?([0-9a-fA-F]{6}|[0-9a-fA-F]{3})")
@@ -114,12 +117,14 @@ def derived(content: Mapping[str, Any]) -> Mapping[str, Any]:
 def _severity(content: Mapping[str, Any]) -> Severity | None:
     """Return the worst severity of the parts that have one."""
     given = [WrittenField(one["name"], one["value"]) for one in content.get("fields", ())]
-    parts = [_severity_of_part([*given, *_block_fields(content)], None)]
-    parts += [
-        _severity_of_part([*_attachment_fields(one), *_block_fields(one)], one.get("color"))
-        for one in content.get("attachments", ())
-    ]
-    return max(filter(None, parts), key=SEVERITIES.index, default=None)
+    of_blocks = islice(_block_fields(content), FIELDS_READ)
+    severities = [_severity_of_part([*given, *of_blocks], None)]
+    left = FIELDS_READ
+    for attachment in content.get("attachments", ()):
+        fields = list(islice(_attachment_fields(attachment), left))
+        left -= len(fields)
+        severities.append(_severity_of_part(fields, attachment.get("color")))
+    return max(filter(None, severities), key=SEVERITIES.index, default=None)
 
 
 def _severity_of_part(fields: Sequence[WrittenField], colour: object) -> Severity | None:
@@ -127,29 +132,29 @@ def _severity_of_part(fields: Sequence[WrittenField], colour: object) -> Severit
 
     Of the colours only the word "good" means an end: a green number is in many copied examples.
     """
-    texts = [(_word(field.name), plain(field.value)) for field in fields]
+    named = [(_word(field.name), field.value) for field in fields]
     if colour == "good" or any(
-        name in _STATE_FIELDS and _word(value) in _ENDED for name, value in texts
+        name in _STATE_FIELDS and _word(plain(value)) in _ENDED for name, value in named
     ):
         return Severity.SUCCESS
-    for name, value in texts:
-        if name in _SEVERITY_FIELDS and (severity := named_severity(value)) is not None:
+    for name, value in named:
+        if name in _SEVERITY_FIELDS and (severity := named_severity(plain(value))) is not None:
             return severity
     return _severity_of_colour(colour)
 
 
 def named_severity(value: str) -> Severity | None:
     """Return the severity that another tool calls so; None where the word has no such meaning."""
-    first = value.split(maxsplit=1)[0] if value.split() else ""
+    first, *_ = [*value[:WORD_LENGTH].split(maxsplit=1), ""]
     return _SEVERITY_OF.get(_word(value)) or _SEVERITY_OF.get(_word(first))
 
 
 def _word(text: str) -> str:
-    return _PLAIN_WORD.sub("", comparable(text))
+    return _PLAIN_WORD.sub("", comparable(text[:WORD_LENGTH]))
 
 
 def _severity_of_colour(colour: object) -> Severity | None:
-    if not isinstance(colour, str):
+    if not isinstance(colour, str) or len(colour) > COLOUR_LENGTH:
         return None
     number = _HEX.fullmatch(colour.strip())
     if number is None:
@@ -191,20 +196,21 @@ def _text(value: object) -> str:
 
 
 def written_fields(content: Mapping[str, Any]) -> Iterator[WrittenField]:
-    """Yield the fields of the sender's layout, as written."""
-    yield from _block_fields(content)
-    for attachment in content.get("attachments", ()):
-        yield from _attachment_fields(attachment)
-        yield from _block_fields(attachment)
+    """Return the first `FIELDS_READ` fields of the sender's layout, as written."""
+    of_attachments = map(_attachment_fields, content.get("attachments", ()))
+    found = chain(_block_fields(content), chain.from_iterable(of_attachments))
+    return islice(found, FIELDS_READ)
 
 
 def _attachment_fields(attachment: Mapping[str, Any]) -> Iterator[WrittenField]:
+    """Yield the fields of an attachment, and those of its blocks."""
     fields = attachment.get("fields")
     for field in fields if isinstance(fields, list) else ():
         if isinstance(field, dict) and isinstance(field.get("title"), str):
             value = field.get("value")
             # Tools use numbers and booleans, too.
             yield WrittenField(_name(field["title"]), "" if value is None else str(value))
+    yield from _block_fields(attachment)
 
 
 def _block_fields(part: Mapping[str, Any]) -> Iterator[WrittenField]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import (
     AfterValidator,
@@ -58,6 +58,9 @@ SOONEST_ESCALATION, LATEST_ESCALATION = 60, 7 * 24 * 3600
 URL_LENGTH = 1500
 TS_PATTERN = r"^[0-9]{1,20}\.[0-9]{1,10}$"
 KEY_LENGTH = 255
+# Longer than any word of a list and any source. Longer texts are rejected as they are, because
+# normalizing them takes long.
+WORD_LENGTH, NAME_LENGTH = 40, 400
 
 
 class Format(StrEnum):
@@ -98,8 +101,23 @@ def _storable(value: Any, depth: int = 0) -> Any:
 
 
 def _count_values(value: Any) -> int:
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return 1 + sum(map(_count_values, items))
+    """Return the number of values in a value, or the first number above `VALUES`."""
+    number, left = 0, [value]
+    while left and number <= VALUES:
+        one = left.pop()
+        number += 1
+        if isinstance(one, dict):
+            left.extend(one.values())
+        elif isinstance(one, list):
+            left.extend(one)
+    return number
+
+
+def _has_few_values(value: object) -> object:
+    """Reject very many values before they are examined one by one."""
+    if _count_values(value) > VALUES:
+        raise PydanticCustomError("values", _TOO_MANY_VALUES)
+    return value
 
 
 def _as_list(value: object) -> object:
@@ -107,11 +125,15 @@ def _as_list(value: object) -> object:
 
 
 def _word(value: object) -> object:
-    return comparable(value) if isinstance(value, str) else value
+    if not isinstance(value, str) or len(value) > WORD_LENGTH:
+        return value
+    return comparable(value)
 
 
 def _visible(value: object) -> object:
-    return visible(value) if isinstance(value, str) else value
+    if not isinstance(value, str) or len(value) > NAME_LENGTH:
+        return value
+    return visible(value)
 
 
 def _cell(value: object) -> object:
@@ -124,11 +146,13 @@ def _each_once(values: list[IncidentAction]) -> list[IncidentAction]:
     return list(dict.fromkeys(values))
 
 
+_TOO_MANY_VALUES: Final = f"blocks and attachments have more than {VALUES:,} values: send less"
 _Storable = AfterValidator(_storable)
 Text = Annotated[str, _Storable]
 Url = Annotated[HttpUrl, UrlConstraints(max_length=URL_LENGTH), PlainSerializer(str)]
 PersonAddress = Annotated[str, BeforeValidator(normal_person, json_schema_input_type=str)]
 SlackObject = Annotated[dict[str, Any], _Storable]
+SlackObjects = Annotated[list[SlackObject], BeforeValidator(_has_few_values)]
 Address = Annotated[str, BeforeValidator(normal_address, json_schema_input_type=str)]
 Cell = Annotated[str, BeforeValidator(_cell, json_schema_input_type=str | int | float), _Storable]
 TableRow = Annotated[list[Cell], Field(min_length=1, max_length=tables.COLUMNS)]
@@ -193,13 +217,13 @@ class Content(_Object):
     )
     link: Url | None = Field(None, description="Link of the title.")
     image_url: Url | None = Field(None, description="An image that Slack can fetch.")
-    blocks: list[SlackObject] = Field(
+    blocks: SlackObjects = Field(
         default_factory=list,
         max_length=BLOCKS,
         description=f"Your own Block Kit, instead of fields and image: together with attachments "
         f"up to {VALUES:,} values, nested up to {DEEPEST} deep.",
     )
-    attachments: list[SlackObject] = Field(
+    attachments: SlackObjects = Field(
         default_factory=list, max_length=ATTACHMENTS, description="Slack's legacy attachments."
     )
     thread_ts: str | None = Field(None, pattern=TS_PATTERN, description="Reply to this message.")
@@ -311,7 +335,7 @@ class NotificationRequest(Content):
         values = {name: _count_values(getattr(self, name)) for name in ("blocks", "attachments")}
         if sum(values.values()) > VALUES:
             largest = max(values, key=values.__getitem__)
-            yield largest, f"blocks and attachments have more than {VALUES:,} values: send less"
+            yield largest, _TOO_MANY_VALUES
         if sum(len(cell) for row in self.rows for cell in row) > tables.CHARACTERS:
             yield "rows", f"have more than {tables.CHARACTERS:,} characters: shorten them"
         for name in ("fields", "rows", "image_url"):

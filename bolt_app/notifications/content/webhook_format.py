@@ -34,6 +34,8 @@ from bolt_app.text_forms import comparable
 
 _THREAD_TS = re.compile(r"[0-9]{1,20}\.[0-9]{1,10}")
 _URL: TypeAdapter[Any] = TypeAdapter(Url)
+# The most fields of a form: tools send one or two.
+FORM_FIELDS = 100
 # Half of a UTF-16 surrogate pair.
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -168,7 +170,7 @@ def _key(payload: Mapping[str, Any], said: Mapping[str, Any], name: str) -> str 
 
 def _form(text: str, encoding: str) -> Mapping[str, list[str]]:
     try:
-        return parse_qs(text, encoding=encoding, errors="replace")
+        return parse_qs(text, encoding=encoding, errors="replace", max_num_fields=FORM_FIELDS)
     except ValueError:  # too many fields
         return {}
 

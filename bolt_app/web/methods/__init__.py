@@ -25,7 +25,7 @@ from bolt_app.web.methods import (
     users,
 )
 from bolt_app.web.methods.arguments import read_arguments
-from bolt_app.web.methods.auth import bearer_token, charge, require_key
+from bolt_app.web.methods.auth import bearer_token, charge, read_unverified, require_key
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.errors import MethodError, OverloadError
 from bolt_app.workspaces.client import NotInstalledError
@@ -35,8 +35,6 @@ METHODS_PATH = "/api/"
 NAME_LENGTH = 100
 # Anyone may call api.test.
 MAX_TEST_BYTES = 16 * 1024
-# Of a request whose token is in its body: a text of 40,000 characters as a form.
-UNVERIFIED_BYTES = 128 * 1024
 METHODS: Mapping[str, Method] = {
     **identity.METHODS,
     **chat.METHODS,
@@ -75,7 +73,7 @@ def _run(services: Services, name: str) -> Answer:
     else there is.
 
     Raises:
-        RequestEntityTooLarge: the body is too large, for one that is read before its token.
+        RequestEntityTooLarge: the body is too large.
     """
     method = METHODS.get(name)
     if name == identity.API_TEST:
@@ -85,8 +83,7 @@ def _run(services: Services, name: str) -> Answer:
         raise MethodError("unknown_method", req_method=name[:NAME_LENGTH])
     token, given = bearer_token(), None
     if not token:
-        request.max_content_length = UNVERIFIED_BYTES
-        given = read_arguments()
+        given = read_unverified(services)
         token = given.token
     key = require_key(services, token, method.scope, is_fresh=not method.charges)
     if not method.charges:

@@ -12,8 +12,15 @@ from bolt_app.credentials.api_keys import ApiKeyRecord, ApiKeyState, Scope
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.guesses import TooManyGuessesError
 from bolt_app.services import Services
+from bolt_app.web.forms import URLENCODED
 from bolt_app.web.keys import count_rejected, find_key
+from bolt_app.web.methods.arguments import UncheckedArguments, read_arguments
 from bolt_app.web.methods.errors import MethodError, OverloadError
+
+# Of a body that is read before its token: a text of 40,000 characters as a form. In other bodies,
+# such as multipart forms, a header can take ten times as long as other bytes.
+UNVERIFIED_BYTES, OTHER_UNVERIFIED_BYTES = 128 * 1024, 32 * 1024
+_LARGER = frozenset({"application/json", URLENCODED})
 
 _CODES = {"unknown": "invalid_auth", "revoked": "token_revoked", "expired": "token_expired"}
 
@@ -22,6 +29,32 @@ def bearer_token() -> str:
     """Return the token of the header `Authorization`, or an empty text."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def read_unverified(services: Services) -> UncheckedArguments:
+    """Return the arguments of a call without a token in its header, perhaps with one among them.
+
+    A body without a token counts as a wrong key, because reading it takes as long.
+
+    Raises:
+        MethodError: the body is malformed.
+        OverloadError: the address sent too many wrong keys; the body is not read.
+        RequestEntityTooLarge: the body is too large for one that is read before its token.
+    """
+    try:
+        services.guesses.check(request.remote_addr)
+    except TooManyGuessesError as error:
+        raise OverloadError(error.retry_after) from None
+    is_larger = request.mimetype in _LARGER
+    request.max_content_length = UNVERIFIED_BYTES if is_larger else OTHER_UNVERIFIED_BYTES
+    token = ""
+    try:
+        given = read_arguments()
+        token = given.token
+    finally:
+        if not token and request.method != "GET" and request.content_length != 0:
+            services.guesses.count(request.remote_addr)
+    return given
 
 
 def require_key(

@@ -28,6 +28,8 @@ from bolt_app.web.methods.destinations import Destination, find_destinations
 from bolt_app.web.methods.errors import MethodError, OverloadError, invalid_argument
 
 NAME_LENGTH = 255
+# Of a name or title, with characters that are removed.
+_READ_LENGTH = 1000
 ALT_TEXT_LENGTH = 1000
 # Files in one message.
 MOST_FILES = 20
@@ -169,7 +171,7 @@ def _shown(call: Call, file: AttachedFile) -> Answer:
 
 def _line(text: str) -> str:
     """Return a name or title as one line without invisible characters."""
-    line = visible(" ".join(text.split()))
+    line = visible(" ".join(text[:_READ_LENGTH].split()))
     return "".join(character for character in line if character.isprintable())[:NAME_LENGTH]
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.credentials.limits import LimitError, LimitReason
 from bolt_app.db.models import Delivery, Notification
-from bolt_app.web.methods import UNVERIFIED_BYTES
+from bolt_app.web.methods.auth import UNVERIFIED_BYTES
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BETA, GENERAL
 from tests.running import Bellhop, running_bellhop
