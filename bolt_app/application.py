@@ -127,6 +127,8 @@ def _create_database(settings: Settings) -> Database:
         settings.encryption_keys,
         # All web processes together open about as many connections as a single one.
         pool_size=max(LEAST_CONNECTIONS, 2 * settings.web_threads // settings.web_workers),
+        # With a separate address for sessions, this one is a transaction pooler's.
+        prepares=not settings.database_session_url,
     )
     if database.is_sqlite:
         schema.upgrade(database)

@@ -48,8 +48,21 @@ class Database:
         reading_engine: the engine of `reading_connection`.
     """
 
-    def __init__(self, url: str, encryption_keys: Sequence[str], *, pool_size: int = 16) -> None:
-        self.engine = _build_engine(make_url(url), pool_size)
+    def __init__(
+        self,
+        url: str,
+        encryption_keys: Sequence[str],
+        *,
+        pool_size: int = 16,
+        prepares: bool = True,
+    ) -> None:
+        """Open nothing yet.
+
+        Args:
+            prepares: whether PostgreSQL keeps prepared statements: behind a transaction pooler, a
+                statement prepared in one session may be missing in the next.
+        """
+        self.engine = _build_engine(make_url(url), pool_size, prepares=prepares)
         self.reading_engine = (
             _build_sqlite_reading_engine(self.engine.url, pool_size)
             if self.is_sqlite
@@ -184,9 +197,12 @@ class _Turn:
         self._lock.release()
 
 
-def _build_engine(url: URL, pool_size: int) -> Engine:
+def _build_engine(url: URL, pool_size: int, *, prepares: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _build_sqlite_engine(url, pool_size)
+    options: dict[str, Any] = {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
+    if not prepares:
+        options["prepare_threshold"] = None
     engine = create_engine(
         url,
         pool_size=min(pool_size, MOST_CONNECTIONS),
@@ -194,7 +210,7 @@ def _build_engine(url: URL, pool_size: int) -> Engine:
         # The connections used last have the most prepared statements.
         pool_use_lifo=True,
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS},
+        connect_args=options,
     )
     event.listen(engine, "connect", _prepare_postgresql_connection)
     event.listen(engine, "begin", _begin_postgresql_transaction)

@@ -14,12 +14,15 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from bolt_app.application import create_app
 from bolt_app.db import DATABASE_UNAVAILABLE, Database, schema
 from bolt_app.db.bulk import is_any_of
 from bolt_app.db.libpq import libpq_address
 from bolt_app.db.models import InstallationRevision, Membership
 from bolt_app.db.upsert import count_up
+from bolt_app.services import Services
 from tests.conftest import FakeClock
+from tests.running import settings_for
 
 _PID = select(func.pg_backend_pid())
 KEY = {"client_id": "1.2", "enterprise_id": "", "team_id": "T1"}
@@ -174,6 +177,23 @@ class TestWaitsOnPostgreSQL:
         count(database)
 
         assert counted(database) == 2
+
+    @pytest.mark.parametrize(("session_url", "prepared"), [("", 1), ("postgresql://direct", 0)])
+    def test_behind_a_transaction_pooler_nothing_is_prepared(
+        self, database_url: str, encryption_key: str, session_url: str, prepared: int
+    ) -> None:
+        address = "http://127.0.0.1:9"
+        changes = {"database_session_url": session_url}
+        settings = settings_for(address, address, database_url, encryption_key, **changes)
+        services: Services = create_app(settings).extensions["bellhop"]
+        for _ in range(10):
+            with services.database.reading_connection() as connection:
+                connection.scalar(_PID)
+        with services.database.reading_connection() as connection:
+            found = connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
+        services.close()
+
+        assert found == prepared
 
     def test_a_read_is_planned_once(self, database: Database) -> None:
         revisions = select(InstallationRevision.revision).where(

@@ -218,8 +218,8 @@ class Dispatcher:
             return
         if self._clock.was_set_back() or self._is_clock_in_doubt:
             self._is_clock_in_doubt = False
-            await self._tasks.run(self._transitions.forget_future, numbers)
             self._promoted = -1
+            await self._tasks.run(self._transitions.forget_future, numbers)
         await self._find_changes(numbers)
         await self._promote(numbers)
 
