@@ -340,7 +340,8 @@ class TestUpdating:
             with statements_of(bellhop.services.database) as statements:
                 ci.ok(UPDATE, channel=GENERAL, ts=ts, text=str(number))
                 ci.ok(REACT, channel=GENERAL, timestamp=ts, name=f"emoji{number}")
-            return len(statements)
+            # The bot of a workspace is cached for a second of real time.
+            return sum("FROM bots" not in statement for statement in statements)
 
         needed = []
         for number in range(6):
