@@ -61,6 +61,7 @@ from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import SubscriptionLimits, Subscriptions
 from bolt_app.profiles.service import Profiles
 from bolt_app.readiness import Readiness
+from bolt_app.recent_answers import RecentAnswers
 from bolt_app.senders.aws_sns.checks import SnsChecks
 from bolt_app.services import Services
 from bolt_app.signals import Signals
@@ -88,6 +89,11 @@ LEAST_CONNECTIONS = 8
 SNS_TIMEOUT_SECONDS = 5
 # Test notifications that one person may send.
 TESTS_A_MINUTE = 10
+# Times that one person may have their profile read from Slack again.
+REFRESHES_A_MINUTE = 10
+# Of people who are not linked.
+TIME_ZONE_LIFETIME = timedelta(minutes=5)
+MOST_TIME_ZONES = 10_000
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
@@ -196,6 +202,8 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         sender_limits=limits,
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
         tests=SlidingLimit(TESTS_A_MINUTE, timedelta(minutes=1), clock=clock),
+        refreshes=SlidingLimit(REFRESHES_A_MINUTE, timedelta(minutes=1), clock=clock),
+        time_zones=RecentAnswers(TIME_ZONE_LIFETIME, MOST_TIME_ZONES, clock),
         intake=Intake(database, wakeup, limits, clock=clock),
         history=history,
         permalinks=permalinks,

@@ -42,6 +42,7 @@ from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import Subscriptions
 from bolt_app.profiles.service import Profiles
 from bolt_app.readiness import Readiness
+from bolt_app.recent_answers import RecentAnswers
 from bolt_app.senders.aws_sns.checks import SnsChecks
 from bolt_app.signals import Signals
 from bolt_app.slack_api import ResponseUrls, SlackApi
@@ -66,6 +67,8 @@ class Services:
         slack_waits: the limit of web threads that wait for Slack on behalf of a sender.
         upload_room: the limit of web threads that receive files, for each credential.
         tests: the limit of test notifications per person.
+        refreshes: the limit of profiles that are read from Slack again, per person.
+        time_zones: the time zones of people that are not linked, by workspace and person.
         requests: runs work that Slack waits for.
         background: runs work that nobody waits for, and that can be repeated.
     """
@@ -98,6 +101,8 @@ class Services:
     sender_limits: SenderLimits
     guesses: GuessLimit
     tests: SlidingLimit
+    refreshes: SlidingLimit
+    time_zones: RecentAnswers[tuple[str, str], str]
     intake: Intake
     history: History
     permalinks: Permalinks

@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, g, jsonify, make_response, render_
 from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException
 
-from bolt_app.access.authorization import AccessDeniedError
+from bolt_app.access.authorization import AccessDeniedError, RoleCheckLimitError
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
@@ -57,6 +57,10 @@ def register_errors(app: Flask) -> None:
     @app.errorhandler(AccessDeniedError)
     def answer_denied(error: AccessDeniedError) -> Response:
         return problem(403, str(error))
+
+    @app.errorhandler(RoleCheckLimitError)
+    def answer_too_many_checks(error: RoleCheckLimitError) -> Response:
+        return problem(429, str(error))
 
     @app.errorhandler(NotInstalledError)
     def answer_not_installed(error: NotInstalledError) -> Response:
