@@ -213,6 +213,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
             database, seconds=settings.delays.message_result, most=settings.web_threads // 4
         ),
         slack_waits=slack_waits,
+        exports=SharedThreadLimit(max(1, settings.web_threads // 4), most_of_one=1),
         upload_room=SharedThreadLimit(
             max(1, settings.web_threads // 2), most_of_one=max(1, settings.web_threads // 4)
         ),

@@ -65,6 +65,7 @@ class Services:
         store: the installation store of slack_sdk's contract.
         installations: lookups of installations.
         slack_waits: the limit of web threads that wait for Slack on behalf of a sender.
+        exports: the limit of web threads that export personal data, one for each person.
         upload_room: the limit of web threads that receive files, for each credential.
         tests: the limit of test notifications per person.
         refreshes: the limit of profiles that are read from Slack again, per person.
@@ -110,6 +111,7 @@ class Services:
     messages: Messages
     message_results: MessageResults
     slack_waits: ThreadLimit
+    exports: SharedThreadLimit
     upload_room: SharedThreadLimit
     api_keys: ApiKeys
     webhooks: Webhooks
