@@ -1,8 +1,8 @@
 """Normal forms of typed text: one for storing names, one for comparing them.
 
-Texts that look the same become equal: characters are composed (NFC), and invisible ones removed
-(https://unicode.org/reports/tr15/). Secrets, notification keys and idempotency keys are never
-normalized.
+Texts that look the same become equal: characters are composed (NFC), invisible ones and control
+characters removed (https://unicode.org/reports/tr15/). Secrets, notification keys and idempotency
+keys are never normalized.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ _INVISIBLE = re.compile(
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+# Control characters other than white space (https://www.unicode.org/charts/PDF/U0000.pdf and
+# https://www.unicode.org/charts/PDF/U0080.pdf): invisible, but terminals obey them.
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 # Phones and word processors replace keyboard characters with these.
 _TYPED = str.maketrans(
     {
@@ -52,8 +55,11 @@ def _with_few_marks(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return `text` composed (NFC), without invisible characters and surrounding spaces."""
-    return normalized("NFC", _INVISIBLE.sub("", text)).strip()
+    """Return `text` composed (NFC), without invisible characters and surrounding spaces.
+
+    Line breaks and tabs inside it stay.
+    """
+    return normalized("NFC", _CONTROLS.sub("", _INVISIBLE.sub("", text))).strip()
 
 
 def lowered(text: str) -> str:
