@@ -11,6 +11,7 @@ from flask.cli import ScriptInfo
 
 from bolt_app.application import create_app
 from bolt_app.cli import register_commands
+from bolt_app.cli.output import print_line
 from bolt_app.config import ConfigError, Settings, load_settings
 from bolt_app.logs import configure_logging
 from bolt_app.services import Services
@@ -22,7 +23,7 @@ def settings_or_exit() -> Settings:
         return load_settings()
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(problem, err=True)
+            print_line(problem, err=True)
         sys.exit(2)
 
 

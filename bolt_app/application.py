@@ -14,7 +14,7 @@ from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings, Subscribers
-from bolt_app.connections import close_connections
+from bolt_app.connections import close_connections, serve_in_web_threads
 from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.credentials.webhook_bodies import WebhookBodies
@@ -61,6 +61,7 @@ from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import SubscriptionLimits, Subscriptions
 from bolt_app.profiles.service import Profiles
 from bolt_app.readiness import Readiness
+from bolt_app.recent_answers import RecentAnswers
 from bolt_app.senders.aws_sns.checks import SnsChecks
 from bolt_app.services import Services
 from bolt_app.signals import Signals
@@ -69,7 +70,7 @@ from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
-from bolt_app.thread_limit import SharedThreadLimit, ThreadLimit
+from bolt_app.thread_limit import SharedThreadLimit, SlackWaits
 from bolt_app.web import register_web
 from bolt_app.web.pages.install import InstallPages
 from bolt_app.workspaces.channels import Channels
@@ -89,6 +90,11 @@ LEAST_CONNECTIONS = 8
 SNS_TIMEOUT_SECONDS = 5
 # Test notifications that one person may send.
 TESTS_A_MINUTE = 10
+# Times that one person may have their profile read from Slack again.
+REFRESHES_A_MINUTE = 10
+# Of people who are not linked.
+TIME_ZONE_LIFETIME = timedelta(minutes=5)
+MOST_TIME_ZONES = 10_000
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
@@ -115,7 +121,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     app.register_blueprint(create_blueprint(bolt_app, flow, services))
     register_web(app, services)
     register_commands(app, lambda: services)
-    app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    limited = serve_in_web_threads(app.wsgi_app, services.slack_waits)
+    app.wsgi_app = close_connections(limited)  # type: ignore[assignment, method-assign]
     app.extensions["bellhop"] = services
     app.extensions["bolt"] = bolt_app
     return app
@@ -138,7 +145,10 @@ def _create_database(settings: Settings) -> Database:
 def _create_services(settings: Settings, database: Database, clock: Clock) -> Services:
     """Build every service once, from its dependencies."""
     http = HttpLoop()
-    api = SlackApi(settings.slack_api_url, http, timeout=settings.delays.slack_timeout)
+    slack_waits = SlackWaits(max(1, settings.web_threads // 4))
+    api = SlackApi(
+        settings.slack_api_url, http, waits=slack_waits, timeout=settings.delays.slack_timeout
+    )
     rows = InstallationRows(settings.slack_client_id)
     installations = InstallationDirectory(database, rows)
     background = ThreadPoolExecutor(4, thread_name_prefix="background")
@@ -161,7 +171,6 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
     permalinks = Permalinks(database, client, clock=clock)
-    slack_waits = ThreadLimit(max(1, settings.web_threads // 4))
     signals = Signals()
     lifecycle = Lifecycle.create(
         database,
@@ -203,6 +212,8 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         sender_limits=limits,
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
         tests=SlidingLimit(TESTS_A_MINUTE, timedelta(minutes=1), clock=clock),
+        refreshes=SlidingLimit(REFRESHES_A_MINUTE, timedelta(minutes=1), clock=clock),
+        time_zones=RecentAnswers(TIME_ZONE_LIFETIME, MOST_TIME_ZONES, clock),
         intake=Intake(database, wakeup, limits, clock=clock),
         history=history,
         permalinks=permalinks,
@@ -212,6 +223,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
             database, seconds=settings.delays.message_result, most=settings.web_threads // 4
         ),
         slack_waits=slack_waits,
+        exports=SharedThreadLimit(max(1, settings.web_threads // 4), most_of_one=1),
         upload_room=SharedThreadLimit(
             max(1, settings.web_threads // 2), most_of_one=max(1, settings.web_threads // 4)
         ),
@@ -285,6 +297,7 @@ def _create_install_flow(services: Services) -> InstallFlow:
         store=services.store,
         state_store=states,
         api=services.api,
+        slack_waits=services.slack_waits,
         callbacks=build_callbacks(
             services.installations, states, InstallPages(services), on_installed
         ),

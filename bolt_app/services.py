@@ -42,12 +42,13 @@ from bolt_app.notifications.subscriptions.previews import Previews
 from bolt_app.notifications.subscriptions.service import Subscriptions
 from bolt_app.profiles.service import Profiles
 from bolt_app.readiness import Readiness
+from bolt_app.recent_answers import RecentAnswers
 from bolt_app.senders.aws_sns.checks import SnsChecks
 from bolt_app.signals import Signals
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
-from bolt_app.thread_limit import SharedThreadLimit, ThreadLimit
+from bolt_app.thread_limit import SharedThreadLimit, SlackWaits
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
@@ -65,9 +66,12 @@ class Services:
     Attributes:
         store: the installation store of slack_sdk's contract.
         installations: lookups of installations.
-        slack_waits: the limit of web threads that wait for Slack on behalf of a sender.
+        slack_waits: the limit of web threads that wait for Slack.
+        exports: the limit of web threads that export personal data, one for each person.
         upload_room: the limit of web threads that receive files, for each credential.
         tests: the limit of test notifications per person.
+        refreshes: the limit of profiles that are read from Slack again, per person.
+        time_zones: the time zones of people that are not linked, by workspace and person.
         requests: runs work that Slack waits for.
         background: runs work that nobody waits for, and that can be repeated.
     """
@@ -102,13 +106,16 @@ class Services:
     sender_limits: SenderLimits
     guesses: GuessLimit
     tests: SlidingLimit
+    refreshes: SlidingLimit
+    time_zones: RecentAnswers[tuple[str, str], str]
     intake: Intake
     history: History
     permalinks: Permalinks
     files: Files
     messages: Messages
     message_results: MessageResults
-    slack_waits: ThreadLimit
+    slack_waits: SlackWaits
+    exports: SharedThreadLimit
     upload_room: SharedThreadLimit
     api_keys: ApiKeys
     webhooks: Webhooks

@@ -1,8 +1,8 @@
 """Normal forms of typed text: one for storing names, one for comparing them.
 
-Texts that look the same become equal: characters are composed (NFC), and invisible ones removed
-(https://unicode.org/reports/tr15/). Secrets, notification keys and idempotency keys are never
-normalized.
+Texts that look the same become equal: characters are composed (NFC), invisible ones and control
+characters removed (https://unicode.org/reports/tr15/). Secrets, notification keys and idempotency
+keys are never normalized.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ _IGNORABLE = (
 )
 _INVISIBLE = re.compile(f"[{_IGNORABLE}]")
 _SEEN = re.compile(rf"[^\s{_IGNORABLE}]")
+# Control characters other than white space (https://www.unicode.org/charts/PDF/U0000.pdf and
+# https://www.unicode.org/charts/PDF/U0080.pdf): invisible, but terminals obey them.
+_CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 # Phones and word processors replace keyboard characters with these.
 _TYPED = str.maketrans(
     {
@@ -59,11 +62,12 @@ def _with_few_marks(text: str) -> str:
 def visible(text: str) -> str:
     """Return `text` composed (NFC), without invisible characters and surrounding spaces.
 
-    This form and all others are defined for texts up to `LONGEST`: a longer one is unchanged.
+    Line breaks and tabs inside it stay. This form and all others are defined for texts up to
+    `LONGEST`: a longer one is unchanged.
     """
     if len(text) > LONGEST:
         return text
-    return normalized("NFC", _INVISIBLE.sub("", text)).strip()
+    return normalized("NFC", _CONTROLS.sub("", _INVISIBLE.sub("", text))).strip()
 
 
 def has_visible(text: str) -> bool:

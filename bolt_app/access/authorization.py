@@ -22,6 +22,7 @@ from bolt_app.db.accounts import IS_DEACTIVATED
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_user import enterprise_of, membership_values
+from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 from bolt_app.workspaces.lookup_budgets import LookupBudgets, LookupShare
 
@@ -31,6 +32,9 @@ INFO = "users.info"
 # How old a role or a membership may be.
 STALE_AFTER = timedelta(seconds=60)
 MOST_REMEMBERED = 10_000
+# Checks of one person's role at that moment. Slack allows 100 calls of users.info a minute
+# (https://docs.slack.dev/apis/web-api/rate-limits), which all people of a workspace share.
+CHECKS_A_MINUTE = 20
 PAGE_SIZE = 999
 # Slack's errors for a person unknown in this workspace.
 _UNKNOWN_PERSON = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
@@ -137,6 +141,13 @@ class ChannelDeniedError(AccessDeniedError):
         super().__init__("You cannot choose that channel, because you cannot see it in Slack.")
 
 
+class RoleCheckLimitError(AccessDeniedError):
+    """The person's role was checked too often within a minute."""
+
+    def __init__(self) -> None:
+        super().__init__("You have changed or opened many things here. Try again in a minute.")
+
+
 class PublicChannels(Protocol):
     """A source of the public channels of a workspace."""
 
@@ -234,6 +245,7 @@ class Authorization:
         self._memberships: RecentAnswers[tuple[str, str], Mapping[str, str]] = RecentAnswers(
             STALE_AFTER, most_remembered, clock
         )
+        self._checks = SlidingLimit(CHECKS_A_MINUTE, timedelta(minutes=1), clock=clock)
 
     def allowed(self, action: Action) -> frozenset[Role]:
         """Return the roles that may perform an action."""
@@ -279,25 +291,43 @@ class Authorization:
         team_id: str,
         user_id: str,
         *,
-        now: bool = False,
         workspace: BotWorkspace | None = None,
     ) -> Person:
         """Return a person with their role.
 
         Args:
-            now: ask Slack again instead of using the cached role.
             workspace: the workspace and its installation, if known.
 
         Raises:
             NotInstalledError: Bellhop is not installed in that workspace.
             SlackCallError: a call to Slack was necessary, and failed.
         """
-        key = team_id, user_id
-        role = None if now else self._roles.find(key)
+        role = self._roles.find((team_id, user_id))
         if role is None:
-            known = workspace or self._client.find_workspace(team_id)
-            role = self._roles.ask(key, lambda: self._ask_role(known, user_id))
+            return self._ask_person(team_id, user_id, workspace)
         return Person(team_id, user_id, role, self)
+
+    def require_now(self, team_id: str, user_id: str, action: Action) -> Person:
+        """Require that a person may perform an action, by the role Slack reports at this moment.
+
+        A cached role that does not allow the action is sufficient to deny it: only people who were
+        allowed a minute ago cause a call to Slack each time, up to `CHECKS_A_MINUTE`. Others could
+        use up Slack's limit, and with it the checks of everyone in the workspace.
+
+        Raises:
+            AccessDeniedError: the person may not; the message explains why.
+            RoleCheckLimitError: their role was checked too often within a minute.
+            NotInstalledError: Bellhop is not installed in that workspace.
+            SlackCallError: Slack did not report the role.
+        """
+        role = self._roles.find((team_id, user_id))
+        if role is not None:
+            Person(team_id, user_id, role, self).require(action)
+            if self._checks.take(f"{team_id}/{user_id}"):
+                raise RoleCheckLimitError
+        person = self._ask_person(team_id, user_id)
+        person.require(action)
+        return person
 
     def require_use(
         self, workspace: BotWorkspace, user_id: str, is_deactivated: bool | None
@@ -391,6 +421,13 @@ class Authorization:
     def channels_changed(self, team_id: str) -> None:
         """Drop the cached channels of all people of a workspace."""
         self._memberships.forget(lambda key: key[0] == team_id)
+
+    def _ask_person(
+        self, team_id: str, user_id: str, workspace: BotWorkspace | None = None
+    ) -> Person:
+        known = workspace or self._client.find_workspace(team_id)
+        role = self._roles.ask((team_id, user_id), lambda: self._ask_role(known, user_id))
+        return Person(team_id, user_id, role, self)
 
     def _ask_role(self, workspace: BotWorkspace, user_id: str) -> Role:
         """Ask Slack for a role (https://docs.slack.dev/reference/methods/users.info)."""

@@ -8,6 +8,7 @@ from flask.cli import AppGroup
 
 from bolt_app.access.audit import AuditRecord
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.output import print_line
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.db.audit import AuditAction
 from bolt_app.services import FindServices
@@ -36,7 +37,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         """Show the latest security events, oldest first."""
         services = find_services()
         for record in services.audit.find(team_id=team_id, action=action, limit=limit):
-            click.echo(_line(record))
+            print_line(_line(record))
 
 
 def _register_session(app: Flask, find_services: FindServices) -> None:
@@ -58,7 +59,7 @@ def _register_session(app: Flask, find_services: FindServices) -> None:
         for session in found:
             signed_in = f"{session.created_at:%Y-%m-%d %H:%M}"
             last_seen = f"{session.last_seen_at:%Y-%m-%d %H:%M} UTC"
-            click.echo(
+            print_line(
                 f"{session.id}  {session.user_id}: {session.state(now)}; signed in {signed_in}, "
                 f"last seen {last_seen}"
             )
@@ -76,10 +77,10 @@ def _register_session(app: Flask, find_services: FindServices) -> None:
         if session_id is not None and team_id is None and user_id is None:
             if not services.sessions.end(session_id):
                 fail(f"Session {session_id} does not exist or has ended.")
-            click.echo(f"Session {session_id} has ended.")
+            print_line(f"Session {session_id} has ended.")
         elif session_id is None and team_id is not None and user_id is not None:
             ended = services.sessions.end_of_person(team_id, user_id)
-            click.echo(f"Sessions ended: {ended}.")
+            print_line(f"Sessions ended: {ended}.")
         else:
             fail("give a session id, or --team and --user", status=MISUSED)
 

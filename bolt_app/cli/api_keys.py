@@ -19,6 +19,7 @@ from bolt_app.cli.credentials import (
 )
 from bolt_app.cli.destinations import warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.output import print_line
 from bolt_app.cli.workspaces import require_workspace, team_option
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.credentials.sources import Credential, SourceKind
@@ -83,8 +84,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         except ValueError as error:
             fail(str(error), status=MISUSED)
         warn_of_unknown(services, workspace, channels)
-        click.echo("Shown only once. Anyone with this key can use it. Store it like a password.")
-        click.echo(secret)
+        print_line("Shown only once. Anyone with this key can use it. Store it like a password.")
+        print_line(secret)
 
     @group.command("list")
     @team_option
@@ -102,7 +103,7 @@ def register(app: Flask, find_services: FindServices) -> None:
             callbacks = f"; callbacks to {hosts[key.id]}" if key.id in hosts else ""
             callbacks += f", refused: {problems[key.id]}" if key.id in problems else ""
             state = f"{key.state(now)}{until}{callbacks}{details_of(key)}"
-            click.echo(f"{key.id}  {key.name}: {scopes}{channels}; {state}")
+            print_line(f"{key.id}  {key.name}: {scopes}{channels}; {state}")
 
     @group.command("revoke")
     @click.argument("key_id", type=int)
@@ -128,13 +129,13 @@ def register(app: Flask, find_services: FindServices) -> None:
         if url is None:
             if not services.callback_endpoints.remove(key_id):
                 fail(f"Key {key_id} has no callbacks.")
-            click.echo(f"Callbacks of key {key_id} are off.")
+            print_line(f"Callbacks of key {key_id} are off.")
             return
         try:
             secret = services.callback_endpoints.set(key_id, url)
         except ValueError as error:
             fail(str(error), status=MISUSED)
-        click.echo(
+        print_line(
             "Shown only once. Your system verifies the callbacks of Bellhop with this secret."
         )
-        click.echo(secret)
+        print_line(secret)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import click
 
 from bolt_app.cli.errors import fail
+from bolt_app.cli.output import print_line
 from bolt_app.cli.workspaces import require_workspace
 from bolt_app.credentials.api_keys import ApiKeyRecord
 from bolt_app.credentials.sources import Credential
@@ -68,6 +69,6 @@ def finish_revocation(
     number = services.history.cancel_all(credential) if cancel else 0
     if not is_revoked and not number:
         fail(f"{name} does not exist or is already revoked.")
-    click.echo(f"{name} is revoked.")
+    print_line(f"{name} is revoked.")
     if cancel:
-        click.echo(f"{number} {'delivery was' if number == 1 else 'deliveries were'} cancelled.")
+        print_line(f"{number} {'delivery was' if number == 1 else 'deliveries were'} cancelled.")

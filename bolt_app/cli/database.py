@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import click
 from flask import Flask
 from flask.cli import AppGroup
 
 from bolt_app.blockkit.text import counted
 from bolt_app.cli.errors import one_line_errors
+from bolt_app.cli.output import print_line
 from bolt_app.db import schema
 from bolt_app.db.key_rotation import rotate_keys
 from bolt_app.services import FindServices
@@ -26,9 +26,9 @@ def register(app: Flask, find_services: FindServices) -> None:
         before = schema.upgrade(services.database)
         head = schema.head_revision()
         if before == head:
-            click.echo(f"The schema is already at {head}.")
+            print_line(f"The schema is already at {head}.")
         else:
-            click.echo(f"Schema upgraded from {before or 'nothing'} to {head}.")
+            print_line(f"Schema upgraded from {before or 'nothing'} to {head}.")
 
     @app.cli.command("rotate-keys")
     @one_line_errors
@@ -36,8 +36,8 @@ def register(app: Flask, find_services: FindServices) -> None:
         """Re-encrypt every stored secret with the first of ENCRYPTION_KEYS."""
         services = find_services()
         changed = rotate_keys(services.database, progress=_show_progress)
-        click.echo(f"Re-encrypted {counted(changed, 'secret')} with the first key.")
+        print_line(f"Re-encrypted {counted(changed, 'secret')} with the first key.")
 
 
 def _show_progress(done: int, total: int) -> None:
-    click.echo(f"{done} of {total} rows", err=True)
+    print_line(f"{done} of {total} rows", err=True)

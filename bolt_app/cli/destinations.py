@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import click
-
+from bolt_app.cli.output import print_line
 from bolt_app.credentials.sources import SourceKind
 from bolt_app.recipients import normal_address
 from bolt_app.services import Services
@@ -27,7 +26,7 @@ def warn_of_unknown(services: Services, workspace: BotWorkspace, addresses: Iter
         code = _problem(services, workspace, normal_address(address))
         if code is not None:
             sentence = SENTENCES.get(code, f"Slack answered {code}.")
-            click.echo(f"Warning: {address} cannot receive notifications now. {sentence}", err=True)
+            print_line(f"Warning: {address} cannot receive notifications now. {sentence}", err=True)
 
 
 def stored_address(services: Services, team_id: str, address: str) -> str:

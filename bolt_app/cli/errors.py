@@ -7,8 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
-import click
-
+from bolt_app.cli.output import print_line
 from bolt_app.db import DATABASE_UNAVAILABLE, DecryptionError
 from bolt_app.db.schema import SchemaError
 from bolt_app.logs import describe_error
@@ -41,7 +40,8 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
-def fail(sentence: str, *, status: int = FAILED) -> NoReturn:
-    """Print an error and exit."""
-    click.echo(sentence, err=True)
+def fail(*sentences: str, status: int = FAILED) -> NoReturn:
+    """Print the sentences of an error, each in a line, and exit."""
+    for sentence in sentences:
+        print_line(sentence, err=True)
     sys.exit(status)

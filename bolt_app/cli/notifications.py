@@ -9,6 +9,7 @@ from flask import Flask
 from flask.cli import AppGroup
 
 from bolt_app.cli.errors import fail, one_line_errors
+from bolt_app.cli.output import print_line
 from bolt_app.cli.workspaces import team_option
 from bolt_app.notifications.content.states import FAILED_STATES, StateFilter
 from bolt_app.notifications.history.errors import NothingToRetryError
@@ -44,9 +45,9 @@ def register(app: Flask, find_services: FindServices) -> None:
             line = f"{report.id}  {_moment(report)}  {report.source}"
             for delivery in report.deliveries:
                 if state is None or delivery.state in wanted:
-                    click.echo(f"{line}  {_delivery(delivery)}")
+                    print_line(f"{line}  {_delivery(delivery)}")
             if not report.deliveries:
-                click.echo(
+                print_line(
                     f"{line}  {StateFilter.UNROUTED if report.unrouted else 'no deliveries'}"
                 )
 
@@ -58,12 +59,12 @@ def register(app: Flask, find_services: FindServices) -> None:
         """Show the deliveries of a notification, with the reasons for failures."""
         services = find_services()
         report = _find(services, team_id, notification_id)
-        click.echo(f"{report.id}  {_moment(report)}  {report.source}")
-        click.echo(report.page_url)
+        print_line(f"{report.id}  {_moment(report)}  {report.source}")
+        print_line(report.page_url)
         for delivery in report.deliveries:
-            click.echo(f"{_delivery(delivery)}  attempts: {delivery.attempts}")
+            print_line(f"{_delivery(delivery)}  attempts: {delivery.attempts}")
             if delivery.error is not None:
-                click.echo(f"  {delivery.error.sentence}")
+                print_line(f"  {delivery.error.sentence}")
 
     @group.command("retry")
     @team_option
@@ -78,7 +79,7 @@ def register(app: Flask, find_services: FindServices) -> None:
                 services.history.retry(team_id, id_)
             except NothingToRetryError as error:
                 fail(f"{id_}: {error}")
-            click.echo(f"{id_}: retrying.")
+            print_line(f"{id_}: retrying.")
 
     @group.command("cancel")
     @team_option
@@ -92,7 +93,7 @@ def register(app: Flask, find_services: FindServices) -> None:
             done = services.history.cancel(team_id, id_)
             if not done.cancelled:
                 fail(f"{id_}: no delivery can be cancelled now.")
-            click.echo(f"{id_}: cancelled {len(done.cancelled)}, kept {len(done.kept)}.")
+            print_line(f"{id_}: cancelled {len(done.cancelled)}, kept {len(done.kept)}.")
 
 
 def _search(

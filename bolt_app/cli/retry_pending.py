@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import click
 from flask import Flask
 
 from bolt_app.cli.errors import fail, one_line_errors
+from bolt_app.cli.output import print_line
 from bolt_app.services import FindServices
 
 
@@ -20,7 +20,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         recorded, record_errors = services.profiles.record_pending()
         revoked, revoke_errors = services.revocations.revoke_pending()
         checked, check_errors = services.installation_checks.run()
-        click.echo(
+        print_line(
             f"Profiles recorded: {recorded}. Tokens revoked: {revoked}. "
             f"Installations checked: {checked}."
         )

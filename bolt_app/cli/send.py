@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from bolt_app.charsets import CharsetError, decode
 from bolt_app.cli.errors import FAILED, MISUSED, fail, one_line_errors
+from bolt_app.cli.output import print_line
 from bolt_app.cli.workspaces import require_workspace, team_option
 from bolt_app.credentials.sources import SourceKind
 from bolt_app.db import DATABASE_UNAVAILABLE
@@ -160,7 +161,7 @@ def _request(services: Services, content: dict[str, Any]) -> NotificationRequest
         return read_one(content, services.clock())
     except ValidationError as error:
         problems = (f"{problem.field} {problem.detail}" for problem in problems_of(error))
-        fail("\n".join(problems), status=MISUSED)
+        fail(*problems, status=MISUSED)
 
 
 def _accept(
@@ -173,17 +174,17 @@ def _accept(
             yield from services.intake.submit_in_parts(sender, requests[start : start + BATCH])
         except DATABASE_UNAVAILABLE:
             if start:
-                click.echo(f"Accepted only {start} of {len(requests)}:", err=True)
+                print_line(f"Accepted only {start} of {len(requests)}:", err=True)
             raise
 
 
 def _print_accepted(accepted: Sequence[NewNotification]) -> None:
     for notification in accepted:
         if notification.is_unrouted:
-            click.echo(f"{notification.id} {_UNROUTED_WORDS}.")
+            print_line(f"{notification.id} {_UNROUTED_WORDS}.")
             continue
         to = ", ".join(delivery.to for delivery in notification.deliveries)
-        click.echo(f"{notification.id} is on its way to {to}.")
+        print_line(f"{notification.id} is on its way to {to}.")
 
 
 def _suggest_topics(services: Services, team_id: str, to: Sequence[str]) -> None:
@@ -194,7 +195,7 @@ def _suggest_topics(services: Services, team_id: str, to: Sequence[str]) -> None
     for topic in filter(None, map(topic_of, map(normal_address, to))):
         near = get_close_matches(topic, known - {topic}, 1, NEAR_TOPIC)
         if near:
-            click.echo(f"topic:{topic}: did you mean topic:{near[0]}?", err=True)
+            print_line(f"topic:{topic}: did you mean topic:{near[0]}?", err=True)
 
 
 def _wait(
@@ -229,10 +230,10 @@ class _Tally:
     def add(self, report: NotificationReport) -> None:
         """Print and count the deliveries of a notification."""
         if not report.deliveries:
-            click.echo(f"{report.id} {_UNROUTED_WORDS}.")
+            print_line(f"{report.id} {_UNROUTED_WORDS}.")
             self.unrouted += 1
         for delivery in report.deliveries:
-            click.echo(f"{delivery.to}: {_outcome(delivery)}")
+            print_line(f"{delivery.to}: {_outcome(delivery)}")
             self.waiting += delivery.state in OPEN_STATES
             self.unknown += delivery.state == ShownState.UNKNOWN
             self.failed += delivery.state in _FAILED_STATES

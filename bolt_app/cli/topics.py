@@ -11,6 +11,7 @@ from flask.cli import AppGroup
 
 from bolt_app.cli.destinations import stored_address, warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.output import print_line
 from bolt_app.cli.workspaces import require_workspace, team_option
 from bolt_app.notifications.content.modes import Mode
 from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError
@@ -55,14 +56,14 @@ def register(app: Flask, find_services: FindServices) -> None:
             fail(str(error))
         warn_of_unknown(services, workspace, [address])
         verb = "Subscribed" if change.before is None else "Changed the subscription of"
-        click.echo(f"{verb} {address} to {change.topic}{' where ' + wanted if wanted else ''}.")
+        print_line(f"{verb} {address} to {change.topic}{' where ' + wanted if wanted else ''}.")
         # The operator may see every notification.
         preview = lately.preview(change.topic, wanted, lambda ids: ids)
         for name, known in preview.misspelled.items():
-            click.echo(f"No recent notification has the field {name}: did you mean {known}?")
+            print_line(f"No recent notification has the field {name}: did you mean {known}?")
         near = lately.near_topic(change.topic)
         if near is not None:
-            click.echo(f"The topic {change.topic} is new: did you mean {near}?")
+            print_line(f"The topic {change.topic} is new: did you mean {near}?")
 
     @group.command("unsubscribe")
     @team_option
@@ -80,7 +81,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         if change is None:
             require_workspace(services, team_id)
             fail(f"{address} is not subscribed to {topic}.")
-        click.echo(f"Unsubscribed {address} from {topic}.")
+        print_line(f"Unsubscribed {address} from {topic}.")
 
     @group.command("list")
     @team_option
@@ -92,7 +93,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         if not found:
             require_workspace(services, team_id)
         for subscription in found:
-            click.echo(_line(subscription, services.clock()))
+            print_line(_line(subscription, services.clock()))
 
 
 def _line(subscription: StoredSubscription, now: datetime) -> str:

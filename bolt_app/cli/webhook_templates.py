@@ -9,6 +9,7 @@ import click
 from flask.cli import AppGroup
 
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.output import print_line, print_lines
 from bolt_app.credentials.webhook_bodies import RecordedBody
 from bolt_app.credentials.webhooks import WebhookRecord
 from bolt_app.senders.bodies import NO_TEMPLATE, body_of
@@ -35,10 +36,10 @@ def add_template_commands(group: AppGroup, find_services: FindServices) -> None:
         _find(services, webhook_id)
         found = services.webhook_bodies.of_webhook(webhook_id)
         if not found:
-            click.echo("No bodies in the last 24 hours.", err=True)
+            print_line("No bodies in the last 24 hours.", err=True)
         for one in found:
-            click.echo(_heading(one))
-            click.echo(_shown(one))
+            print_line(_heading(one))
+            print_lines(_shown(one))
 
     @group.command("template")
     @click.argument("webhook_id", type=int)
@@ -61,7 +62,7 @@ def add_template_commands(group: AppGroup, find_services: FindServices) -> None:
                 "Create another with --from custom."
             )
         does = "recognizes the sender of each body" if off else "maps its bodies by this template"
-        click.echo(f"Webhook {webhook_id} {does}.")
+        print_line(f"Webhook {webhook_id} {does}.")
 
     @group.command("preview")
     @click.argument("webhook_id", type=int)
@@ -125,7 +126,7 @@ def _show(services: Services, webhook: WebhookRecord, template: str, values: lis
             problems.append(str(error))
             continue
         for one in found:
-            click.echo(json.dumps(one.model_dump(mode="json", exclude_defaults=True), indent=2))
+            print_lines(json.dumps(one.model_dump(mode="json", exclude_defaults=True), indent=2))
     services.templates.close()
     if problems:
         number = f"{len(problems)} of {len(values)} bodies" if len(values) > 1 else "the body"
@@ -146,7 +147,7 @@ def _heading(body: RecordedBody) -> str:
 
 
 def _shown(body: RecordedBody) -> str:
-    # Other characters may control the terminal.
+    # Line breaks are shown as such only where they are JSON's.
     return _ascii(body.written) if body.is_cut else json.dumps(body.value, indent=2)
 
 

@@ -20,6 +20,7 @@ from bolt_app.cli.credentials import (
 )
 from bolt_app.cli.destinations import warn_of_unknown
 from bolt_app.cli.errors import MISUSED, fail, one_line_errors
+from bolt_app.cli.output import print_line
 from bolt_app.cli.webhook_templates import (
     add_template_commands,
     read_checked_template,
@@ -117,17 +118,17 @@ def register(app: Flask, find_services: FindServices) -> None:
         found = services.webhooks.find(url.rpartition("/")[2])
         number = "ID" if found is None else found.id
         if sender == CUSTOM and template is None:
-            click.echo(f"Its format is unknown until `webhook template {number} FILE` is run.")
+            print_line(f"Its format is unknown until `webhook template {number} FILE` is run.")
         if shows_its_own_secret(sender):
-            click.echo(
+            print_line(
                 f"Unsigned messages are accepted until `webhook secret {number}` is run with the "
                 f"secret that {known_senders()[sender].title} shows."
             )
         if secret is not None:
-            click.echo(f"Secret, to paste into {known_senders()[sender].title} with the URL:")
-            click.echo(secret)
-        click.echo("The URL is shown only once. Anyone with it can send. Store it like a password.")
-        click.echo(url)
+            print_line(f"Secret, to paste into {known_senders()[sender].title} with the URL:")
+            print_line(secret)
+        print_line("The URL is shown only once. Anyone with it can send. Store it like a password.")
+        print_line(url)
 
     @group.command("list")
     @team_option
@@ -141,7 +142,7 @@ def register(app: Flask, find_services: FindServices) -> None:
             state = "active" if webhook.revoked_at is None else "revoked"
             sender = f"{_sender(webhook)}{_key(webhook)}"
             details = f"{state}{sender}{details_of(webhook)}{_unrecognized(webhook)}"
-            click.echo(f"{webhook.id}  {name}to {', '.join(webhook.to)}; {details}")
+            print_line(f"{webhook.id}  {name}to {', '.join(webhook.to)}; {details}")
 
     @group.command("secret")
     @click.argument("webhook_id", type=int)
@@ -159,7 +160,7 @@ def register(app: Flask, find_services: FindServices) -> None:
                 f"Webhook {webhook_id} does not exist, is revoked, or its sender does not sign. "
                 "Create another with --from."
             )
-        click.echo(f"Webhook {webhook_id} accepts only requests signed with this secret.")
+        print_line(f"Webhook {webhook_id} accepts only requests signed with this secret.")
 
     @group.command("revoke")
     @click.argument("webhook_id", type=int)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-import click
 from flask import Flask
 
 from bolt_app.cli.errors import fail, one_line_errors
+from bolt_app.cli.output import print_line
 from bolt_app.db import schema
 from bolt_app.health_server import serving_health
 from bolt_app.services import FindServices, Services
@@ -27,7 +27,7 @@ def register(app: Flask, find_services: FindServices) -> None:
         schema.require_current(services.database)
         with ExitStack() as stack:
             _serve_health(services, stack)
-            click.echo("Delivering. Stop with Ctrl-C.", err=True)
+            print_line("Delivering. Stop with Ctrl-C.", err=True)
             create_worker(services).run()
         services.close()
 

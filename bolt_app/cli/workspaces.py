@@ -6,6 +6,7 @@ import click
 from flask import Flask
 
 from bolt_app.cli.errors import fail, one_line_errors
+from bolt_app.cli.output import print_line
 from bolt_app.services import FindServices, Services
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError
 from bolt_app.workspaces.listing import KnownWorkspace, find_workspaces
@@ -25,12 +26,12 @@ def register(app: Flask, find_services: FindServices) -> None:
         services = find_services()
         known = _known(services)
         if not known:
-            click.echo(_none_installed(services), err=True)
+            print_line(_none_installed(services), err=True)
         for workspace in known:
             organization = (
                 f"  installed for {workspace.organization}" if workspace.organization else ""
             )
-            click.echo(f"{workspace.team_id}  {workspace.name or ''}{organization}".rstrip())
+            print_line(f"{workspace.team_id}  {workspace.name or ''}{organization}".rstrip())
 
 
 def require_workspace(services: Services, team_id: str) -> BotWorkspace:

@@ -13,8 +13,8 @@ from sqlalchemy.sql.functions import GenericFunction
 from bolt_app.db.types import JsonObject
 from bolt_app.severity import known_severity
 
-# Limits of a summary, in characters: for the text, and for blocks or attachments.
-BEGINNING, SHORT_LAYOUT = 4000, 10_000
+# Limits of a summary, in characters: for the text, and for each other member.
+BEGINNING, SHORT = 4000, 10_000
 UNREADABLE = "This notification, or a part of it, cannot be read from the database."
 
 
@@ -105,7 +105,9 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
-_SUMMARIZED = ("severity", "title", "link", "fields", "format", "mrkdwn", "derived")
+_SUMMARIZED = ("severity", "title", "link", "fields", "format", "mrkdwn")
+# The members of a long `derived` that a summary keeps.
+_KEPT_OF_DERIVED = ("severity", "title", "link")
 _SEVERITY_PATHS = ("$.severity", "$.derived.severity")
 
 
@@ -140,9 +142,9 @@ def stored_length(content: Any) -> ColumnElement[int]:
 class content_summary(GenericFunction[dict[str, Any]]):
     """The part of content that filters and headlines need.
 
-    It has the beginning of the text, and omits images, mentions and layouts, except a short layout
-    of content without text. The database omits the rest, which may be a thousand times as large:
-    code that reads many rows reads summaries.
+    It has the beginning of the text, and omits images, mentions, layouts and everything that is
+    longer than `SHORT`. It keeps a short layout of content without text. The database omits the
+    rest, which may be a thousand times as large: code that reads many rows reads summaries.
     """
 
     type = ContentJson()
@@ -152,7 +154,7 @@ class content_summary(GenericFunction[dict[str, Any]]):
 @compiles(content_summary)
 def _postgresql_summary(element: Any, compiler: SQLCompiler, **more: Any) -> str:
     content = compiler.process(element.clauses, **more)
-    summary = f"json_strip_nulls(json_build_object({_summary(content, '')}))"
+    summary = f"json_strip_nulls(json_build_object({_summary(content)}))"
     return f"CASE WHEN json_typeof({content}) = 'object' THEN {summary} ELSE '0' END"
 
 
@@ -160,20 +162,36 @@ def _postgresql_summary(element: Any, compiler: SQLCompiler, **more: Any) -> str
 def _sqlite_summary(element: Any, compiler: SQLCompiler, **more: Any) -> str:
     content = compiler.process(element.clauses, **more)
     # `json_patch` removes nulls.
-    summary = f"json_patch('{{}}', json_object({_summary(content, 'json')}))"
+    summary = f"json_patch('{{}}', json_object({_summary(content, is_sqlite=True)}))"
     is_object = f"json_valid({content}) AND json_type({content}) = 'object'"
     return f"CASE WHEN {is_object} THEN {summary} ELSE '0' END"
 
 
-def _summary(content: str, as_json: str) -> str:
+def _summary(content: str, *, is_sqlite: bool = False) -> str:
     """Return the names and values of a summary's members, in SQL for both databases."""
+    # SQLite would store the JSON of an expression as text.
+    as_json, build = ("json", "json_object") if is_sqlite else ("", "json_build_object")
     words = " || ".join(f"coalesce({content} ->> '{name}', '')" for name in ("title", "text"))
-    members = [
-        *(f"'{name}', {content} -> '{name}'" for name in _SUMMARIZED),
-        f"'text', substr({content} ->> 'text', 1, {BEGINNING})",
-    ]
-    for name in ("blocks", "attachments", "files"):
-        is_short = f"length(CAST({content} -> '{name}' AS TEXT)) <= {SHORT_LAYOUT}"
-        layout = f"CASE WHEN trim({words}) = '' AND {is_short} THEN {content} -> '{name}' END"
-        members.append(f"'{name}', {as_json}({layout})")
-    return ", ".join(members)
+    derived = f"{content} -> 'derived'"
+    kept = ", ".join(f"'{name}', {as_json}({derived} -> '{name}')" for name in _KEPT_OF_DERIVED)
+    values = {
+        **{name: _case(_is_short(content, name), f"{content} -> '{name}'") for name in _SUMMARIZED},
+        "derived": f"CASE WHEN {_is_short(content, 'derived')} THEN {derived} "
+        f"WHEN {derived} IS NOT NULL THEN {build}({kept}) END",
+        **{
+            name: _case(
+                f"trim({words}) = '' AND {_is_short(content, name)}", f"{content} -> '{name}'"
+            )
+            for name in ("blocks", "attachments", "files")
+        },
+    }
+    members = [f"'{name}', {as_json}({value})" for name, value in values.items()]
+    return ", ".join([*members, f"'text', substr({content} ->> 'text', 1, {BEGINNING})"])
+
+
+def _is_short(content: str, name: str) -> str:
+    return f"length(CAST({content} -> '{name}' AS TEXT)) <= {SHORT}"
+
+
+def _case(condition: str, value: str) -> str:
+    return f"CASE WHEN {condition} THEN {value} END"

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from bolt_app.credentials.sources import person_source
 from bolt_app.db import Database
-from bolt_app.db.content import content_summary
+from bolt_app.db.content import content_summary, stored_length
 from bolt_app.db.models import (
     ApiKey,
     AuditEvent,
@@ -65,7 +65,11 @@ _INCIDENTS: Columns = (
 )
 # Only the newest, because their number is unlimited.
 MOST_NOTIFICATIONS = 1000
-# Without layouts, which may be large; the notification pages show them.
+# The most characters of their contents, for each of what was received and what was sent.
+MOST_CHARACTERS = 2 * 1024 * 1024
+# Of events and incidents, only the newest too.
+MOST_ROWS = 10_000
+# Without layouts and long fields; the notification pages show them.
 _SUMMARY = content_summary(Notification.content).label("content")
 _RECEIVED: Columns = (
     *(Delivery.notification_id, Delivery.target, Delivery.state, Delivery.channel_id),
@@ -108,13 +112,18 @@ def _read(
         columns: Columns,
         *where: ColumnElement[bool],
         newest: InstrumentedAttribute[Any] | None = None,
+        has_contents: bool = False,
         **joined: Any,
     ) -> list[Record]:
         statement = select(*columns).where(*where)
         if newest is not None:
-            statement = statement.order_by(newest.desc()).limit(MOST_NOTIFICATIONS)
+            statement = statement.order_by(newest.desc()).limit(
+                MOST_NOTIFICATIONS if has_contents else MOST_ROWS
+            )
         for condition in joined.values():
             statement = statement.join(*condition)
+        if has_contents and newest is not None:
+            statement = _with_short_contents(statement, newest)
         return [_shown(row) for row in connection.execute(statement).mappings()]
 
     def created(model: type[ApiKey] | type[Webhook]) -> list[Record]:
@@ -145,6 +154,7 @@ def _read(
             _INCIDENTS,
             Incident.team_id.in_(teams),
             or_(*(column == user_id for column in actors)),
+            newest=Incident.state_at,
         ),
         "received": rows(
             _RECEIVED,
@@ -153,6 +163,7 @@ def _read(
             # Others may still be withdrawn, or may not be for this person any more.
             HAS_ARRIVED,
             newest=Delivery.id,
+            has_contents=True,
             lane=(Lane, Lane.id == Delivery.lane_id),
             notification=(Notification, Notification.id == Delivery.notification_id),
         ),
@@ -161,6 +172,7 @@ def _read(
             Notification.team_id.in_(teams),
             Notification.source == person_source(user_id),
             newest=Notification.id,
+            has_contents=True,
         ),
         "home_tabs": rows(
             (HomeTab.team_id, HomeTab.published_at),
@@ -174,8 +186,19 @@ def _read(
                 AuditEvent.team_id.in_(teams),
                 AuditEvent.enterprise_id == (installation.enterprise_id or ""),
             ),
+            newest=AuditEvent.id,
         ),
     }
+
+
+def _with_short_contents(statement: Select[Any], newest: InstrumentedAttribute[Any]) -> Select[Any]:
+    """Return the first rows of a statement whose contents have `MOST_CHARACTERS` together."""
+    rows = statement.add_columns(newest.label("position")).subquery()
+    characters = func.sum(stored_length(rows.c.content)).over(order_by=rows.c.position.desc())
+    counted = select(rows, characters.label("characters")).subquery()
+    shown = [column for column in counted.c if column.name not in ("position", "characters")]
+    is_shown = counted.c.characters <= MOST_CHARACTERS
+    return select(*shown).where(is_shown).order_by(counted.c.position.desc())
 
 
 def _shown(row: Mapping[Any, Any]) -> Record:

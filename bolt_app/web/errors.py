@@ -10,9 +10,9 @@ from flask import Blueprint, Flask, Response, g, jsonify, make_response, render_
 from gunicorn.http.errors import NoMoreData, ParseException
 from werkzeug.exceptions import HTTPException
 
-from bolt_app.access.authorization import AccessDeniedError
+from bolt_app.access.authorization import AccessDeniedError, RoleCheckLimitError
 from bolt_app.db import DATABASE_UNAVAILABLE
-from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_api import OVERLOADED, SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
@@ -58,13 +58,17 @@ def register_errors(app: Flask) -> None:
     def answer_denied(error: AccessDeniedError) -> Response:
         return problem(403, str(error))
 
+    @app.errorhandler(RoleCheckLimitError)
+    def answer_too_many_checks(error: RoleCheckLimitError) -> Response:
+        return problem(429, str(error))
+
     @app.errorhandler(NotInstalledError)
     def answer_not_installed(error: NotInstalledError) -> Response:
         return problem(409, str(error))
 
     @app.errorhandler(SlackCallError)
     def answer_slack_error(error: SlackCallError) -> Response:
-        return problem(502, error.sentence)
+        return problem(503 if error.code == OVERLOADED else 502, error.sentence)
 
     for broken in _BROKEN_BODY:
         app.register_error_handler(broken, _answer_broken_body)

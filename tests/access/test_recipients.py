@@ -130,7 +130,8 @@ def test_invented_people_do_not_use_up_slacks_limit(installed: Bellhop) -> None:
 
     assert states(installed, others) == ["sent"]
     assert len(installed.slack.calls_to(INFO)) == before + PEOPLE
-    assert installed.services.access.person(ACME, BEN, now=True).role is Role.MEMBER
+    installed.services.access.person_changed(BEN)
+    assert installed.services.access.person(ACME, BEN).role is Role.MEMBER
     for _ in range(4):
         deliver(installed, after=60)
     assert {state for id_ in invented for state in states(installed, id_)} == {"dead"}

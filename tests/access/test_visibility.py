@@ -604,7 +604,7 @@ def test_admin_actions_require_the_current_role(installed: Bellhop) -> None:
     installed.slack.users[ANN].is_admin = installed.slack.users[ANN].is_owner = False
 
     with pytest.raises(AccessDeniedError):
-        access.person(ACME, ANN, now=True).require(Action.ADMINISTER)
+        access.require_now(ACME, ANN, Action.ADMINISTER)
 
 
 def test_an_admin_of_another_workspace_of_the_organization_is_not_an_admin_here(
@@ -612,10 +612,10 @@ def test_an_admin_of_another_workspace_of_the_organization_is_not_an_admin_here(
 ) -> None:
     bellhop.install(WES)
     access = bellhop.services.access
-    assert access.person(NORTH, WES, now=True).role is Role.ADMIN
+    assert access.person(NORTH, WES).role is Role.ADMIN
     wes = bellhop.slack.users[WES]
     wes.team_id, wes.team_ids = SOUTH, (SOUTH, NORTH)
-    assert access.person(NORTH, WES, now=True).role is Role.ADMIN
+    assert access.require_now(NORTH, WES, Action.ADMINISTER).role is Role.ADMIN
 
     wes.team_ids = (SOUTH,)
     there = bellhop.services.client.find_workspace(NORTH)

@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from bolt_app.credentials.sources import person_source
+from bolt_app.lifecycle import personal_data
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.lifecycle.test_deletion import delivered, leave_traces, needles, traces
@@ -116,6 +120,59 @@ def test_what_a_digest_covers_is_in_it_once_the_digest_arrived(
 def received(browser: Browser) -> list[str]:
     """Return the texts that a person received, the latest first."""
     return [str(one["content"].get("text")) for one in data_of(browser)["received"]]
+
+
+class TestSize:
+    """The newest notifications whose contents have a limited number of characters together."""
+
+    def test_the_contents_are_limited_in_characters(
+        self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(personal_data, "MOST_CHARACTERS", 250)
+        bellhop.install(ANN)
+        browser, _ = bellhop.install(BEN)
+        for text in ("One", "Two", "Three"):
+            request = NotificationRequest.model_validate({"to": BEN, "text": text.ljust(90, ".")})
+            bellhop.services.intake.submit(Sender(ACME, person_source(BEN)), [request])
+            delivered(bellhop)
+            bellhop.clock.advance(1)
+
+        data = data_of(browser)
+
+        for name in ("received", "sent"):
+            assert [one["content"]["text"][:3] for one in data[name]] == ["Thr", "Two"]
+
+    def test_long_fields_are_left_out(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        browser, _ = bellhop.install(BEN)
+        fields = [{"name": "漢" * 200, "value": "字" * 1500} for _ in range(50)]
+        accept(bellhop, BEN, "Large", fields=fields)
+        delivered(bellhop)
+
+        assert [one["content"] for one in data_of(browser)["received"]] == [{"text": "Large"}]
+
+    def test_characters_are_themselves(self, bellhop: Bellhop) -> None:
+        bellhop.install(ANN)
+        browser, _ = bellhop.install(BEN)
+        accept(bellhop, BEN, "漢字 🔔")
+        delivered(bellhop)
+
+        assert "漢字 🔔" in browser.get("/profile/data").text
+
+    def test_a_person_has_one_export_at_a_time(
+        self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        bellhop.install(ANN)
+        browser, _ = bellhop.install(BEN)
+        stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=BEN)
+        assert stored is not None
+
+        with bellhop.services.exports.enter(str(stored.id)) as has_room:
+            assert has_room
+            refused = browser.get("/profile/data")
+
+        assert (refused.status, refused.headers["Retry-After"]) == (503, "60")
+        assert browser.get("/profile/data").status == 200
 
 
 def test_a_person_unlinks_on_the_page_where_no_bot_could_be_asked(bellhop: Bellhop) -> None:

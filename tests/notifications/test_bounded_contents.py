@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, text
 
 import bolt_app
 from bolt_app.db import Database
-from bolt_app.db.content import BEGINNING, SHORT_LAYOUT, UNREADABLE, content_summary
+from bolt_app.db.content import BEGINNING, SHORT, UNREADABLE, content_summary
 from bolt_app.db.models import Notification
 from bolt_app.notifications.content.ids import new_id
 from bolt_app.notifications.content.schema import DEEPEST, VALUES
@@ -139,7 +139,7 @@ def test_failed_notifications_are_read_in_part(
 ) -> None:
     """Each App Home of a workspace reads them whenever one more has failed."""
     bellhop.install(ANN)
-    layout = [{"type": "section", "text": {"type": "plain_text", "text": "x" * SHORT_LAYOUT}}]
+    layout = [{"type": "section", "text": {"type": "plain_text", "text": "x" * SHORT}}]
     for title in ("One", "Two", "Three"):
         accept(bellhop, ["#nowhere", GENERAL, "#no-place"], title=title, blocks=layout)
         bellhop.clock.advance(1)
@@ -177,13 +177,30 @@ class TestSummaries:
     ) -> None:
         blocks = {"blocks": [{"type": "section", "text": {"type": "mrkdwn", "text": "Said"}}]}
         attachments = {"text": " ", "attachments": [{"fallback": "Said"}]}
-        long = {"mrkdwn": True, "attachments": [{"fallback": "x" * SHORT_LAYOUT}]}
+        long = {"mrkdwn": True, "attachments": [{"fallback": "x" * SHORT}]}
         put(database, clock, blocks, attachments, blocks | {"title": "T"}, long)
 
         found = summaries(database)
 
         assert found == [blocks, attachments, {"title": "T"}, {"mrkdwn": True}]
         assert [headline(one) for one in found] == ["Said", "Said", "T", "A notification"]
+
+    def test_it_keeps_no_long_member(self, database: Database, clock: FakeClock) -> None:
+        fields = [{"name": "service", "value": "x" * SHORT}]
+        derived = {"severity": "error", "title": "T", "fields": fields}
+        put(
+            database,
+            clock,
+            {"text": "One", "fields": fields},
+            {"text": "Two", "derived": derived},
+            {"text": "Three", "title": "x" * SHORT, "link": "x" * SHORT},
+        )
+
+        assert summaries(database) == [
+            {"text": "One"},
+            {"text": "Two", "derived": {"severity": "error", "title": "T"}},
+            {"text": "Three"},
+        ]
 
     def test_an_unreadable_content_is_marked(self, database: Database, clock: FakeClock) -> None:
         for content in ({"a": "b"}, {"c": "d"}):

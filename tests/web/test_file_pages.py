@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import insert, select
 
+from bolt_app.db.models import Delivery, Notification, NotificationFile
 from slack_sandbox import Fault
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, BEA, BEN, GENERAL
 from tests.running import Bellhop, Browser, Page
+from tests.statements import statements_of
 from tests.web.forms import follow, without_token
 from tests.web.methods.calling import MethodCaller, method_caller
 from tests.web.methods.uploading import COMPLETE, open_upload, share, upload
@@ -233,3 +237,68 @@ class TestAccess:
 @pytest.mark.parametrize("wrong", [UNKNOWN, "x", "%00", UNKNOWN + "0", "..%2f..%2fetc"])
 def test_unknown_ids(ann: Browser, wrong: str) -> None:
     assert look(ann, wrong).statuses == MISSING
+
+
+@pytest.mark.parametrize("user_id", [BEN, GUEST])
+def test_many_links_cost_no_more_than_few(
+    bellhop: Bellhop, ann: Browser, ci: MethodCaller, user_id: str
+) -> None:
+    """As earlier versions stored them: one for each edit of the message."""
+    channel = bellhop.slack.add_channel(ACME, "secret", members=[ANN], is_private=True)
+    bellhop.slack.invite_bot(ANN, channel.id)
+    file_id = share(ci, channel.id)
+    Hand(bellhop).deliver()
+    browser, _ = bellhop.install(user_id, query=PROFILE)
+    database = bellhop.services.database
+    browser.get(f"/files/{file_id}")  # fills the caches
+    with statements_of(database) as before:
+        assert browser.get(f"/files/{file_id}").status == 404
+
+    copy_notification(bellhop, 40)
+
+    assert len(bellhop.services.files.notifications_of(file_id)) == 41
+    with statements_of(database) as after:
+        assert browser.get(f"/files/{file_id}").status == 404
+    # What is cached for a second may be read again.
+    assert len(after) <= len(before) + 2
+    assert ann.get(f"/files/{file_id}").status == 200
+
+
+def test_an_edit_in_another_channel_is_not_what_the_page_links_to(
+    bellhop: Bellhop, ben: Browser, ci: MethodCaller
+) -> None:
+    channel = bellhop.slack.add_channel(ACME, "secret", members=[ANN], is_private=True)
+    bellhop.slack.invite_bot(ANN, channel.id)
+    file_id = upload(ci)
+    ci.ok(COMPLETE, files=[{"id": file_id}], channels=f"{channel.id},{GENERAL}")
+    with bellhop.services.database.reading() as session:
+        secret = session.scalars(select(Delivery).order_by(Delivery.id)).first()
+    assert secret is not None
+    bellhop.clock.advance(1)
+    ci.ok("chat.update", channel=channel.id, ts=secret.provisional_ts, text="Secret")
+
+    page = ben.get(f"/files/{file_id}")
+
+    assert page.status == 200
+    linked = re.search(r'href="(/notifications/[0-9a-f]{32})"', page.text)
+    assert linked is not None
+    assert ben.get(linked[1]).status == 200
+
+
+def copy_notification(bellhop: Bellhop, times: int) -> None:
+    """Copy the only notification with a file, its delivery and its link."""
+    with bellhop.services.database.writing() as session:
+        delivery = session.scalars(select(Delivery)).one()
+        notification = session.get_one(Notification, delivery.notification_id)
+        link = session.scalars(select(NotificationFile)).one()
+        for number in range(times):
+            id_ = f"{int(notification.id, 16) + 1 + number:032x}"
+            for row, changed in (
+                (notification, {"id": id_}),
+                (delivery, {"id": None, "notification_id": id_, "provisional_ts": None}),
+                (link, {"notification_id": id_}),
+            ):
+                columns = {column.name for column in row.__table__.columns}
+                values = {name: getattr(row, name) for name in columns} | changed
+                values = {name: value for name, value in values.items() if value is not None}
+                session.execute(insert(type(row)).values(values))

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as update_rows
 
-from bolt_app.db.models import File, FileChunk, NotificationFile
+from bolt_app.db.models import Delivery, File, FileChunk, NotificationFile
 
 _FILES = select(File.id, File.team_id, File.name, File.alt_text, File.length, File.permalink)
 _FILE = _FILES.where(File.id == bindparam("file_id"), File.uploaded_at.is_not(None))
@@ -144,6 +144,34 @@ def link_files(connection: Connection, notification_id: str, ids: Iterable[str])
     existing = select(literal(notification_id), File.id).where(File.id.in_(list(ids)))
     columns = ["notification_id", "file_id"]
     connection.execute(insert(NotificationFile).from_select(columns, existing))
+
+
+def unlink_replaced(
+    connection: Connection, ids: Collection[str], lane_id: int, key: str, by: str
+) -> None:
+    """Remove files from earlier edits of a message, but not from its first notification.
+
+    A message may be edited any number of times. Its first notification shows the file at every
+    destination, also if the latest edit is cancelled; the latest edit is kept the longest.
+
+    Args:
+        by: the notification of the latest edit.
+    """
+    linked = (
+        select(NotificationFile.notification_id)
+        .join(Delivery, Delivery.notification_id == NotificationFile.notification_id)
+        .where(
+            NotificationFile.file_id.in_(ids),
+            NotificationFile.notification_id != by,
+            Delivery.lane_id == lane_id,
+            Delivery.key == key,
+        )
+        .distinct()
+        .order_by(NotificationFile.notification_id)
+    )
+    replaced = connection.scalars(linked).all()[1:]
+    is_replaced = NotificationFile.notification_id.in_(replaced), NotificationFile.file_id.in_(ids)
+    connection.execute(delete(NotificationFile).where(*is_replaced))
 
 
 def notifications_of(connection: Connection, file_id: str) -> Sequence[str]:

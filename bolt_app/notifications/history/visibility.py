@@ -11,6 +11,7 @@ only to the sender and admins. A notification without deliveries is visible to a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from bolt_app.access.authorization import Action, Authorization, Person
 from bolt_app.clock import Clock, utc_now
@@ -31,7 +32,12 @@ from bolt_app.notifications.history.details import (
 )
 from bolt_app.notifications.history.permalinks import Permalinks
 from bolt_app.notifications.history.reports import NotificationReport
-from bolt_app.notifications.history.routes import DeliveryRoutes, find_routes, with_channel_ids
+from bolt_app.notifications.history.routes import (
+    DeliveryRoutes,
+    find_audiences,
+    find_routes,
+    with_channel_ids,
+)
 from bolt_app.notifications.history.service import History
 from bolt_app.notifications.history.views import (
     FailedNotification,
@@ -48,6 +54,8 @@ from bolt_app.workspaces.client import NotInstalledError
 
 # The most failed notifications that are checked for those that a person may see.
 MOST_FAILED_CHECKED = 50
+# The most audiences of a file that are checked. It has one for each channel that it was sent to.
+MOST_AUDIENCES = 50
 
 
 class Visibility:
@@ -87,18 +95,41 @@ class Visibility:
             NotInstalledError: it was not found, and one of the workspaces has no bot.
             SlackCallError: it was not found, and a call to Slack about the person failed.
         """
-        people: list[tuple[Viewer, Person]] = []
-        unknown: SlackCallError | NotInstalledError | None = None
-        for viewer in viewers:
-            # The role comes first, so that an error does not reveal whether it exists.
-            try:
-                people.append((viewer, self._access.person(viewer.team_id, viewer.user_id)))
-            except (SlackCallError, NotInstalledError) as error:
-                unknown = error
+        people, unknown = self._people(viewers)
         for viewer, person in people if is_notification_id(notification_id) else ():
             report = self._history.find(viewer.team_id, notification_id)
             if report is not None and person.may(Action.USE):
                 return self._view(viewer, person, report)
+        if unknown is not None:
+            raise unknown
+        return None
+
+    def find_with_file(self, viewers: Sequence[Viewer], file_id: str | None) -> str | None:
+        """Return the id of a notification with a file, that a person may see.
+
+        Args:
+            viewers: all accounts of the person.
+            file_id: of a stored file; None if there is none, for the same errors as otherwise.
+
+        Returns: None if the person may see none, among the first `MOST_AUDIENCES` audiences.
+
+        Raises:
+            NotInstalledError: none was found, and one of the workspaces has no bot.
+            SlackCallError: none was found, and a call to Slack about the person failed.
+        """
+        people, unknown = self._people(viewers)
+        audiences: Sequence[Any] = ()
+        if file_id is not None:
+            with self._database.reading_connection() as connection:
+                audiences = find_audiences(connection, file_id, MOST_AUDIENCES)
+        examined: set[str] = set()
+        for audience in audiences:
+            if audience.oldest in examined:
+                continue
+            examined.add(audience.oldest)
+            if self._is_seen_by(people, audience.oldest):
+                is_newest = self._is_seen_by(people, audience.newest)
+                return str(audience.newest if is_newest else audience.oldest)
         if unknown is not None:
             raise unknown
         return None
@@ -211,6 +242,32 @@ class Visibility:
         if is_person(place) and is_member:
             visible.update(set(ids) - {row.notification_id for row in routed})
         return visible
+
+    def _people(
+        self, viewers: Sequence[Viewer]
+    ) -> tuple[list[tuple[Viewer, Person]], SlackCallError | NotInstalledError | None]:
+        """Return the accounts with their roles, and the error about an account without one.
+
+        The roles come first, so that an error does not reveal whether a notification exists.
+        """
+        people: list[tuple[Viewer, Person]] = []
+        unknown: SlackCallError | NotInstalledError | None = None
+        for viewer in viewers:
+            try:
+                people.append((viewer, self._access.person(viewer.team_id, viewer.user_id)))
+            except (SlackCallError, NotInstalledError) as error:
+                unknown = error
+        return people, unknown
+
+    def _is_seen_by(self, people: Sequence[tuple[Viewer, Person]], notification_id: str) -> bool:
+        for viewer, person in people:
+            report = self._history.find(viewer.team_id, notification_id)
+            if report is not None and person.may(Action.USE):
+                routes = self._routes(viewer, report)
+                names = person.channel_names(set(routes.addresses.values()))
+                seen = _seen(viewer, person, report, routes, names)
+                return _is_for(person, report, routes, seen)
+        return False
 
     def _may_share(self, team_id: str, user_id: str, addresses: set[str]) -> bool:
         public = self._access.public.names_of_public(

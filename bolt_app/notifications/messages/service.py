@@ -23,7 +23,7 @@ from bolt_app.notifications.content.files import FILES
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.content.states import DeliveryState
-from bolt_app.notifications.files.store import link_files
+from bolt_app.notifications.files.store import link_files, unlink_replaced
 from bolt_app.notifications.intake.planning import Draft
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.messages.errors import MessageNotFoundError
@@ -240,7 +240,9 @@ def _insert_notification(
     row["content"] = {**row["content"], **kept}
     change.connection.execute(insert(Notification).values(row))
     if kept:
-        link_files(change.connection, draft.id, [file["id"] for file in kept[FILES]])
+        ids = [file["id"] for file in kept[FILES]]
+        link_files(change.connection, draft.id, ids)
+        unlink_replaced(change.connection, ids, message.lane_id, message.key, draft.id)
     return draft.id
 
 

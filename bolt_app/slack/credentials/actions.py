@@ -38,8 +38,7 @@ class CredentialActions:
             AccessDeniedError: the person is not an admin.
             SlackCallError: Slack did not report the role.
         """
-        person = self.services.access.person(self.team_id, self.user_id, now=True)
-        person.require(Action.ADMINISTER)
+        self.services.access.require_now(self.team_id, self.user_id, Action.ADMINISTER)
 
     def create_key(
         self,

@@ -38,9 +38,8 @@ class NotificationActions:
             NothingToRetryError: no delivery that they can see has failed, or it was retried before.
             SlackCallError: Slack did not report the person's role or channels.
         """
-        # The role is read from Slack: a remembered one may be outdated.
-        person = self.services.access.person(self.team_id, self.user_id, now=True)
-        person.require(Action.RETRY_FAILED)
+        access = self.services.access
+        person = access.require_now(self.team_id, self.user_id, Action.RETRY_FAILED)
         failed = self.services.visibility.failed_ids(viewer, person, notification_id)
         self.services.history.retry(self.team_id, notification_id, failed)
         return retried_reply(self.user_id)

@@ -21,6 +21,7 @@ from bolt_app.slack.profile.blocks import (
     token_dead_reply,
     unlinked_reply,
 )
+from bolt_app.slack.profile.errors import TooManyRefreshesError
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,13 @@ class ProfileActions:
 
         Raises:
             SlackCallError: Slack refused or did not answer.
+            TooManyRefreshesError: the person refreshed too often within a minute.
         """
         installation = self._installation()
         if installation is None:
             return not_linked_reply(self._link_url())
+        if self.services.refreshes.take(f"{self.team_id}:{self.user_id}"):
+            raise TooManyRefreshesError
         return self._render(self.services.profiles.record(installation))
 
     def is_linked(self) -> bool:

@@ -307,7 +307,7 @@ class SubscriptionActions:
         action = for_self if self.address == self.user_id else Action.CHANGE_CHANNEL
         # Middleware has checked that the person may use Bellhop.
         if action is not Action.USE:
-            self.services.access.person(self.team_id, self.user_id, now=True).require(action)
+            self.services.access.require_now(self.team_id, self.user_id, action)
 
 
 def attempt(do: Callable[[], SubscriptionResult]) -> SubscriptionResult:

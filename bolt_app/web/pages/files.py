@@ -23,9 +23,6 @@ from bolt_app.web.pages.notifications import viewers_of
 from bolt_app.web.pages.profile import active_installation, recorded_profile
 from bolt_app.web.sessions import remember_wanted_page
 
-# No notification has it.
-_NO_NOTIFICATION = ""
-
 
 @dataclass(frozen=True)
 class _VisibleFile:
@@ -68,11 +65,10 @@ def _find(services: Services, file_id: str) -> _VisibleFile | tuple[str, int]:
     # The database need not accept any other text.
     stored = services.files.find(file_id) if is_file_id(file_id) else None
     # An unknown file takes the same path, so that an error of Slack does not reveal it.
-    linked = services.files.notifications_of(file_id) if stored is not None else []
-    for notification_id in linked or [_NO_NOTIFICATION]:
-        visible = services.visibility.find(viewers, notification_id)
-        if visible is not None and stored is not None:
-            return _VisibleFile(stored, notification_id)
+    stored_id = None if stored is None else stored.id
+    notification_id = services.visibility.find_with_file(viewers, stored_id)
+    if stored is not None and notification_id is not None:
+        return _VisibleFile(stored, notification_id)
     _remember(file_id)
     return render_template("file_missing.html"), 404
 

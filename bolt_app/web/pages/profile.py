@@ -31,6 +31,7 @@ from bolt_app.profiles.view import Profile, Workspace
 from bolt_app.profiles.workspace import workspace_of
 from bolt_app.services import Services
 from bolt_app.slack_api import SlackCallError
+from bolt_app.web.errors import problem
 from bolt_app.web.sessions import (
     earlier_account,
     forget_earlier_account,
@@ -44,6 +45,7 @@ from bolt_app.workspaces.greetings import TooManyGreetingsError
 
 logger = logging.getLogger(__name__)
 
+_EXPORT_IS_RUNNING = "Downloads are being prepared, perhaps yours already. Try again in a minute."
 WEB = Path(__file__).parent.parent
 STATIC = WEB / "static"
 
@@ -112,8 +114,13 @@ def create_blueprint(services: Services) -> Blueprint:
         installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
-        body = json.dumps(personal_data(services.database, installation), indent=2)
-        response = Response(body, mimetype="application/json")
+        with services.exports.enter(str(installation.id)) as has_room:
+            if not has_room:
+                return problem(503, _EXPORT_IS_RUNNING)
+            found = personal_data(services.database, installation)
+            body = json.dumps(found, indent=2, ensure_ascii=False)
+        # JSON has the same escapes for surrogates, which UTF-8 cannot have.
+        response = Response(body.encode(errors="backslashreplace"), mimetype="application/json")
         response.headers["Content-Disposition"] = 'attachment; filename="bellhop-data.json"'
         return response
 

@@ -12,7 +12,12 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
-from bolt_app.access.authorization import Action, Person
+from bolt_app.access.authorization import (
+    AccessDeniedError,
+    Action,
+    Person,
+    RoleCheckLimitError,
+)
 from bolt_app.blockkit.text import cut
 from bolt_app.credentials.webhook_bodies import LENGTH, RecordedBody
 from bolt_app.credentials.webhooks import AUTO, CUSTOM, WEBHOOK_PAGES_PATH, WebhookRecord
@@ -79,17 +84,36 @@ def create_blueprint(services: Services) -> Blueprint:
         """Return the webhook, for an admin of its workspace; for others it does not exist.
 
         Raises:
-            SlackCallError: Slack did not report the role.
+            NotInstalledError: it was not found, and one of the workspaces has no bot.
+            RoleCheckLimitError: the admin's role was checked too often within a minute.
+            SlackCallError: Slack did not report a role.
         """
-        record = services.webhooks.find_by_id(int(webhook_id)) if _is_id(webhook_id) else None
-        if record is None:
-            abort(404)
+        unknown: SlackCallError | NotInstalledError | None = None
+        admins: list[Person] = []
         for account in services.profiles.accounts_of(installation):
-            if account.team_id == record.team_id:
-                person = services.access.person(account.team_id, account.user_id, now=True)
-                if person.may(Action.ADMINISTER):
-                    return record, person
+            # The roles come first, so that an error does not reveal whether the webhook exists.
+            try:
+                person = services.access.person(account.team_id, account.user_id)
+            except (SlackCallError, NotInstalledError) as error:
+                unknown = error
+                continue
+            if person.may(Action.ADMINISTER):
+                admins.append(person)
+        record = services.webhooks.find_by_id(int(webhook_id)) if _is_id(webhook_id) else None
+        for person in admins:
+            if record is not None and person.team_id == record.team_id:
+                return record, admin_now(person)
+        if unknown is not None:
+            raise unknown
         abort(404)
+
+    def admin_now(person: Person) -> Person:
+        try:
+            return services.access.require_now(person.team_id, person.user_id, Action.ADMINISTER)
+        except RoleCheckLimitError:
+            raise
+        except AccessDeniedError:
+            abort(404)
 
     def save_checked(found: WebhookRecord, admin: Person, template: str) -> str | Response:
         try:

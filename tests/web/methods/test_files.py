@@ -474,6 +474,46 @@ class TestMessages:
         # It is kept as long as its latest notification.
         assert len(bellhop.services.files.notifications_of(file_id)) == 2
 
+    @pytest.mark.parametrize("is_posted", [False, True])
+    def test_many_changes_leave_the_file_in_the_first_notification_and_the_latest(
+        self, bellhop: Bellhop, ci: MethodCaller, is_posted: bool
+    ) -> None:
+        file_id = share(ci, GENERAL)
+        if is_posted:
+            Hand(bellhop).deliver()
+        with bellhop.services.database.reading() as session:
+            [delivery] = session.scalars(select(Delivery)).all()
+        first = delivery.notification_id
+
+        for number in range(5):
+            bellhop.clock.advance(1)
+            ci.ok("chat.update", channel=GENERAL, ts=delivery.provisional_ts, text=f"{number} %")
+
+        with bellhop.services.database.reading() as session:
+            latest = session.scalars(select(func.max(Notification.id))).one()
+        assert bellhop.services.files.notifications_of(file_id) == [latest, first]
+
+    def test_a_change_in_one_channel_takes_the_file_from_no_other(
+        self, bellhop: Bellhop, ci: MethodCaller
+    ) -> None:
+        file_id = upload(ci)
+        ci.ok(COMPLETE, files=[{"id": file_id}], channels=f"{GENERAL},{RANDOM}")
+        with bellhop.services.database.reading() as session:
+            deliveries = session.scalars(select(Delivery).order_by(Delivery.id)).all()
+
+        for number in range(4):
+            bellhop.clock.advance(1)
+            for one, channel in zip(deliveries, (GENERAL, RANDOM), strict=True):
+                ci.ok("chat.update", channel=channel, ts=one.provisional_ts, text=f"{number}")
+
+        bellhop.clock.advance(1)
+        Hand(bellhop).deliver()
+        for channel in (GENERAL, RANDOM):
+            assert texts(bellhop, channel) == [f"3\n{page_link(bellhop, file_id)}"]
+        # The first of both, and the latest of each.
+        firsts = {one.notification_id for one in deliveries}
+        assert len(bellhop.services.files.notifications_of(file_id)) == len(firsts) + 2
+
     def test_the_headline_is_the_title(self, bellhop: Bellhop, ci: MethodCaller) -> None:
         ci.ok(COMPLETE, files=[{"id": upload(ci), "title": "Chart"}], channel_id=GENERAL)
 

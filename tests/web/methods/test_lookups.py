@@ -41,7 +41,8 @@ def test_invented_people_do_not_use_up_slacks_limit(bellhop: Bellhop) -> None:
 
     assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
     before = len(bellhop.slack.calls_to(INFO))
-    assert bellhop.services.access.person(ACME, BEN, now=True).role is not None
+    bellhop.services.access.person_changed(BEN)
+    assert bellhop.services.access.person(ACME, BEN).role is not None
     assert len(bellhop.slack.calls_to(INFO)) == before + 1
     bellhop.clock.advance(60)
     assert who.ok(INFO, user=BEN)["user"]["id"] == BEN
