@@ -70,7 +70,7 @@ from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
-from bolt_app.thread_limit import SharedThreadLimit, SlackWaits
+from bolt_app.thread_limit import SharedThreadLimit, SlackWaits, ThreadLimit
 from bolt_app.web import register_web
 from bolt_app.web.pages.install import InstallPages
 from bolt_app.workspaces.channels import Channels
