@@ -30,7 +30,8 @@ from bolt_app.notifications.content.message import render
 from bolt_app.notifications.content.shown import MOST_CHARACTERS, shown_content
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.slack.subscriptions.parsing import LONGEST, ParseError, parse_notify_command
-from bolt_app.text_forms import comparable, lowered
+from bolt_app.text_forms import LONGEST as LONGEST_NAME
+from bolt_app.text_forms import comparable, normalized
 from bolt_app.web.html.content_html import content_html
 from bolt_app.web.html.markdown_html import markdown_html
 from bolt_app.web.html.mrkdwn_html import Reader, mrkdwn_html
@@ -144,8 +145,9 @@ WRITERS: dict[str, Callable[[str], object]] = {
             "attachments": [{"text": text}],
         }
     ),
-    "comparable": comparable,
-    "lowered": lowered,
+    # Without the limit of its callers.
+    "normalized": lambda text: normalized("NFD", text),
+    "comparable": lambda text: comparable(text[:LONGEST_NAME]),
     "a colour": lambda text: with_meaning({"attachments": [{"color": text, "text": text}]}),
     "without_broadcasts": lambda text: without_broadcasts({"text": text}),
     "the stand-in's mrkdwn": lambda text: sandbox_mrkdwn(text, SANDBOX_READER),
