@@ -6,14 +6,13 @@ import select
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Dialect, Engine, create_engine, event, make_url
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
@@ -34,11 +33,11 @@ IDLE_SECONDS = 5
 LOCK_SECONDS = 1
 # A worker has two more, for ownership and for wakeups: 16 per process.
 MOST_CONNECTIONS = 14
-# For which a returned connection is trusted without a query.
-TRUSTED_SECONDS = 1.0
+# How often a connection in use is checked with a query.
+CHECK_SECONDS = 1.0
 _READS = {"bellhop_reads": True}
 _WRITES = {"bellhop_writes": True}
-_RETURNED_AT = "returned_at"
+_CHECKED_AT = "checked_at"
 
 
 class Database:
@@ -215,7 +214,7 @@ def _build_engine(url: URL, pool_size: int, *, prepares: bool) -> Engine:
     event.listen(engine, "connect", _prepare_postgresql_connection)
     event.listen(engine, "begin", _begin_postgresql_transaction)
     event.listen(engine, "checkin", _take_back)
-    event.listen(engine, "checkout", partial(_replace_if_lost, engine.dialect))
+    event.listen(engine, "checkout", _replace_if_lost)
     return engine
 
 
@@ -241,29 +240,29 @@ def _begin_postgresql_transaction(connection: Connection) -> None:
         driver_connection.autocommit = False
 
 
-def _take_back(dbapi_connection: Any, record: ConnectionPoolEntry) -> None:
+def _take_back(dbapi_connection: Any, _record: object) -> None:
     # None if it was closed.
     if dbapi_connection is not None:
         dbapi_connection.autocommit = True
-        record.info[_RETURNED_AT] = monotonic()
 
 
-def _replace_if_lost(
-    dialect: Dialect, dbapi_connection: Any, record: ConnectionPoolEntry, _proxy: object
-) -> None:
-    """Check a pooled connection with a query, unless it was in use moments ago and is silent.
+def _replace_if_lost(dbapi_connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Check a pooled connection, unless that was done moments ago and it is silent.
 
-    On a connection that the server or a proxy has closed there is something to read.
+    On a connection that the server or a proxy has closed there is something to read. The check also
+    lets the server plan the prepared statements again: a plan for an almost empty table reads all
+    of it, and would be used until autovacuum analyzes the table.
     """
-    returned_at = record.info.get(_RETURNED_AT)
-    if returned_at is None:
-        # It is new.
-        return
+    now = monotonic()
     try:
-        if monotonic() - returned_at >= TRUSTED_SECONDS or _is_readable(dbapi_connection):
-            dialect.do_ping(dbapi_connection)
+        if now - record.info.get(_CHECKED_AT, now) >= CHECK_SECONDS or _is_readable(
+            dbapi_connection
+        ):
+            dbapi_connection.execute("DISCARD PLANS")
+            record.info[_CHECKED_AT] = now
     except psycopg.Error as error:
         raise InvalidatePoolError from error
+    record.info.setdefault(_CHECKED_AT, now)
 
 
 def _is_readable(dbapi_connection: Any) -> bool:

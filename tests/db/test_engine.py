@@ -15,15 +15,24 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from bolt_app.application import create_app
-from bolt_app.db import DATABASE_UNAVAILABLE, Database, schema
+from bolt_app.db import DATABASE_UNAVAILABLE, Database, engine, schema
 from bolt_app.db.bulk import is_any_of
 from bolt_app.db.libpq import libpq_address
 from bolt_app.db.models import InstallationRevision, Membership
 from bolt_app.db.upsert import count_up
+from bolt_app.notifications.delivery.statements import FENCED
 from bolt_app.services import Services
 from tests.conftest import FakeClock
 from tests.running import settings_for
 
+_MANY_DELIVERIES = (
+    "INSERT INTO lanes (id, team_id, address, is_erasable) VALUES (1, 'T1', 'C1', false)",
+    "INSERT INTO notifications (id, team_id, source, content, created_at)"
+    " VALUES ('N1', 'T1', 'command', '{}', now())",
+    "INSERT INTO deliveries (notification_id, team_id, lane_id, seq, target, state, source, rank,"
+    " urgency, mode, on_unknown, send_at, attempts) SELECT 'N1', 'T1', 1, 1, 'C1', 'sent',"
+    " 'command', 0, 1, 'new', 'hold', now(), 0 FROM generate_series(1, 20000)",
+)
 _PID = select(func.pg_backend_pid())
 KEY = {"client_id": "1.2", "enterprise_id": "", "team_id": "T1"}
 
@@ -206,6 +215,24 @@ class TestWaitsOnPostgreSQL:
         with database.reading_connection() as connection:
             prepared = "SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%ANY(%'"
             assert connection.scalar(text(prepared)) == 1
+
+    def test_a_plan_for_an_empty_table_is_not_kept(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with database.reading_connection() as connection:
+            for _ in range(15):
+                connection.execute(FENCED, {"ids": [1, 2, 3]}).all()
+            name = connection.scalar(
+                text("SELECT name FROM pg_prepared_statements WHERE statement LIKE '%token%'")
+            )
+        with database.writing_connection() as connection:
+            for statement in _MANY_DELIVERIES:
+                connection.execute(text(statement))
+        monkeypatch.setattr(engine, "CHECK_SECONDS", 0)
+        with database.reading_connection() as connection:
+            plan = "".join(connection.scalars(text(f"EXPLAIN EXECUTE {name}('{{1}}')")))
+
+        assert "Seq Scan on deliveries" not in plan
 
     def test_a_transaction_takes_a_connection_that_was_only_read(self, database: Database) -> None:
         with database.reading_connection() as connection:

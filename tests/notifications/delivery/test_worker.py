@@ -123,6 +123,8 @@ def test_a_scheduled_delivery_is_sent_in_time_if_its_wakeup_is_lost(running: Bel
     assert 0 <= float(sent.ts) - due_at.timestamp() < 5
 
 
+# On PostgreSQL, tests in other processes wake this worker too: a wakeup reaches the whole database.
+@pytest.mark.sqlite_only
 def test_an_idle_worker_looks_for_due_deliveries_only_after_changes(running: Bellhop) -> None:
     with delivering(running):
         first = accept(running, GENERAL, "1")
