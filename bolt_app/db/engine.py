@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ from bolt_app.db.encryption import Cipher, use_cipher
 from bolt_app.db.prepared import CompiledSelect, PreparedSelect, Values
 from bolt_app.db.process_lock import ProcessLock
 from bolt_app.private_files import FOLDER_MODE, make_private_file, take_from_others
+
+logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
@@ -158,6 +161,14 @@ class Database:
         except (sqlite3.Error, PoolTimeoutError):
             return False
         return not is_busy
+
+    def forget_deleted(self) -> None:
+        """Empty the write-ahead log after the commit of a deletion of personal data.
+
+        While another program reads the database it cannot be emptied; the worker does it later.
+        """
+        if not self.truncate_wal():
+            logger.info("the write-ahead log is in use; the worker empties it later")
 
     def close(self) -> None:
         """Close every connection; one that is in use closes when it is returned."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy.orm import Session
@@ -18,8 +17,6 @@ from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.profiles.removal import forget_teams, forget_users
 from bolt_app.profiles.store import find_emails, find_teams_of_accounts
 from bolt_app.signals import Signals
-
-logger = logging.getLogger(__name__)
 
 
 class Erasure:
@@ -87,5 +84,4 @@ class Erasure:
             for user_id in user_ids:
                 self._signals.person_deleted(team_id, user_id)
         self._wakeup.notify()
-        if not self._database.truncate_wal():
-            logger.info("the write-ahead log is in use; the worker truncates it later")
+        self._database.forget_deleted()

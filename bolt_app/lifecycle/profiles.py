@@ -100,7 +100,7 @@ class ProfileLifecycle:
                     self._apply_role(session, team_id, facts)
                 if facts.get("deleted"):
                     opened = self._deactivated(session, origin, home, teams, facts)
-        if opened:
+        if facts.get("deleted"):
             self._erasure.publish(opened)
         for concerned_id in sorted(concerned):
             self._publish_changes(concerned_id, [user_id])

@@ -92,3 +92,4 @@ class HomeTabs:
         is_home = (HomeTab.team_id == team_id, HomeTab.user_id == user_id)
         with self._database.writing() as session:
             session.execute(delete(HomeTab).where(*is_home))
+        self._database.forget_deleted()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import MetaData, make_url, select
 
+import bolt_app
 from bolt_app.db.models import Delivery, Lane, UserInstallation
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.notifications.content.schema import NotificationRequest
@@ -34,6 +36,7 @@ from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
+PACKAGE = Path(bolt_app.__file__).parent
 EMAIL, NAME = "ann@acme.example", "Ann Archer"
 DEPLOYS, RANDOM = "C0ACME0003", "C0ACME0002"
 ANSWERS: tuple[IncidentAnswer, ...] = (
@@ -198,6 +201,93 @@ def test_nothing_of_the_person_is_left_in_the_files(
 
     for content in contents(path):
         assert [item for item in search if item in content] == []
+
+
+CHOSEN = NotificationPreferences(direct="daily 03:17", tz="Europe/Vaduz")
+TOPIC, OPENED_BY = "watched-by-ann", "U0OPENED01"
+
+
+def deactivated(bellhop: Bellhop) -> None:
+    bellhop.services.preferences.choose(ACME, ANN, CHOSEN)
+    bellhop.clock.advance(60)
+    bellhop.slack.update_user(ANN, deleted=True)
+    bellhop.slack.deliver_due()
+
+
+def preferences_reset(bellhop: Bellhop) -> None:
+    bellhop.services.preferences.choose(ACME, ANN, CHOSEN)
+    bellhop.services.preferences.choose(ACME, ANN, NotificationPreferences())
+
+
+def preferences_undone(bellhop: Bellhop) -> None:
+    change = bellhop.services.preferences.choose(ACME, ANN, CHOSEN)
+    assert bellhop.services.preferences.undo(ACME, ANN, change)
+
+
+def unsubscribed(bellhop: Bellhop) -> None:
+    bellhop.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec(TOPIC))
+    assert bellhop.services.subscriptions.unsubscribe(ACME, ANN, TOPIC)
+
+
+def subscription_undone(bellhop: Bellhop) -> None:
+    service = bellhop.services.subscriptions
+    change = service.subscribe(ACME, ANN, SubscriptionSpec(TOPIC))
+    assert change is not None
+    assert service.undo(ACME, ANN, [change])
+
+
+def home_not_shown(bellhop: Bellhop) -> None:
+    """The row has only ids, and nothing else has this one."""
+    bellhop.services.home_tabs.opened(ACME, OPENED_BY)
+    bellhop.services.home_tabs.forget(ACME, OPENED_BY)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "delete",
+    [
+        deactivated,
+        preferences_reset,
+        preferences_undone,
+        unsubscribed,
+        subscription_undone,
+        home_not_shown,
+    ],
+)
+def test_nothing_of_a_smaller_deletion_is_left_in_the_files(
+    bellhop: Bellhop, delete: Callable[[Bellhop], None]
+) -> None:
+    bellhop.install(ANN)
+
+    delete(bellhop)
+
+    for content in contents(database_file(bellhop)):
+        assert [text for text in (CHOSEN.direct, TOPIC, OPENED_BY) if text in content] == []
+
+
+# Where rows about people are deleted, and the reason if the log is not emptied at once.
+DELETIONS = {
+    "notifications/digests/preferences.py": "",
+    "notifications/history/erasure.py": "",
+    "notifications/queue/moved_channels.py": "a row with the same data is kept",
+    "notifications/subscriptions/channel_sync.py": "of a channel, or a row with the same data",
+    "notifications/subscriptions/service.py": "",
+    "profiles/removal.py": "",
+    "workspaces/home_tabs.py": "",
+}
+ABOUT_PEOPLE = {"HomeTab", "Membership", "Preference", "Subscription", "User"}
+
+
+def test_every_deletion_of_rows_about_people_is_looked_at() -> None:
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Name(id="delete"), args=[ast.Name(id=model)]):
+                    if model in ABOUT_PEOPLE:
+                        found.add(path.relative_to(PACKAGE).as_posix())
+
+    assert found == DELETIONS.keys()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -106,6 +106,8 @@ class Preferences:
             record_effect(session, self._clock())
             before, _ = _lock(session, team_id, user_id)
             changed_at = _put(session, team_id, user_id, preferences, self._clock())
+        if preferences.is_default:
+            self._database.forget_deleted()
         self._signals.person_changed(team_id, user_id)
         return PreferenceChange(before, changed_at)
 
@@ -120,6 +122,8 @@ class Preferences:
             if changed_at != change.changed_at:
                 return False
             _put(session, team_id, user_id, change.before, self._clock())
+        if change.before.is_default:
+            self._database.forget_deleted()
         self._signals.person_changed(team_id, user_id)
         return True
 

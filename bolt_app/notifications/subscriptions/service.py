@@ -207,6 +207,7 @@ class Subscriptions:
                 return None
             session.execute(delete(Subscription).where(Subscription.id == before.id))
             _audit(session, team_id, subscriber, by, now)
+        self._database.forget_deleted()
         self._publish(team_id, subscriber)
         return SubscriptionChange(pattern, before.spec, None, before.id, now)
 
@@ -316,6 +317,8 @@ class Subscriptions:
         except (IntegrityError, ValueError):
             # A concurrent subscription, or unreadable earlier settings.
             return False
+        if any(change.before is None for change in changes):
+            self._database.forget_deleted()
         self._publish(team_id, address)
         return True
 
