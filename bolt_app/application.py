@@ -14,7 +14,7 @@ from bolt_app.blockkit.signed_values import ValueSigner
 from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings, Subscribers
-from bolt_app.connections import close_connections
+from bolt_app.connections import close_connections, serve_in_web_threads
 from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.limits import Limits, SenderLimits
 from bolt_app.credentials.webhook_bodies import WebhookBodies
@@ -70,7 +70,7 @@ from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
-from bolt_app.thread_limit import SharedThreadLimit, ThreadLimit
+from bolt_app.thread_limit import SharedThreadLimit, SlackWaits
 from bolt_app.web import register_web
 from bolt_app.web.pages.install import InstallPages
 from bolt_app.workspaces.channels import Channels
@@ -120,7 +120,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     app.register_blueprint(create_blueprint(bolt_app, flow, services))
     register_web(app, services)
     register_commands(app, lambda: services)
-    app.wsgi_app = close_connections(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    limited = serve_in_web_threads(app.wsgi_app, services.slack_waits)
+    app.wsgi_app = close_connections(limited)  # type: ignore[assignment, method-assign]
     app.extensions["bellhop"] = services
     app.extensions["bolt"] = bolt_app
     return app
@@ -141,7 +142,10 @@ def _create_database(settings: Settings) -> Database:
 def _create_services(settings: Settings, database: Database, clock: Clock) -> Services:
     """Build every service once, from its dependencies."""
     http = HttpLoop()
-    api = SlackApi(settings.slack_api_url, http, timeout=settings.delays.slack_timeout)
+    slack_waits = SlackWaits(max(1, settings.web_threads // 4))
+    api = SlackApi(
+        settings.slack_api_url, http, waits=slack_waits, timeout=settings.delays.slack_timeout
+    )
     rows = InstallationRows(settings.slack_client_id)
     installations = InstallationDirectory(database, rows)
     background = ThreadPoolExecutor(4, thread_name_prefix="background")
@@ -162,7 +166,6 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     wakeup = open_wakeup(database, settings.session_url)
     history = History(database, wakeup, settings.public_url, clock=clock)
     permalinks = Permalinks(database, client, clock=clock)
-    slack_waits = ThreadLimit(max(1, settings.web_threads // 4))
     signals = Signals()
     lifecycle = Lifecycle.create(
         database,
@@ -284,6 +287,7 @@ def _create_install_flow(services: Services) -> InstallFlow:
         store=services.store,
         state_store=states,
         api=services.api,
+        slack_waits=services.slack_waits,
         callbacks=build_callbacks(
             services.installations, states, InstallPages(services), on_installed
         ),

@@ -1,4 +1,4 @@
-"""Support for `Connection: close`, which gunicorn ignores in an application's headers."""
+"""WSGI applications around Bellhop's: closed connections, and threads that are limited."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from bolt_app.thread_limit import SlackWaits
+
 
 def close_connections(application: WSGIApplication) -> WSGIApplication:
     """Return the application with support for `Connection: close` in its responses.
 
-    Otherwise gunicorn keeps the connection, and reads the body of a request that the application
-    rejected without reading it.
+    gunicorn ignores it in an application's headers: it keeps the connection, and reads the body of
+    a request that the application rejected without reading it.
     """
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -25,6 +27,16 @@ def close_connections(application: WSGIApplication) -> WSGIApplication:
             return start_response(status, headers, *exc_info)
 
         return application(environ, start)
+
+    return serve
+
+
+def serve_in_web_threads(application: WSGIApplication, waits: SlackWaits) -> WSGIApplication:
+    """Return the application, whose threads are limited in waiting for Slack."""
+
+    def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with waits.serving():
+            return application(environ, start_response)
 
     return serve
 

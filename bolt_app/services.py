@@ -48,7 +48,7 @@ from bolt_app.signals import Signals
 from bolt_app.slack_api import ResponseUrls, SlackApi
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
-from bolt_app.thread_limit import SharedThreadLimit, ThreadLimit
+from bolt_app.thread_limit import SharedThreadLimit, SlackWaits
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import WorkspaceClient
 from bolt_app.workspaces.greetings import Greetings
@@ -64,7 +64,7 @@ class Services:
     Attributes:
         store: the installation store of slack_sdk's contract.
         installations: lookups of installations.
-        slack_waits: the limit of web threads that wait for Slack on behalf of a sender.
+        slack_waits: the limit of web threads that wait for Slack.
         exports: the limit of web threads that export personal data, one for each person.
         upload_room: the limit of web threads that receive files, for each credential.
         tests: the limit of test notifications per person.
@@ -110,7 +110,7 @@ class Services:
     files: Files
     messages: Messages
     message_results: MessageResults
-    slack_waits: ThreadLimit
+    slack_waits: SlackWaits
     exports: SharedThreadLimit
     upload_room: SharedThreadLimit
     api_keys: ApiKeys

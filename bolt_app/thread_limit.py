@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore, Lock, local
 
 # How long a thread waits for room by default, because most waits are short.
 PATIENCE_SECONDS = 0.1
 
 
 class ThreadLimit:
-    """Lets up to `most` threads of this process in at the same time."""
+    """Lets up to `most` threads of this process in at the same time.
+
+    A thread that is in may enter again, without taking more room.
+    """
 
     def __init__(self, most: int, *, patience: float = PATIENCE_SECONDS) -> None:
         """Create it.
@@ -22,16 +25,48 @@ class ThreadLimit:
         """
         self._room = BoundedSemaphore(most)
         self._patience = patience
+        self._thread = local()
 
     @contextmanager
     def enter(self) -> Iterator[bool]:
         """Yield whether there is room for this thread, until the context ends."""
+        if getattr(self._thread, "is_inside", False):
+            yield True
+            return
         has_room = self._room.acquire(timeout=self._patience)
+        self._thread.is_inside = has_room
         try:
             yield has_room
         finally:
+            self._thread.is_inside = False
             if has_room:
                 self._room.release()
+
+
+class SlackWaits(ThreadLimit):
+    """The limit of web threads that wait for Slack.
+
+    Every call of such a thread takes room, so that a slow Slack leaves the other threads to
+    requests that do not need it. Other threads, such as those that deliver, are not limited.
+    """
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Mark this thread as a web thread, until the context ends."""
+        self._thread.is_web = True
+        try:
+            yield
+        finally:
+            self._thread.is_web = False
+
+    @contextmanager
+    def calling(self) -> Iterator[bool]:
+        """Yield whether this thread may wait for Slack, until the context ends."""
+        if not getattr(self._thread, "is_web", False):
+            yield True
+            return
+        with self.enter() as has_room:
+            yield has_room
 
 
 class SharedThreadLimit:

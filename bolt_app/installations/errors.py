@@ -76,6 +76,13 @@ _FAILURES: Mapping[str, InstallFailure] = {
             "and start again.",
         ),
         InstallFailure(
+            "overloaded",
+            503,
+            "Slack is answering slowly",
+            "Too many sign-ins are waiting for Slack, so yours has not begun. Reload this page in "
+            "some seconds: your approval is valid for ten minutes.",
+        ),
+        InstallFailure(
             "storage_error",
             503,
             "Bellhop could not save the installation",

@@ -29,12 +29,15 @@ from bolt_app.installations.state import StateStore, hash_of_state
 from bolt_app.installations.store import Installations
 from bolt_app.manifest import Scopes
 from bolt_app.slack_api import SlackApi, SlackCallError
+from bolt_app.thread_limit import ThreadLimit
 
 logger = logging.getLogger(__name__)
 # Bolt's log messages about an install quote the URL, which anyone can write.
 _BOLT_LOGGER = logging.getLogger("slack_bolt.oauth")
 
 STATE_LIFETIME_SECONDS = 600
+# Until a person reloads a callback that found too many threads waiting for Slack.
+RELOAD_SECONDS = 10
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
 # The common prefix of both.
@@ -158,16 +161,19 @@ class InstallFlow(OAuthFlow):
         store: Installations,
         state_store: StateStore,
         api: SlackApi,
+        slack_waits: ThreadLimit,
         callbacks: CallbackOptions,
         guesses: GuessLimit,
     ) -> None:
         """Configure the flow.
 
         Args:
+            slack_waits: limits the threads that wait for Slack.
             guesses: counts codes that Slack rejects.
         """
         self._api = api
         self._guesses = guesses
+        self._slack_waits = slack_waits
         self._states = state_store
         self._store = store
         oauth_settings = OAuthSettings(
@@ -234,13 +240,22 @@ class InstallFlow(OAuthFlow):
             return self._fail(request, "invalid_browser")
         try:
             self._guesses.check(client_address())
-            response = self._finish(request)
+            with self._slack_waits.enter() as has_room:
+                if not has_room:
+                    return self._ask_to_reload(request)
+                response = self._finish(request)
         except TooManyGuessesError as error:
             response = self._fail(request, "too_many_attempts")
             response.headers["Retry-After"] = [str(error.retry_after)]
             return response
         cookies = list(response.headers.get("set-cookie", ()))
         response.headers["set-cookie"] = [*cookies, self._cookies.end_state(state)]
+        return response
+
+    def _ask_to_reload(self, request: BoltRequest) -> BoltResponse:
+        """Return the page while too many threads wait for Slack; the attempt stays valid."""
+        response = self._fail(request, "overloaded")
+        response.headers["Retry-After"] = [str(RELOAD_SECONDS)]
         return response
 
     def run_installation(self, code: str) -> Installation:

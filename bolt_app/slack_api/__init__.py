@@ -3,6 +3,7 @@
 from bolt_app.slack_api.client import BeforeRequest, SlackApi
 from bolt_app.slack_api.errors import (
     DEAD_TOKEN_CODES,
+    OVERLOADED,
     SENTENCES,
     TEMPORARY_CODES,
     NotSentError,
@@ -12,6 +13,7 @@ from bolt_app.slack_api.response_urls import ResponseUrls
 
 __all__ = [
     "DEAD_TOKEN_CODES",
+    "OVERLOADED",
     "SENTENCES",
     "TEMPORARY_CODES",
     "BeforeRequest",

@@ -21,7 +21,8 @@ from yarl import URL
 
 from bolt_app.http_loop import HttpLoop
 from bolt_app.logs import describe_error
-from bolt_app.slack_api.errors import SlackCallError, error_of
+from bolt_app.slack_api.errors import OVERLOADED, SlackCallError, error_of
+from bolt_app.thread_limit import SlackWaits
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class SlackApi:
         api_url: str,
         http: HttpLoop,
         *,
+        waits: SlackWaits | None = None,
         timeout: float = 10,
         tls: ssl.SSLContext | None = None,
     ) -> None:
@@ -74,11 +76,13 @@ class SlackApi:
         Args:
             api_url: the base URL of the Web API.
             http: the loop that runs requests and owns the connections.
+            waits: limits the web threads that wait in `call`; None: nothing does.
             timeout: seconds, from waiting for a connection to the last byte of the response.
             tls: the TLS settings; default: the system's certificates.
         """
         self._api_url = api_url
         self._http = http
+        self._waits = waits
         self._timeout = timeout
         self._tls = tls
         self._client: AsyncWebClient | None = None
@@ -96,12 +100,23 @@ class SlackApi:
         Returns: Slack's response.
 
         Raises:
-            SlackCallError: Slack refused the call or did not answer.
+            SlackCallError: Slack refused the call or did not answer, or too many threads wait for
+                Slack (`overloaded`).
         """
         attempt = _Attempt()
-        with _answered(method, attempt):
+        with self._room(method), _answered(method, attempt):
             call = self._call(attempt, token, method, arguments)
             return self._http.run(call, self._timeout)
+
+    @contextmanager
+    def _room(self, method: str) -> Iterator[None]:
+        if self._waits is None:
+            yield
+            return
+        with self._waits.calling() as has_room:
+            if not has_room:
+                raise SlackCallError(method, OVERLOADED)
+            yield
 
     async def call_async(
         self,

@@ -18,6 +18,8 @@ from bolt_app.logs import LoggableError
 DEAD_TOKEN_CODES = frozenset(
     {"invalid_auth", "account_inactive", "token_revoked", "token_expired", "not_authed"}
 )
+# Too many threads wait for Slack already.
+OVERLOADED = "overloaded"
 # Errors that may pass; all others need a change by a person.
 TEMPORARY_CODES = frozenset(
     {
@@ -29,6 +31,7 @@ TEMPORARY_CODES = frozenset(
         "request_timeout",
         "team_added_to_org",
         "unavailable",
+        OVERLOADED,
     }
 )
 _CODE = re.compile(r"[a-z0-9_]+")
@@ -58,6 +61,7 @@ SENTENCES: Mapping[str, str] = {
     "no_text": "The message has no text.",
     "not_authed": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
     "not_in_channel": "Bellhop is not in that channel. Invite it there with /invite.",
+    OVERLOADED: "Slack is answering slowly, and many requests wait for it. Try again in a minute.",
     "ratelimited": "Slack asks us to slow down. Try again in a minute.",
     "recipient_denied": (
         "The person is not in this workspace, is deactivated, or is a guest who cannot subscribe."
@@ -84,7 +88,8 @@ class SlackCallError(LoggableError):
 
     Attributes:
         method: the Web API method.
-        code: Slack's error code; `unavailable` without an answer.
+        code: Slack's error code; `unavailable` without an answer, `overloaded` if the call was not
+            made because too many threads wait for Slack.
         retry_after: the seconds that Slack asks to wait, if it does.
         ambiguous: whether the call may have taken effect nonetheless.
     """

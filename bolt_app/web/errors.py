@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from bolt_app.access.authorization import AccessDeniedError, RoleCheckLimitError
 from bolt_app.db import DATABASE_UNAVAILABLE
-from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_api import OVERLOADED, SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def register_errors(app: Flask) -> None:
 
     @app.errorhandler(SlackCallError)
     def answer_slack_error(error: SlackCallError) -> Response:
-        return problem(502, error.sentence)
+        return problem(503 if error.code == OVERLOADED else 502, error.sentence)
 
     for broken in _BROKEN_BODY:
         app.register_error_handler(broken, _answer_broken_body)

@@ -16,7 +16,7 @@ from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.models import Channel, ChannelListing, Subscription
 from bolt_app.db.upsert import upsert
 from bolt_app.recipients import normal_channel_name
-from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_api import OVERLOADED, SlackCallError
 from bolt_app.slack_ids import looks_like_channel_id
 from bolt_app.text_forms import visible
 from bolt_app.workspaces.channel_names import find_named
@@ -307,7 +307,7 @@ class Channels:
         try:
             channels = list(pages)
         except SlackCallError as error:
-            if not error.is_permanent:
+            if not error.is_permanent and error.code != OVERLOADED:
                 self._failed_at[team_id] = self._clock()
             raise
         self._failed_at.pop(team_id, None)
