@@ -26,6 +26,7 @@ LAYERS: Sequence[set[str]] = [
         "slack_ids",
         "template_runner",
         "text_forms",
+        "thread_limit",
     },
     {
         "blockkit",
@@ -39,7 +40,6 @@ LAYERS: Sequence[set[str]] = [
         "recent_answers",
         "signals",
         "sliding_limit",
-        "thread_limit",
     },
     {"recipients"},
     {"db", "slack_api", "slack_user"},
