@@ -58,7 +58,8 @@ def of_revoked_grants(at: datetime, *conditions: ColumnElement[bool]) -> ColumnE
         conditions: the installations.
     """
     was_replaced = UserInstallation.installed_at > WebSession.created_at
-    return _began_until(at, was_replaced | (UserInstallation.installed_at <= at), *conditions)
+    was_revoked = UserInstallation.installed_at <= at + CLOCK_SKEW
+    return _began_until(at, was_replaced | was_revoked, *conditions)
 
 
 def _began_until(at: datetime, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
