@@ -8,10 +8,6 @@ from typing import Any
 
 import pytest
 
-from bolt_app.credentials.sources import person_source
-from bolt_app.lifecycle import personal_data
-from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.lifecycle.test_deletion import delivered, leave_traces, needles, traces
@@ -123,24 +119,7 @@ def received(browser: Browser) -> list[str]:
 
 
 class TestSize:
-    """The newest notifications whose contents have a limited number of characters together."""
-
-    def test_the_contents_are_limited_in_characters(
-        self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(personal_data, "MOST_CHARACTERS", 250)
-        bellhop.install(ANN)
-        browser, _ = bellhop.install(BEN)
-        for text in ("One", "Two", "Three"):
-            request = NotificationRequest.model_validate({"to": BEN, "text": text.ljust(90, ".")})
-            bellhop.services.intake.submit(Sender(ACME, person_source(BEN)), [request])
-            delivered(bellhop)
-            bellhop.clock.advance(1)
-
-        data = data_of(browser)
-
-        for name in ("received", "sent"):
-            assert [one["content"]["text"][:3] for one in data[name]] == ["Thr", "Two"]
+    """What `tests/notifications/test_bounded_contents.py` does not test."""
 
     def test_long_fields_are_left_out(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
@@ -159,9 +138,7 @@ class TestSize:
 
         assert "漢字 🔔" in browser.get("/profile/data").text
 
-    def test_a_person_has_one_export_at_a_time(
-        self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_person_has_one_export_at_a_time(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         browser, _ = bellhop.install(BEN)
         stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=BEN)

@@ -11,18 +11,21 @@ import pytest
 from sqlalchemy import insert, select, text
 
 import bolt_app
+from bolt_app.credentials.sources import person_source
 from bolt_app.db import Database
 from bolt_app.db.content import BEGINNING, SHORT, UNREADABLE, content_summary
 from bolt_app.db.models import Notification
+from bolt_app.lifecycle import personal_data
 from bolt_app.notifications.content.ids import new_id
-from bolt_app.notifications.content.schema import DEEPEST, VALUES
+from bolt_app.notifications.content.schema import DEEPEST, VALUES, NotificationRequest
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history import store as history
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions import previews
 from bolt_app.notifications.subscriptions.previews import Previews
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept
-from tests.people import ACME, ANN, GENERAL
+from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
 
@@ -238,6 +241,24 @@ def test_a_preview_reads_a_limited_number_of_characters(
     preview = Previews(database, clock=clock).recent(ACME).preview("deploys", "", list)
 
     assert [one.headline[0] for one in preview.examples] == ["5", "4"]
+
+
+def test_a_data_export_has_a_limited_number_of_characters(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(personal_data, "MOST_CHARACTERS", 250)
+    bellhop.install(ANN)
+    browser, _ = bellhop.install(BEN)
+    for text_ in ("One", "Two", "Three"):
+        request_ = NotificationRequest.model_validate({"to": BEN, "text": text_.ljust(90, ".")})
+        bellhop.services.intake.submit(Sender(ACME, person_source(BEN)), [request_])
+        bellhop.clock.advance(5)
+        Hand(bellhop).deliver()
+
+    data = browser.get("/profile/data").json()
+
+    for name in ("received", "sent"):
+        assert [one["content"]["text"][:3] for one in data[name]] == ["Thr", "Two"]
 
 
 def summaries(database: Database) -> list[Any]:
