@@ -124,6 +124,7 @@ def test_nothing_else_calls_the_method() -> None:
         "bolt_app/access/authorization.py",  # cached; `require_now`
         "bolt_app/profiles/service.py",  # `TooManyRefreshesError`
         "bolt_app/slack/preferences/time_zones.py",  # cached
-        "bolt_app/web/methods/users.py",  # `PersonLookups`
-        "bolt_app/workspaces/person_lookups.py",
+        "bolt_app/web/methods/users.py",  # `LookupBudgets`
+        "bolt_app/workspaces/lookup_budgets.py",
+        "bolt_app/workspaces/people.py",  # `LookupBudgets`
     }

@@ -22,7 +22,7 @@ from bolt_app.severity import Severity
 _TAG = re.compile(r"\[([^\[\]]{1,200})\]\s*")
 _PRIORITY = re.compile("P[1-5]")
 _STATE = re.compile("(re-)?(triggered|recovered|warn|no data|renotify)", re.IGNORECASE)
-_SCOPE = re.compile(r"\{.*\}")
+_SCOPE = re.compile(r"\{[^{}]*\}")
 _SEVERITIES = {"recovered": Severity.SUCCESS, "warn": Severity.WARNING, "no data": Severity.WARNING}
 # Markdown of a message: pictures in links, links, and lines with mentions alone.
 _LONGEST_BODY = 5000
