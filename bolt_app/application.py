@@ -95,6 +95,8 @@ REFRESHES_A_MINUTE = 10
 # Of people who are not linked.
 TIME_ZONE_LIFETIME = timedelta(minutes=5)
 MOST_TIME_ZONES = 10_000
+# Slack answers most calls in less time, so that few people of a crowd are turned away.
+SLACK_PATIENCE_SECONDS = 0.5
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
@@ -145,7 +147,7 @@ def _create_database(settings: Settings) -> Database:
 def _create_services(settings: Settings, database: Database, clock: Clock) -> Services:
     """Build every service once, from its dependencies."""
     http = HttpLoop()
-    slack_waits = SlackWaits(max(1, settings.web_threads // 4))
+    slack_waits = SlackWaits(max(1, settings.web_threads // 4), patience=SLACK_PATIENCE_SECONDS)
     api = SlackApi(
         settings.slack_api_url, http, waits=slack_waits, timeout=settings.delays.slack_timeout
     )
