@@ -348,6 +348,9 @@ def test_while_slack_does_not_answer_only_some_threads_wait_for_links(
 ) -> None:
     with running_bellhop(database_url, encryption_key, clock, web_threads=4) as bellhop:
         browser, _ = bellhop.install(ANN)
+        # Ann's membership of the channel is known from the page of an earlier notification.
+        look(browser, delivered(bellhop, GENERAL))
+        clock.advance(5)
         id_ = delivered(bellhop, GENERAL)
         bellhop.slack.faults.add(Fault("chat.getPermalink", "timeout"))
         with ThreadPoolExecutor(2) as threads:
