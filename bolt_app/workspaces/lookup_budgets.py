@@ -75,7 +75,7 @@ class LookupShare:
 
 
 class LookupLimitError(SlackCallError):
-    """A budget of lookups is used up. Slack was not asked, so this is no failure of Slack.
+    """A budget of lookups is used up. Slack was not asked, so Slack did not fail.
 
     Attributes:
         had_share: whether the sender has had an even share of the budget already.

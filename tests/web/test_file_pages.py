@@ -259,7 +259,7 @@ def test_many_links_cost_no_more_than_few(
     assert len(bellhop.services.files.notifications_of(file_id)) == 41
     with statements_of(database) as after:
         assert browser.get(f"/files/{file_id}").status == 404
-    # What is cached for a second may be read again.
+    # Rows that are cached for a second may be read again.
     assert len(after) <= len(before) + 2
     assert ann.get(f"/files/{file_id}").status == 200
 

@@ -1,4 +1,4 @@
-"""A slow Slack holds a quarter of the web threads, whoever makes them wait."""
+"""A slow Slack holds a quarter of the web threads, for all requests together."""
 
 from __future__ import annotations
 

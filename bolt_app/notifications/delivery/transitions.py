@@ -220,7 +220,7 @@ class Transitions:
     def fail(self, team_id: str, delivery_id: int, outcome: Outcome, retry_for: timedelta) -> bool:
         """Store a failed resolution of a lane's name, and end deliveries that failed for too long.
 
-        One that Bellhop's own limit prevented is no failure.
+        One that Bellhop's own limit prevented did not fail.
 
         Returns: whether the lane has pending deliveries left.
         """
