@@ -91,7 +91,7 @@ def pytest_collection_finish() -> None:
 def pytest_runtest_logfinish() -> None:
     """Do that again after a worker under test has ended it."""
     if gc.get_freeze_count() == 0:
-        pytest_collection_finish()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
