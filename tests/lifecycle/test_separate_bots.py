@@ -55,6 +55,7 @@ def report_revoked_bot(bellhop: Bellhop) -> None:
 def revoke_bot(bellhop: Bellhop) -> None:
     """Slack revokes the token of North's separate bot, without an uninstall."""
     bot_user_id = bellhop.slack.installations[WORKSPACE].bot_user_id
+    assert bot_user_id is not None
     assert bellhop.slack.tokens.revoke(WORKSPACE, "bot", bot_user_id)
     report_revoked_bot(bellhop)
     bellhop.settle()
@@ -195,7 +196,10 @@ def uninstall_organization(bellhop: Bellhop, people: Sequence[str], first: str) 
     installed = bellhop.slack.installations[ORGANIZATION]
     bellhop.slack.tokens.uninstall(ORGANIZATION)
     revoked = {"oauth": list(people), "bot": [installed.bot_user_id]}
-    events = [{"type": "app_uninstalled"}, {"type": "tokens_revoked", "tokens": revoked}]
+    events: list[dict[str, Any]] = [
+        {"type": "app_uninstalled"},
+        {"type": "tokens_revoked", "tokens": revoked},
+    ]
     for event in sorted(events, key=lambda one: one["type"] != first):
         bellhop.slack.queue_event(NORTH, event, installed)
         bellhop.settle()
