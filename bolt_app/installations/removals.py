@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, insert, literal, select
+from sqlalchemy import ColumnElement, delete, exists, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.db.models import BotInstallation, TokenRevocation, UserInstallation
+from bolt_app.db.models import BotInstallation, Team, TokenRevocation, UserInstallation
 from bolt_app.db.web_sessions import end_sessions, of_earlier_grants, of_revoked_grants
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.rows import InstallationRows
@@ -56,12 +56,41 @@ class InstallationRemovals:
         )
         return session.scalars(select(BotInstallation.team_id).where(*is_separate)).all()
 
-    def remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
-        """Delete the bot of a workspace (or organization) in the transaction of `session`."""
-        self._rows.bump_revision(session, enterprise_id, team_id)
-        session.execute(
-            delete(BotInstallation).where(self._rows.at(BotInstallation, enterprise_id, team_id))
+    def find_linked(self, session: Session, enterprise_id: str) -> set[str]:
+        """Return the ids of the people with an installation of a whole organization."""
+        is_theirs = self._rows.at(UserInstallation, enterprise_id, None)
+        return set(session.scalars(select(UserInstallation.user_id).where(is_theirs)))
+
+    def find_linked_separately(self, session: Session, team_id: str) -> set[str]:
+        """Return the ids of the people with an installation of the workspace itself."""
+        is_theirs = (
+            UserInstallation.client_id == self._rows.client_id,
+            UserInstallation.team_id == team_id,
         )
+        return set(session.scalars(select(UserInstallation.user_id).where(*is_theirs)))
+
+    def remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> bool:
+        """Delete the bot of a workspace (or organization) in the transaction of `session`.
+
+        A workspace whose separate bot is deleted is no longer recorded as its organization's,
+        because that record came with the bot: whether the organization's installation serves it,
+        only Slack knows.
+
+        Returns: whether there was one.
+        """
+        self._rows.bump_revision(session, enterprise_id, team_id)
+        is_there = self._rows.at(BotInstallation, enterprise_id, team_id)
+        removed = delete(BotInstallation).where(is_there).returning(BotInstallation.id)
+        if not session.scalars(removed).all():
+            return False
+        if team_id:
+            has_other = exists().where(BotInstallation.team_id == team_id)
+            separated = update(Team).where(Team.team_id == team_id, ~has_other)
+            session.execute(
+                separated.values(enterprise_id=""),
+                execution_options={"synchronize_session": False},
+            )
+        return True
 
     def remove_users(
         self,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
@@ -43,18 +44,25 @@ class InstallationChecks:
             return self._run()
 
     def _run(self) -> tuple[int, list[SlackCallError]]:
+        errors: list[SlackCallError] = []
+        seen: set[int] = set()
+        # A removed bot requests another check, of its workspace.
+        while pending := [one for one in self._lifecycle.pending_checks() if one.id not in seen]:
+            seen.update(check.id for check in pending)
+            errors += self._check_all(pending)
+            # Rejects API keys and webhooks of a removed installation from now on.
+            self._client.forget_workspace(None)
+        return len(seen) - len(errors), errors
+
+    def _check_all(self, pending: Sequence[InstallationCheck]) -> list[SlackCallError]:
         errors = []
-        pending = self._lifecycle.pending_checks()
         for check in pending:
             try:
                 self._check(check)
             except SlackCallError as error:
                 logger.warning("an installation could not be checked", extra={"code": error.code})
                 errors.append(error)
-        if pending:
-            # Rejects API keys and webhooks of a removed installation from now on.
-            self._client.forget_workspace(None)
-        return len(pending) - len(errors), errors
+        return errors
 
     def _check(self, check: InstallationCheck) -> None:
         if check.kind in (CheckKind.ORGANIZATION, CheckKind.WORKSPACE):

@@ -25,6 +25,9 @@ from bolt_app.profiles.store import find_teams_of_accounts, register_team
 
 logger = logging.getLogger(__name__)
 
+# Databases limit the values of a statement; an organization may have more people.
+_MOST_PEOPLE = 1000
+
 
 class CheckKind(StrEnum):
     """The kind of an installation check.
@@ -148,9 +151,9 @@ class InstallationLifecycle:
                 self._end_earlier_sessions(session, check)
                 return
             if check.kind == CheckKind.INSTALLATION:
-                self._remove_installation(session, *workspace)
+                opened = self._remove_installation(session, *workspace)
             elif check.kind == CheckKind.BOT:
-                self._removals.remove_bot(session, *workspace)
+                self._remove_bot(session, *workspace)
             else:
                 opened = self._remove_user(session, *workspace, check.user_id)
         self._erasure.publish(opened)
@@ -168,18 +171,47 @@ class InstallationLifecycle:
             return True
         return user_id is not None and self._removals.has_working_user(session, *workspace, user_id)
 
+    def _remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
+        """Delete a bot; find out whether its workspace's organization serves the workspace."""
+        if self._removals.remove_bot(session, enterprise_id, team_id) and enterprise_id and team_id:
+            self._add_check(session, enterprise_id, team_id, CheckKind.WORKSPACE)
+
     def _remove_installation(
         self, session: Session, enterprise_id: str | None, team_id: str | None
-    ) -> None:
+    ) -> Mapping[str, Sequence[str]]:
         """Delete an installation, and the data of the workspaces that it served.
 
-        Workspaces of an organization with a separate installation stay.
+        Workspaces of an organization with a separate installation stay, but not the people there
+        who were linked only with the organization's.
+
+        Returns: the people with an open App Home, by workspace that stays.
         """
+        linked: set[str] = set()
+        if enterprise_id and not team_id:
+            linked = self._removals.find_linked(session, enterprise_id)
         self._removals.remove_all(session, enterprise_id, team_id)
-        served = find_teams_of_accounts(session, enterprise_id, team_id)
-        kept = () if team_id else self._removals.teams_with_separate_bot(session)
-        self._erase_workspaces(session, set(served).difference(kept))
+        served = set(find_teams_of_accounts(session, enterprise_id, team_id))
+        kept = set() if team_id else set(self._removals.teams_with_separate_bot(session))
+        opened: dict[str, Sequence[str]] = {}
+        for kept_id in sorted(served & kept):
+            people = linked - self._removals.find_linked_separately(session, kept_id)
+            opened[kept_id] = self._erase_members(session, enterprise_id, kept_id, sorted(people))
+        self._erase_workspaces(session, served - kept)
         self._erasure.audit_uninstall(session, enterprise_id, team_id)
+        return opened
+
+    def _erase_members(
+        self, session: Session, enterprise_id: str | None, team_id: str, user_ids: Sequence[str]
+    ) -> Sequence[str]:
+        """Delete people's data in a workspace; return who had an open App Home there."""
+        opened: list[str] = []
+        for start in range(0, len(user_ids), _MOST_PEOPLE):
+            some = user_ids[start : start + _MOST_PEOPLE]
+            erased = self._erasure.erase_people(
+                session, enterprise_id, team_id, some, refreshes=True
+            )
+            opened += erased.get(team_id, ())
+        return opened
 
     def _erase_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
         """Delete workspaces that no bot serves, with everyone's links there."""

@@ -31,6 +31,7 @@ from bolt_app.profiles.store import (
     PROFILE_OF_MEMBER,
     find_profile,
     get_profile,
+    has_separate_bot,
     may_be_joined,
     register_membership,
     register_team,
@@ -81,6 +82,9 @@ class Profiles:
         stated_at = asked_at if is_fresh else installation.installed_at
         now = self._clock()
         with self._database.writing() as session:
+            if installation.team_id and not has_separate_bot(session, team_id):
+                # It would count as served by the organization's bot, which only Slack knows.
+                del team["enterprise_id"]
             _require_linked(session, installation)
             register_team(
                 session, team_id, without_older(session, team_id, team, stated_at, now), now

@@ -102,9 +102,18 @@ class ProfileActions:
         return Viewer(self.team_id, self.user_id, profile.email if profile else None)
 
     def _installation(self) -> StoredInstallation | None:
-        if self.grant.installation_id is None:
+        installations = self.services.installations
+        if self.grant.installation_id is not None:
+            return installations.find_by_id(self.grant.installation_id)
+        if self.enterprise_id is None:
             return None
-        return self.services.installations.find_by_id(self.grant.installation_id)
+        # Their profile is also shown where the workspace's separate bot answers.
+        return installations.find(
+            enterprise_id=self.enterprise_id,
+            team_id=None,
+            user_id=self.user_id,
+            is_enterprise_install=True,
+        )
 
     def _render(self, profile: Profile) -> Reply:
         return profile_reply(profile, self.grant.user_scopes, self.services.clock())

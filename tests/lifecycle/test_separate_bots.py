@@ -1,0 +1,293 @@
+"""A workspace with a separate bot in an organization that has installed Bellhop as well."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from bolt_app.db.models import Team
+from bolt_app.lifecycle import installations
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.slack import ids
+from bolt_app.workspaces.client import NotInstalledError
+from slack_sandbox.tokens import InstallKey
+from tests.lifecycle.test_deletion import tidied, traces
+from tests.lifecycle.test_two_installations import settled, sign_in
+from tests.people import GRID, NORTH, SOUTH, WES
+from tests.running import Bellhop
+from tests.web.calling import request
+
+WORKSPACE, ORGANIZATION = InstallKey(GRID, NORTH), InstallKey(GRID, None)
+CHANNEL = "C0GLBX0001"
+NIA, OLA = "W0NIA00001", "W0OLA00001"
+ABOUT_WES = (WES, "wes@globex.example", "Wes Wide")
+
+
+def status_of_key(bellhop: Bellhop, key: str) -> int:
+    body = json.dumps({"to": CHANNEL, "text": "x"}).encode()
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    return request("POST", f"{bellhop.url}/api/v1/notifications", body, headers).status
+
+
+def status_of_webhook(bellhop: Bellhop, url: str) -> int:
+    headers = {"Content-Type": "application/json"}
+    return request("POST", url, b'{"text": "x"}', headers).status
+
+
+def serves_by_organization(bellhop: Bellhop) -> bool | None:
+    """Whether the organization's bot serves North; None if no bot does."""
+    try:
+        return bellhop.services.client.find_workspace(NORTH).is_enterprise_install
+    except NotInstalledError:
+        return None
+
+
+def report_revoked_bot(bellhop: Bellhop) -> None:
+    own = bellhop.slack.installations[WORKSPACE]
+    event = {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [own.bot_user_id]}}
+    bellhop.slack.queue_event(NORTH, event, own)
+
+
+def revoke_bot(bellhop: Bellhop) -> None:
+    """Slack revokes the token of North's separate bot, without an uninstall."""
+    bot_user_id = bellhop.slack.installations[WORKSPACE].bot_user_id
+    assert bot_user_id is not None
+    assert bellhop.slack.tokens.revoke(WORKSPACE, "bot", bot_user_id)
+    report_revoked_bot(bellhop)
+    bellhop.settle()
+
+
+def list_only(bellhop: Bellhop, *team_ids: str) -> None:
+    bellhop.slack.installations[ORGANIZATION].team_ids = team_ids
+
+
+class TestRevokedBot:
+    """Its token is revoked, and the workspace does not uninstall."""
+
+    @pytest.mark.parametrize("is_organization_first", [True, False])
+    def test_its_credentials_do_not_command_the_organizations(
+        self, bellhop: Bellhop, is_organization_first: bool
+    ) -> None:
+        services = bellhop.services
+        sign_in(bellhop, NORTH)
+        key = services.api_keys.create(NORTH, "old")
+        hook = services.webhooks.create(NORTH, "old", [CHANNEL])
+        assert status_of_key(bellhop, key) == 202
+        if is_organization_first:
+            sign_in(bellhop, None)
+            bellhop.settle()
+
+        revoke_bot(bellhop)
+        if not is_organization_first:
+            assert serves_by_organization(bellhop) is None
+            sign_in(bellhop, None)
+            bellhop.settle()
+
+        assert serves_by_organization(bellhop)
+        assert status_of_key(bellhop, key) == 401
+        assert status_of_webhook(bellhop, hook) in (403, 404)
+        assert status_of_key(bellhop, services.api_keys.create(NORTH, "new")) == 202
+
+    def test_an_organization_that_does_not_serve_the_workspace_does_not_take_over(
+        self, bellhop: Bellhop
+    ) -> None:
+        sign_in(bellhop, NORTH)
+        key = bellhop.services.api_keys.create(NORTH, "old")
+        sign_in(bellhop, None)
+        list_only(bellhop, SOUTH)
+        bellhop.settle()
+
+        revoke_bot(bellhop)
+
+        assert serves_by_organization(bellhop) is None
+        assert status_of_key(bellhop, key) == 403
+        with bellhop.services.database.reading() as session:
+            assert session.get(Team, NORTH) is None
+
+    def test_a_link_records_no_organization(self, bellhop: Bellhop) -> None:
+        """A person links in a workspace that no bot serves."""
+        sign_in(bellhop, NORTH)
+        sign_in(bellhop, None)
+        list_only(bellhop, SOUTH)
+        bellhop.settle()
+        revoke_bot(bellhop)
+        add_person(bellhop, NIA, "Nia")
+
+        bellhop.install(NIA, query=f"?only=profile&team={NORTH}")
+
+        assert bellhop.services.profiles.find(NORTH, NIA) is not None
+        assert serves_by_organization(bellhop) is None
+
+    def test_a_lookup_in_progress_records_no_organization(
+        self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        sign_in(bellhop, NORTH)
+        profiles = bellhop.services.profiles
+        stored = bellhop.services.installations.find(enterprise_id=GRID, team_id=NORTH, user_id=WES)
+        assert stored is not None
+        fetch = profiles._fetch_team
+
+        def fetch_while_revoked(*given: Any) -> Any:
+            facts = fetch(*given)
+            revoke_bot(bellhop)
+            return facts
+
+        monkeypatch.setattr(profiles, "_fetch_team", fetch_while_revoked)
+        profiles.record(stored)
+
+        with bellhop.services.database.reading() as session:
+            team = session.get(Team, NORTH)
+        assert team is not None
+        assert team.enterprise_id == ""
+
+    def test_the_credentials_work_again_once_the_workspace_installs_again(
+        self, bellhop: Bellhop
+    ) -> None:
+        sign_in(bellhop, NORTH)
+        key = bellhop.services.api_keys.create(NORTH, "kept")
+        revoke_bot(bellhop)
+        assert status_of_key(bellhop, key) == 403
+
+        sign_in(bellhop, NORTH)
+        bellhop.settle()
+
+        assert status_of_key(bellhop, key) == 202
+        with bellhop.services.database.reading() as session:
+            team = session.get(Team, NORTH)
+        assert team is not None
+        assert team.enterprise_id == GRID
+
+    def test_a_repeated_report_ends_no_credentials_of_the_organizations_time(
+        self, bellhop: Bellhop
+    ) -> None:
+        sign_in(bellhop, NORTH)
+        sign_in(bellhop, None)
+        bellhop.settle()
+        revoke_bot(bellhop)
+        key = bellhop.services.api_keys.create(NORTH, "new")
+
+        report_revoked_bot(bellhop)
+        bellhop.settle()
+
+        assert serves_by_organization(bellhop)
+        assert status_of_key(bellhop, key) == 202
+
+
+def add_person(bellhop: Bellhop, user_id: str, name: str) -> None:
+    person = copy.deepcopy(bellhop.slack.users[WES])
+    person.id, person.name, person.real_name = user_id, name.lower(), f"{name} North"
+    person.email = f"{name.lower()}@globex.example"
+    bellhop.slack.world.users[user_id] = person
+    bellhop.slack.channels[CHANNEL].members.append(user_id)
+
+
+def link_separately(bellhop: Bellhop, user_id: str) -> None:
+    browser = bellhop.browser()
+    to_slack = browser.get("/slack/install").location
+    assert browser.get(bellhop.slack.authorize(user_id, to_slack, team_id=NORTH)).status == 303
+
+
+def uninstall_organization(bellhop: Bellhop, people: Sequence[str], first: str) -> None:
+    """Uninstall the organization's installation; Slack sends its two events in any order."""
+    installed = bellhop.slack.installations[ORGANIZATION]
+    bellhop.slack.tokens.uninstall(ORGANIZATION)
+    revoked = {"oauth": list(people), "bot": [installed.bot_user_id]}
+    events: list[dict[str, Any]] = [
+        {"type": "app_uninstalled"},
+        {"type": "tokens_revoked", "tokens": revoked},
+    ]
+    for event in sorted(events, key=lambda one: one["type"] != first):
+        bellhop.slack.queue_event(NORTH, event, installed)
+        bellhop.settle()
+    settled(bellhop)
+
+
+@pytest.fixture
+def both(bellhop: Bellhop) -> Bellhop:
+    """Nia is linked with North's installation; Wes with the organization's, and uses North."""
+    add_person(bellhop, NIA, "Nia")
+    link_separately(bellhop, NIA)
+    sign_in(bellhop, None)
+    bellhop.settle()
+    for user_id in (WES, NIA):
+        bellhop.slack.open_home(user_id, NORTH)
+        bellhop.slack.deliver_due()
+        answer = bellhop.slack.send_command(user_id, CHANNEL, "/notify", "quiet 22:00-07:00")
+        assert answer.error is None
+        bellhop.services.subscriptions.subscribe(
+            NORTH, user_id, SubscriptionSpec("deploys", created_by=user_id)
+        )
+    assert {"users", "preferences", "subscriptions", "home_tabs"} <= traces(bellhop, WES).keys()
+    return bellhop
+
+
+EVENTS = ["app_uninstalled", "tokens_revoked"]
+
+
+@pytest.mark.parametrize("first", EVENTS)
+def test_the_organizations_uninstall_erases_its_people_where_another_bot_stays(
+    both: Bellhop, first: str
+) -> None:
+    about_nia = traces(both, NIA, "nia@globex.example")
+
+    uninstall_organization(both, [WES], first)
+    both.services.background.shutdown()
+
+    assert traces(both, *ABOUT_WES) == {}
+    assert serves_by_organization(both) is False
+    assert traces(both, NIA, "nia@globex.example") == about_nia
+
+
+@pytest.mark.parametrize("first", EVENTS)
+def test_every_one_of_its_many_people_is_erased(
+    both: Bellhop, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    add_person(both, OLA, "Ola")
+    browser = both.browser()
+    to_slack = browser.get("/slack/install").location
+    browser.get(both.slack.authorize(OLA, to_slack, whole_organization=True))
+    both.settle()
+    assert "users" in traces(both, "ola@globex.example")
+    monkeypatch.setattr(installations, "_MOST_PEOPLE", 1)
+
+    uninstall_organization(both, [WES, OLA], first)
+    both.services.background.shutdown()
+
+    assert traces(both, *ABOUT_WES, OLA, "ola@globex.example") == {}
+
+
+def test_a_person_linked_in_both_stays_in_the_workspace(bellhop: Bellhop) -> None:
+    sign_in(bellhop, NORTH)
+    sign_in(bellhop, None)
+    bellhop.settle()
+
+    uninstall_organization(bellhop, [], "app_uninstalled")
+
+    assert bellhop.services.profiles.find(NORTH, WES) is not None
+
+
+def test_a_person_unlinks_where_the_separate_bot_answers(both: Bellhop) -> None:
+    asked = both.slack.send_command(WES, CHANNEL, "/profile", "unlink").message
+    assert asked is not None
+    both.slack.click(WES, asked, ids.UNLINK_PROFILE, confirmed=True)
+    settled(both)
+    tidied(both)
+    both.services.background.shutdown()
+
+    assert traces(both, *ABOUT_WES) == {}
+    assert both.slack.tokens.live(ORGANIZATION, "user") == []
+    assert both.services.profiles.find(NORTH, NIA) is not None
+
+
+def test_nobody_unlinks_another_persons_profile(both: Bellhop) -> None:
+    """Ola is not linked, while Wes is in the same organization."""
+    add_person(both, OLA, "Ola")
+
+    answer = both.slack.send_command(OLA, CHANNEL, "/profile", "unlink").message
+
+    assert answer is not None
+    assert "You have not linked your profile yet" in answer.text
