@@ -147,7 +147,11 @@ def _create_database(settings: Settings) -> Database:
 def _create_services(settings: Settings, database: Database, clock: Clock) -> Services:
     """Build every service once, from its dependencies."""
     http = HttpLoop()
-    slack_waits = SlackWaits(max(1, settings.web_threads // 4), patience=SLACK_PATIENCE_SECONDS)
+    slack_waits = SlackWaits(
+        max(1, settings.web_threads // 4),
+        most_answers=max(1, settings.web_threads // 2),
+        patience=SLACK_PATIENCE_SECONDS,
+    )
     api = SlackApi(
         settings.slack_api_url, http, waits=slack_waits, timeout=settings.delays.slack_timeout
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Lock, local
 
@@ -14,17 +15,27 @@ PATIENCE_SECONDS = 0.1
 class ThreadLimit:
     """Lets up to `most` threads of this process in at the same time.
 
-    A thread that is in may enter again, without taking more room.
+    A thread that is in may enter again, without taking more room. While all that are in stay longer
+    than a thread would wait, others are refused at once: waiting would hold them for nothing.
     """
 
-    def __init__(self, most: int, *, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        most: int,
+        *,
+        patience: float = PATIENCE_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Create it.
 
         Args:
             patience: how long a thread waits for room, in seconds.
+            monotonic: the clock for it.
         """
         self._room = BoundedSemaphore(most)
         self._patience = patience
+        self._monotonic = monotonic
+        self._entered_at = monotonic()
         self._thread = local()
 
     @contextmanager
@@ -33,7 +44,7 @@ class ThreadLimit:
         if getattr(self._thread, "is_inside", False):
             yield True
             return
-        has_room = self._room.acquire(timeout=self._patience)
+        has_room = self._take_room()
         self._thread.is_inside = has_room
         try:
             yield has_room
@@ -42,17 +53,36 @@ class ThreadLimit:
             if has_room:
                 self._room.release()
 
+    def _take_room(self) -> bool:
+        has_room = self._room.acquire(blocking=False)
+        if not has_room and self._monotonic() - self._entered_at < self._patience:
+            has_room = self._room.acquire(timeout=self._patience)
+        if has_room:
+            self._entered_at = self._monotonic()
+        return has_room
+
 
 class SlackWaits(ThreadLimit):
-    """The limit of web threads that wait for Slack.
+    """The limit of threads that wait for Slack while somebody waits for them.
 
     Every call of such a thread takes room, so that a slow Slack leaves the other threads to
-    requests that do not need it. Other threads, such as those that deliver, are not limited.
+    requests that do not need it. Answers to people's clicks have room of their own, which lookups
+    cannot take. Other threads, such as those that deliver, are not limited.
     """
+
+    def __init__(self, most: int, *, most_answers: int, patience: float = PATIENCE_SECONDS) -> None:
+        """Create it.
+
+        Args:
+            most_answers: threads that send answers to clicks.
+            patience: how long a thread waits for room, in seconds.
+        """
+        super().__init__(most, patience=patience)
+        self._answers = ThreadLimit(most_answers, patience=patience)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Mark this thread as a web thread, until the context ends."""
+        """Mark this thread as one that somebody waits for, until the context ends."""
         self._thread.is_web = True
         try:
             yield
@@ -60,12 +90,17 @@ class SlackWaits(ThreadLimit):
             self._thread.is_web = False
 
     @contextmanager
-    def calling(self) -> Iterator[bool]:
-        """Yield whether this thread may wait for Slack, until the context ends."""
+    def calling(self, *, is_answer: bool = False) -> Iterator[bool]:
+        """Yield whether this thread may wait for Slack, until the context ends.
+
+        Args:
+            is_answer: whether the call answers a person's click.
+        """
         if not getattr(self._thread, "is_web", False):
             yield True
             return
-        with self.enter() as has_room:
+        room = self._answers if is_answer else self
+        with room.enter() as has_room:
             yield has_room
 
 

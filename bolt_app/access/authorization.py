@@ -20,7 +20,7 @@ from bolt_app.config import Subscribers
 from bolt_app.db import Database
 from bolt_app.db.accounts import IS_DEACTIVATED
 from bolt_app.recent_answers import RecentAnswers
-from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_api import UNAVAILABLE, SlackCallError
 from bolt_app.slack_user import enterprise_of, membership_values
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
@@ -32,6 +32,8 @@ INFO = "users.info"
 # How old a role or a membership may be.
 STALE_AFTER = timedelta(seconds=60)
 MOST_REMEMBERED = 10_000
+# How long a person's requests fail without a call after Slack did not answer about them.
+UNANSWERED_FOR = timedelta(seconds=10)
 # Checks of one person's role at that moment. Slack allows 100 calls of users.info a minute
 # (https://docs.slack.dev/apis/web-api/rate-limits), which all people of a workspace share.
 CHECKS_A_MINUTE = 20
@@ -245,6 +247,9 @@ class Authorization:
         self._memberships: RecentAnswers[tuple[str, str], Mapping[str, str]] = RecentAnswers(
             STALE_AFTER, most_remembered, clock
         )
+        self._unanswered: RecentAnswers[tuple[str, str], bool] = RecentAnswers(
+            UNANSWERED_FOR, most_remembered, clock
+        )
         self._checks = SlidingLimit(CHECKS_A_MINUTE, timedelta(minutes=1), clock=clock)
 
     def allowed(self, action: Action) -> frozenset[Role]:
@@ -335,7 +340,8 @@ class Authorization:
         """Require that a signed request comes from a person of this workspace.
 
         Slack has just authenticated the person. It is asked only about people who are not linked:
-        the stored state of linked people follows its events.
+        the stored state of linked people follows its events. If it does not answer, their requests
+        fail without a call for `UNANSWERED_FOR`, because each call holds a thread.
 
         Args:
             is_deactivated: the stored state of a linked account; None if the person is not
@@ -346,13 +352,22 @@ class Authorization:
             NotInstalledError: Bellhop is not installed in that workspace.
             SlackCallError: a call to Slack was necessary, and failed.
         """
-        if self._roles.find((workspace.team_id, user_id)) is None:
+        key = workspace.team_id, user_id
+        if self._roles.find(key) is None:
             if is_deactivated:
                 person = Person(workspace.team_id, user_id, Role.DEACTIVATED, self)
                 raise self.denial(person, Action.USE)
             if is_deactivated is not None:
                 return
-        self.person(workspace.team_id, user_id, workspace=workspace).require(Action.USE)
+            if self._unanswered.find(key):
+                raise SlackCallError(INFO, UNAVAILABLE)
+        try:
+            person = self.person(workspace.team_id, user_id, workspace=workspace)
+        except SlackCallError as error:
+            if error.code == UNAVAILABLE:
+                self._unanswered.ask(key, lambda: True)
+            raise
+        person.require(Action.USE)
 
     def may_receive(
         self,

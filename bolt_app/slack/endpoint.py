@@ -27,6 +27,7 @@ from bolt_app.slack.response_url import SlackRespond
 from bolt_app.slack.signed_actions import may_be_own
 from bolt_app.slack.turns import Turns
 from bolt_app.slack.verification import RequestVerifier
+from bolt_app.thread_limit import SlackWaits
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Bluepri
         if not is_own:
             return Response(status=200)
         _use_slack_respond(services, bolt_request)
-        dispatch = partial(_dispatch, app, bolt_request, g.receipt_id)
+        dispatch = partial(_dispatch, app, services.slack_waits, bolt_request, g.receipt_id)
         work = services.requests.submit(copy_context().run, dispatch)
         try:
             return _response(work.result(timeout=services.settings.delays.acknowledgement))
@@ -95,10 +96,12 @@ def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Bluepri
     return blueprint
 
 
-def _dispatch(app: App, bolt_request: BoltRequest, receipt_id: str) -> BoltResponse:
+def _dispatch(
+    app: App, waits: SlackWaits, bolt_request: BoltRequest, receipt_id: str
+) -> BoltResponse:
     # An event's receipt uses the event id, which Slack's retries share.
     is_once = is_event(bolt_request.body)
-    with nullcontext() if is_once else answering(receipt_id):
+    with waits.serving(), nullcontext() if is_once else answering(receipt_id):
         try:
             return app.dispatch(bolt_request)
         except Exception as error:

@@ -6,6 +6,7 @@ from bolt_app.slack_api.errors import (
     OVERLOADED,
     SENTENCES,
     TEMPORARY_CODES,
+    UNAVAILABLE,
     NotSentError,
     SlackCallError,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "OVERLOADED",
     "SENTENCES",
     "TEMPORARY_CODES",
+    "UNAVAILABLE",
     "BeforeRequest",
     "NotSentError",
     "ResponseUrls",

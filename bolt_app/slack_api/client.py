@@ -21,7 +21,7 @@ from yarl import URL
 
 from bolt_app.http_loop import HttpLoop
 from bolt_app.logs import describe_error
-from bolt_app.slack_api.errors import OVERLOADED, SlackCallError, error_of
+from bolt_app.slack_api.errors import OVERLOADED, UNAVAILABLE, SlackCallError, error_of
 from bolt_app.thread_limit import SlackWaits
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ IDLE_SECONDS = 15.0
 MAX_ANSWER_BYTES = 64 * 1024
 RESPONSE_URL = "response_url"
 UPLOAD = "upload"
+# Calls that answer a person's click. Only people who may use Bellhop cause them.
+_ANSWERS = frozenset({RESPONSE_URL, "views.open"})
 # For the bytes of a file.
 UPLOAD_SECONDS = 60.0
 
@@ -76,7 +78,7 @@ class SlackApi:
         Args:
             api_url: the base URL of the Web API.
             http: the loop that runs requests and owns the connections.
-            waits: limits the web threads that wait in `call`; None: nothing does.
+            waits: limits the threads that wait in `call` and `post_to`; None: nothing does.
             timeout: seconds, from waiting for a connection to the last byte of the response.
             tls: the TLS settings; default: the system's certificates.
         """
@@ -113,7 +115,7 @@ class SlackApi:
         if self._waits is None:
             yield
             return
-        with self._waits.calling() as has_room:
+        with self._waits.calling(is_answer=method in _ANSWERS) as has_room:
             if not has_room:
                 raise SlackCallError(method, OVERLOADED)
             yield
@@ -144,10 +146,10 @@ class SlackApi:
         """Post a message to a response URL that the caller has checked; return the HTTP status.
 
         Raises:
-            SlackCallError: Slack did not answer.
+            SlackCallError: Slack did not answer, or too many threads wait for it (`overloaded`).
         """
         attempt = _Attempt()
-        with _answered(RESPONSE_URL, attempt):
+        with self._room(RESPONSE_URL), _answered(RESPONSE_URL, attempt):
             return self._http.run(self._post_to(attempt, url, message), self._timeout)
 
     async def upload_to(self, url: str, data: AsyncIterable[bytes], length: int) -> int:
@@ -248,7 +250,7 @@ def _answered(method: str, attempt: _Attempt) -> Iterator[None]:
 def _unanswered(method: str, attempt: _Attempt, error: Exception) -> SlackCallError:
     extra = {"method": method, "error": describe_error(error)}
     logger.warning("no answer from Slack", extra=extra)
-    return SlackCallError(method, "unavailable", ambiguous=attempt.is_begun)
+    return SlackCallError(method, UNAVAILABLE, ambiguous=attempt.is_begun)
 
 
 async def _before_request(*_signal: object) -> None:

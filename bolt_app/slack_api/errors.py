@@ -18,6 +18,8 @@ from bolt_app.logs import LoggableError
 DEAD_TOKEN_CODES = frozenset(
     {"invalid_auth", "account_inactive", "token_revoked", "token_expired", "not_authed"}
 )
+# Slack did not answer.
+UNAVAILABLE = "unavailable"
 # Too many threads wait for Slack already.
 OVERLOADED = "overloaded"
 # Errors that may pass; all others need a change by a person.
@@ -30,7 +32,7 @@ TEMPORARY_CODES = frozenset(
         "service_unavailable",
         "request_timeout",
         "team_added_to_org",
-        "unavailable",
+        UNAVAILABLE,
         OVERLOADED,
     }
 )
@@ -79,7 +81,7 @@ SENTENCES: Mapping[str, str] = {
     "token_expired": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
     "token_revoked": "Slack no longer accepts Bellhop's token. Install Bellhop again.",
     "too_many_attachments": "Slack allows 100 attachments in a message. Send fewer.",
-    "unavailable": "Slack is not answering. Try again in a minute.",
+    UNAVAILABLE: "Slack is not answering. Try again in a minute.",
     "user_not_found": "The person does not exist in this workspace.",
     "users_not_found": "No person in this workspace has that e-mail address.",
     "not_installed": "Bellhop is not installed in that workspace. Install it to go on.",
@@ -151,7 +153,7 @@ def error_of(method: str, error: SlackApiError) -> SlackCallError:
     if not is_code and status in _REJECTED_REQUESTS:
         return SlackCallError(method, f"http_{status}")
     if status >= 500 or not is_code:
-        known = code if code in TEMPORARY_CODES else "unavailable"
+        known = code if code in TEMPORARY_CODES else UNAVAILABLE
         return SlackCallError(method, known, ambiguous=True)
     return SlackCallError(method, code)
 
