@@ -45,6 +45,7 @@ class Erasure:
             session,
             AuditAction.UNINSTALLED,
             at=self._clock(),
+            address=None,
             enterprise_id=enterprise_id,
             team_id=team_id,
         )
