@@ -36,7 +36,8 @@ class AuditRecord:
     Attributes:
         user_id: the person who did it; None for the command line, or if unknown.
         credential: the credential concerned, such as `api_key:3`.
-        address: the client's address or network; None for the command line and for Slack.
+        address: the client's address or network; None for the command line, for Slack, and for what
+            only happens during a request, such as the end of another person's session.
         count: the number of occurrences within the hour.
     """
 

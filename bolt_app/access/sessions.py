@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction
@@ -96,7 +97,9 @@ class Sessions:
                 mark_ended(session, WebSession.token_hash == _hash(replaces), now)
             new = insert(WebSession).values(row).returning(WebSession.id)
             session_id = session.scalars(new).one()
-            audit_sessions(session, AuditAction.SIGNED_IN, [session_id], now)
+            audit_sessions(
+                session, AuditAction.SIGNED_IN, [session_id], now, address=client_address()
+            )
         return token
 
     def find(self, token: str) -> int | None:
@@ -132,7 +135,7 @@ class Sessions:
         now = self._clock()
         with self._database.writing() as session:
             ended = mark_ended(session, WebSession.token_hash == _hash(token), now)
-            audit_sessions(session, AuditAction.SIGNED_OUT, ended, now)
+            audit_sessions(session, AuditAction.SIGNED_OUT, ended, now, address=client_address())
 
     def end(self, session_id: int) -> bool:
         """End a session; return whether there was one to end."""

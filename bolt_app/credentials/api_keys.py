@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, select
 
+from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.create_once import check_created_once
 from bolt_app.credentials.records import (
@@ -204,6 +205,7 @@ class ApiKeys:
                 session,
                 AuditAction.API_KEY_CREATED,
                 at=now,
+                address=client_address(),
                 team_id=team_id,
                 user_id=created_by,
                 credential=f"api_key:{key_id}",

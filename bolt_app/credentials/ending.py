@@ -47,7 +47,14 @@ def end_earlier_credentials(
         (AuditAction.WEBHOOK_REVOKED, "webhook", webhooks),
     ):
         for id_ in ids:
-            write_audit(session, action, at=now, team_id=team_id, credential=f"{name}:{id_}")
+            write_audit(
+                session,
+                action,
+                at=now,
+                address=None,  # of whoever signs in first, and revoked nothing
+                team_id=team_id,
+                credential=f"{name}:{id_}",
+            )
 
 
 def _revoke(

@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from sqlalchemy import Row, update
 from sqlalchemy.orm import Session
 
+from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import LIMIT_WORDS
 from bolt_app.credentials.secrets import hash_of
@@ -155,6 +156,7 @@ def revoke_row(
             session,
             action,
             at=now,
+            address=client_address(),
             team_id=revoked.team_id,
             user_id=revoked_by,
             credential=f"{_AUDIT_NAMES[action]}:{id_}",

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, bindparam, insert, select, update
 
+from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.create_once import check_created_once
 from bolt_app.credentials.records import (
@@ -206,6 +207,7 @@ class Webhooks:
                 session,
                 AuditAction.WEBHOOK_CREATED,
                 at=now,
+                address=client_address(),
                 team_id=team_id,
                 user_id=created_by,
                 credential=f"webhook:{webhook_id}",
@@ -286,6 +288,7 @@ class Webhooks:
                 session,
                 AuditAction.WEBHOOK_TOPIC_SET,
                 at=self._clock(),
+                address=client_address(),
                 team_id=team_id,
                 credential=f"webhook:{webhook_id}",
             )
@@ -358,6 +361,7 @@ class Webhooks:
                 session,
                 action,
                 at=now,
+                address=client_address(),
                 team_id=team_id,
                 user_id=changed_by,
                 credential=f"webhook:{webhook_id}",

@@ -8,7 +8,6 @@ from enum import StrEnum
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from bolt_app.client_address import client_address
 from bolt_app.db.models import AuditEvent
 
 
@@ -41,14 +40,17 @@ def write_audit(
     action: AuditAction,
     *,
     at: datetime,
+    address: str | None,
     enterprise_id: str | None = None,
     team_id: str | None = None,
     user_id: str | None = None,
     credential: str | None = None,
 ) -> None:
-    """Record a security event, with the address of the current request's client.
+    """Record a security event.
 
     Args:
+        address: the client's address if the client's request is the event; None if the event only
+            happens during the request. People see the events of their account with the addresses.
         user_id: the person who did it; None for the command line.
         credential: the id of the credential, such as `api_key:3`, never its secret; or the
             channel, such as `channel:C123`.
@@ -61,7 +63,7 @@ def write_audit(
             team_id=team_id or None,
             user_id=user_id,
             credential=credential,
-            address=client_address(),
+            address=address,
             count=1,
         )
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from threading import Lock
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import psycopg
@@ -30,7 +30,13 @@ logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
+# How long the worker lets writers wait for readers, to empty the write-ahead log.
 CHECKPOINT_SECONDS = 1
+# How often a process empties the log after deletions that people can repeat.
+FORGET_EVERY_SECONDS = 1
+# An attempt does not wait for readers, and between two of them writers continue.
+FORGET_ATTEMPTS = 5
+FORGET_RETRY_SECONDS = 0.05
 # A suspended transaction or a locked row must not block other transactions.
 IDLE_SECONDS = 5
 LOCK_SECONDS = 1
@@ -82,6 +88,8 @@ class Database:
             if self.is_sqlite
             else None
         )
+        self._may_forget = Lock()
+        self._forgot_at: float | None = None
         self._read = sessionmaker(self.engine, expire_on_commit=False)
         self._prepared: dict[PreparedSelect, CompiledSelect] = {}
         self._write = sessionmaker(self._writing_engine, expire_on_commit=False)
@@ -138,11 +146,14 @@ class Database:
         with self.reading_connection() as connection:
             return list(connection.execute(prepared.statement, dict(values)))
 
-    def truncate_wal(self) -> bool:
+    def truncate_wal(self, *, wait_seconds: float = CHECKPOINT_SECONDS) -> bool:
         """Write the write-ahead log to the database file and truncate it (only on SQLite).
 
         The log contains deleted data until it is overwritten; `secure_delete` overwrites it in the
         database file. https://www.sqlite.org/pragma.html#pragma_wal_checkpoint
+
+        Args:
+            wait_seconds: how long it waits for readers, and all writers wait for it.
 
         Returns: whether the log is empty; it is not while another reader holds a snapshot. Errors
             are not raised, because the deletion is already committed.
@@ -154,7 +165,7 @@ class Database:
             # A separate connection outside a transaction; writers wait for it.
             with (
                 self._writes_alone(),
-                closing(sqlite3.connect(path, timeout=CHECKPOINT_SECONDS)) as connection,
+                closing(sqlite3.connect(path, timeout=wait_seconds)) as connection,
             ):
                 connection.isolation_level = None
                 [is_busy, *_] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -163,12 +174,34 @@ class Database:
         return not is_busy
 
     def forget_deleted(self) -> None:
-        """Empty the write-ahead log after the commit of a deletion of personal data.
+        """Empty the write-ahead log after the commit of a deletion that people can repeat.
 
-        While another program reads the database it cannot be emptied; the worker does it later.
+        All writers wait meanwhile, so it happens at most once in `FORGET_EVERY_SECONDS`; the worker
+        empties the rest later, with `truncate_wal`.
         """
-        if not self.truncate_wal():
-            logger.info("the write-ahead log is in use; the worker empties it later")
+        if self.is_sqlite and self._take_forgetting():
+            self.forget_erased()
+
+    def forget_erased(self) -> None:
+        """Empty the write-ahead log after the commit of the erasure of a person or workspace.
+
+        Writers do not wait for readers. If one reads for longer, the worker empties the log later.
+        """
+        for attempt in range(FORGET_ATTEMPTS):
+            if attempt:
+                sleep(FORGET_RETRY_SECONDS)
+            if self.truncate_wal(wait_seconds=0):
+                return
+        logger.info("the write-ahead log is in use; the worker empties it later")
+
+    def _take_forgetting(self) -> bool:
+        """Whether the log may be emptied now; it may then not be emptied again too soon."""
+        now = monotonic()
+        with self._may_forget:
+            if self._forgot_at is not None and now - self._forgot_at < FORGET_EVERY_SECONDS:
+                return False
+            self._forgot_at = now
+            return True
 
     def close(self) -> None:
         """Close every connection; one that is in use closes when it is returned."""

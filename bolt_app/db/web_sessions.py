@@ -69,9 +69,12 @@ def _began_until(at: datetime, *conditions: ColumnElement[bool]) -> ColumnElemen
 
 
 def end_sessions(session: Session, condition: ColumnElement[bool], now: datetime) -> int:
-    """End the active sessions that match a condition, with an audit row each; return how many."""
+    """End the active sessions that match a condition, with an audit row each; return how many.
+
+    The rows have no address: the current request may be another person's, such as an installer's.
+    """
     ended = mark_ended(session, condition, now)
-    audit_sessions(session, AuditAction.SESSION_ENDED, ended, now)
+    audit_sessions(session, AuditAction.SESSION_ENDED, ended, now, address=None)
     return len(ended)
 
 
@@ -84,9 +87,18 @@ def mark_ended(session: Session, condition: ColumnElement[bool], now: datetime) 
 
 
 def audit_sessions(
-    session: Session, action: AuditAction, session_ids: Sequence[int], now: datetime
+    session: Session,
+    action: AuditAction,
+    session_ids: Sequence[int],
+    now: datetime,
+    *,
+    address: str | None,
 ) -> None:
-    """Record an event of each session, with the account of its installation."""
+    """Record an event of each session, with the account of its installation.
+
+    Args:
+        address: the client's address if the current request is that of the sessions' owner.
+    """
     if not session_ids:
         return
     account = (
@@ -105,6 +117,7 @@ def audit_sessions(
             session,
             action,
             at=now,
+            address=address,
             enterprise_id=enterprise_id,
             team_id=team_id,
             user_id=user_id,

@@ -14,6 +14,7 @@ from slack_sdk.oauth.installation_store import Bot, Installation
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
+from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
@@ -56,6 +57,7 @@ class Installations(InstallationStore):
                 session,
                 AuditAction.INSTALLED if installation.bot_token else AuditAction.LINKED,
                 at=self._clock(),
+                address=client_address(),
                 enterprise_id=enterprise_id,
                 team_id=team_id,
                 user_id=installation.user_id,

@@ -45,6 +45,7 @@ class Erasure:
             session,
             AuditAction.UNINSTALLED,
             at=self._clock(),
+            address=None,
             enterprise_id=enterprise_id,
             team_id=team_id,
         )
@@ -84,4 +85,4 @@ class Erasure:
             for user_id in user_ids:
                 self._signals.person_deleted(team_id, user_id)
         self._wakeup.notify()
-        self._database.forget_deleted()
+        self._database.forget_erased()

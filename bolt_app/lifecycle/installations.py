@@ -232,6 +232,7 @@ class InstallationLifecycle:
             session,
             AuditAction.TOKENS_REVOKED,
             at=self._clock(),
+            address=None,
             enterprise_id=enterprise_id,
             team_id=team_id,
             user_id=user_id,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy.orm import Session
 
 from bolt_app.access.sessions import end_sessions_of
+from bolt_app.client_address import client_address
 from bolt_app.clock import Clock
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
@@ -70,6 +71,7 @@ class ProfileLifecycle:
                 session,
                 AuditAction.UNLINKED,
                 at=self._clock(),
+                address=client_address(),
                 enterprise_id=installation.enterprise_id,
                 team_id=installation.team_id,
                 user_id=installation.user_id,

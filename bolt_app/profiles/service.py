@@ -14,6 +14,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from bolt_app.access.sessions import end_sessions_of
+from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
@@ -235,6 +236,7 @@ def _audit(
         session,
         action,
         at=now,
+        address=client_address(),
         enterprise_id=installation.enterprise_id,
         team_id=installation.team_id,
         user_id=installation.user_id,

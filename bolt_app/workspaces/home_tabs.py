@@ -91,5 +91,7 @@ class HomeTabs:
         """Stop updating a home that Slack no longer shows."""
         is_home = (HomeTab.team_id == team_id, HomeTab.user_id == user_id)
         with self._database.writing() as session:
-            session.execute(delete(HomeTab).where(*is_home))
-        self._database.forget_deleted()
+            deleted = session.scalars(delete(HomeTab).where(*is_home).returning(HomeTab.user_id))
+            was_known = deleted.first() is not None
+        if was_known:
+            self._database.forget_deleted()

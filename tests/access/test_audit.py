@@ -14,10 +14,12 @@ from bolt_app.client_address import set_client_address
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction
 from bolt_app.db.models import ApiKey, AuditEvent
+from bolt_app.slack_api import SlackCallError
+from slack_sandbox import Fault
 from tests.commands import assert_failed, run
 from tests.conftest import FakeClock
-from tests.people import ACME, ANN, ANN_AT_BETA, BETA, GENERAL
-from tests.running import Bellhop
+from tests.people import ACME, ANN, ANN_AT_BETA, BEN, BETA, GENERAL, GRID
+from tests.running import Bellhop, Browser, running_bellhop
 from tests.web.calling import Caller
 from tests.web.forms import send_form
 
@@ -235,6 +237,94 @@ def test_no_secret_gets_into_it(bellhop: Bellhop) -> None:
     shown = run(bellhop, "audit").stdout + str(rows)
     for secret in (*secrets, wrong, "guessed-secret", "very secret name", "Ann Archer", "acme.ex"):
         assert secret not in shown
+
+
+# Addresses.
+
+OTHERS = "203.0.113.9"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_an_installer_leaves_no_address_in_the_events_of_others(
+    database_url: str, encryption_key: str, clock: FakeClock
+) -> None:
+    with running_bellhop(database_url, encryption_key, clock, trusted_proxies=1) as bellhop:
+        begin_at(bellhop, BEN, "198.51.100.7")
+        bot = Fault("auth.test", "api_error", error="account_inactive", times=1)
+        bellhop.slack.faults.add(bot)
+        bellhop.services.client.verify_bot(bellhop.services.client.find_workspace(ACME))
+
+        # Ben's session ends during Ann's request.
+        begin_at(bellhop, ANN, OTHERS)
+
+        assert ("session_ended", ACME, BEN, "session:1", None) in events(bellhop)
+        bens = begin_at(bellhop, BEN, "198.51.100.8")
+        exported = bens.get("/profile/data").json()["security_events"]
+        assert {one["address"] for one in exported} == {None, "198.51.100.7", "198.51.100.8"}
+
+
+def begin_at(bellhop: Bellhop, user_id: str, address: str) -> Browser:
+    """Let a person install Bellhop and sign in from an address."""
+    browser = bellhop.browser()
+    to_slack = browser.get("/slack/install").location
+    browser.get(bellhop.slack.authorize(user_id, to_slack), {"X-Forwarded-For": address})
+    return browser
+
+
+def revoke_bens_token(bellhop: Bellhop) -> None:
+    bellhop.slack.revoke_tokens(ACME, users=[BEN])
+    bellhop.settle()
+
+
+def find_bens_token_revoked(bellhop: Bellhop) -> None:
+    bellhop.slack.faults.add(Fault("users.info", "api_error", error="token_revoked", times=1))
+    with pytest.raises(SlackCallError):
+        record_ben(bellhop)
+
+
+def find_ben_deactivated(bellhop: Bellhop) -> None:
+    bellhop.slack.users[BEN].deleted = True
+    record_ben(bellhop)
+
+
+def record_ben(bellhop: Bellhop) -> None:
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=BEN)
+    assert stored is not None
+    bellhop.services.profiles.record(stored)
+
+
+def give_to_an_organization(bellhop: Bellhop) -> None:
+    """The organization's installation serves a workspace that had its own, with a key."""
+    bellhop.services.api_keys.create(BETA, "ci")
+    bellhop.services.webhooks.create(BETA, "", [GENERAL])
+    bellhop.slack.uninstall(BETA)
+    bellhop.settle()
+    bellhop.services.profiles.record_workspace(BETA, GRID)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("happen", "actions"),
+    [
+        (revoke_bens_token, {"tokens_revoked"}),
+        (find_bens_token_revoked, {"session_ended"}),
+        (find_ben_deactivated, {"session_ended"}),
+        (give_to_an_organization, {"api_key_revoked", "webhook_revoked"}),
+    ],
+)
+def test_what_only_happens_during_a_request_has_no_address(
+    bellhop: Bellhop, happen: Callable[[Bellhop], None], actions: set[str]
+) -> None:
+    bellhop.install(ANN)
+    bellhop.install(BEN, query="?only=profile")
+    bellhop.install(ANN_AT_BETA)
+    set_client_address(OTHERS)
+
+    happen(bellhop)
+
+    concerned = [one for one in events(bellhop) if one[0] in actions]
+    assert {action for action, *_ in concerned} == actions
+    assert {address for *_, address in concerned} == {None}
 
 
 # Floods.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from threading import Barrier, Thread
 from time import monotonic
@@ -137,6 +138,79 @@ def test_writers_wait_for_each_other(database: Database) -> None:
         thread.join()
 
     assert counted(database) == writers * rounds
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+class TestTheWriteAheadLog:
+    """Deleted data is in it until it is emptied, and all writers wait meanwhile."""
+
+    def test_people_do_not_empty_it_more_than_once_a_second(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        moment = 1000.0
+        monkeypatch.setattr(engine, "monotonic", lambda: moment)
+
+        def forget() -> int:
+            count(database)
+            database.forget_deleted()
+            return log_size(database)
+
+        assert forget() == 0
+        moment += engine.FORGET_EVERY_SECONDS - 0.01
+        assert forget() > 0
+        moment += 0.01
+        assert forget() == 0
+
+    def test_an_erasure_empties_it_each_time(self, database: Database) -> None:
+        for _ in range(2):
+            count(database)
+            assert log_size(database) > 0
+            database.forget_erased()
+            assert log_size(database) == 0
+
+    def test_writers_do_not_wait_for_its_readers(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        written: list[int | None] = []
+
+        def write_meanwhile(_seconds: float) -> None:
+            count(database)
+            written.append(counted(database))
+
+        monkeypatch.setattr(engine, "sleep", write_meanwhile)
+        count(database)
+        with closing(sqlite3.connect(str(database.engine.url.database))) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM installation_revisions").fetchone()
+            count(database)
+            began = monotonic()
+
+            assert not database.truncate_wal(wait_seconds=0)
+            assert monotonic() - began < engine.CHECKPOINT_SECONDS
+            database.forget_erased()
+
+        assert written == [3, 4, 5, 6]
+        assert log_size(database) > 0
+        assert database.truncate_wal()
+        assert log_size(database) == 0
+
+    def test_a_short_reader_only_delays_it(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        count(database)
+        with closing(sqlite3.connect(str(database.engine.url.database))) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM installation_revisions").fetchone()
+            monkeypatch.setattr(engine, "sleep", lambda _seconds: reader.rollback())
+            count(database)
+
+            database.forget_erased()
+
+            assert log_size(database) == 0
+
+
+def log_size(database: Database) -> int:
+    return Path(f"{database.engine.url.database}-wal").stat().st_size
 
 
 def test_the_address_of_the_database_stays_out_of_errors_and_reprs(tmp_path: Path) -> None:

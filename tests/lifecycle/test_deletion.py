@@ -33,7 +33,7 @@ from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept, states
-from tests.people import ACME, ANN, BEN, GENERAL
+from tests.people import ACME, ANN, BEA, BEN, GENERAL
 from tests.running import Bellhop
 
 PACKAGE = Path(bolt_app.__file__).parent
@@ -263,6 +263,37 @@ def test_nothing_of_a_smaller_deletion_is_left_in_the_files(
 
     for content in contents(database_file(bellhop)):
         assert [text for text in (CHOSEN.direct, TOPIC, OPENED_BY) if text in content] == []
+
+
+def home_of_an_external_user(bellhop: Bellhop) -> None:
+    bellhop.slack.share_channel(GENERAL, BEA)
+    opened = {"type": "app_home_opened", "user": BEA, "tab": "home", "channel": "D0"}
+    bellhop.slack.send_event(ACME, opened)
+
+
+def defaults_chosen_again(bellhop: Bellhop) -> None:
+    bellhop.slack.send_command(BEN, GENERAL, "/notify", "quiet off")
+
+
+def defaults_undone(bellhop: Bellhop) -> None:
+    change = bellhop.services.preferences.choose(ACME, BEN, NotificationPreferences())
+    assert bellhop.services.preferences.undo(ACME, BEN, change)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("act", [home_of_an_external_user, defaults_chosen_again, defaults_undone])
+def test_the_log_is_emptied_only_after_a_deletion(
+    bellhop: Bellhop, act: Callable[[Bellhop], None]
+) -> None:
+    """All writers wait meanwhile, and everyone may do these things."""
+    bellhop.install(ANN)
+    log = database_file(bellhop).with_name(f"{database_file(bellhop).name}-wal")
+    before = log.stat().st_size
+    assert before > 0
+
+    act(bellhop)
+
+    assert log.stat().st_size >= before
 
 
 # Where rows about people are deleted, and the reason if the log is not emptied at once.

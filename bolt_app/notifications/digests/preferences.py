@@ -104,9 +104,9 @@ class Preferences:
         """Store a person's preferences."""
         with self._database.writing() as session:
             record_effect(session, self._clock())
-            before, _ = _lock(session, team_id, user_id)
+            before, chosen_at = _lock(session, team_id, user_id)
             changed_at = _put(session, team_id, user_id, preferences, self._clock())
-        if preferences.is_default:
+        if preferences.is_default and chosen_at is not None:
             self._database.forget_deleted()
         self._signals.person_changed(team_id, user_id)
         return PreferenceChange(before, changed_at)
@@ -118,11 +118,11 @@ class Preferences:
         """
         with self._database.writing() as session:
             record_effect(session, self._clock())
-            _, changed_at = _lock(session, team_id, user_id)
-            if changed_at != change.changed_at:
+            _, chosen_at = _lock(session, team_id, user_id)
+            if chosen_at != change.changed_at:
                 return False
             _put(session, team_id, user_id, change.before, self._clock())
-        if change.before.is_default:
+        if change.before.is_default and chosen_at is not None:
             self._database.forget_deleted()
         self._signals.person_changed(team_id, user_id)
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from threading import Event
 
@@ -20,6 +21,8 @@ from bolt_app.db.models import (
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.history.erasure import erase_idle_lanes, teams_with_idle_lanes
 from bolt_app.notifications.intake.idempotency import IDEMPOTENCY_LIFETIME
+
+logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 500
 
@@ -61,7 +64,8 @@ class Retention:
         for team_id in team_ids:
             while not self._stopping.is_set() and self._erase_lanes(team_id):
                 pass
-        self._database.forget_deleted()
+        if not self._database.truncate_wal():
+            logger.info("the write-ahead log is in use; the next run empties it")
         return deleted
 
     def _erase_lanes(self, team_id: str) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, upd
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
@@ -399,6 +400,7 @@ def _audit(session: Session, team_id: str, address: str, by: str | None, now: da
         session,
         AuditAction.CHANNEL_SUBSCRIPTIONS_CHANGED,
         at=now,
+        address=client_address(),
         team_id=team_id,
         user_id=by,
         credential=f"channel:{address}"[:64],
