@@ -28,7 +28,8 @@ _WORDS = {
     403: "You are not allowed to do this.",
     404: "This page does not exist.",
     405: "This URL does not support that method.",
-    413: "The request is too large. The limit is 1 MiB, and 16 KiB for most forms on a page.",
+    413: "The request is too large. The limit is 1 MiB, and 16 KiB for most forms on a page and all"
+    " forms of people who are not signed in.",
     500: "Something went wrong in Bellhop. Your administrator can find the cause in the log.",
     503: "Bellhop's database is not answering. Try again in a minute.",
 }

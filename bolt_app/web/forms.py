@@ -1,4 +1,4 @@
-"""Forms of all requests: their fields are counted before they are decoded.
+"""Forms of all requests: fields and headers are counted before they are decoded.
 
 Many forms are parsed before anything is known of their sender. Werkzeug limits the fields of
 multipart forms only, and decodes malformed escapes in Python, one by one.
@@ -15,13 +15,18 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
+from bolt_app.web.multipart import MULTIPART, BoundedMultipartParser
+
 URLENCODED = "application/x-www-form-urlencoded"
 # More than any form of Slack's API, of a tool or of a page has.
 MOST_FIELDS = 100
 
 
 class BoundedFormParser(FormDataParser):
-    """A parser of forms with up to `MOST_FIELDS` fields."""
+    """A parser of forms with up to `MOST_FIELDS` fields, and of multipart forms with short headers.
+
+    A malformed multipart form has no fields, as with Werkzeug.
+    """
 
     def parse(
         self,
@@ -33,11 +38,23 @@ class BoundedFormParser(FormDataParser):
         """Return the rest of the body, its fields and its files.
 
         Raises:
-            RequestEntityTooLarge: it has more fields.
+            RequestEntityTooLarge: it has more fields, or longer headers.
         """
-        if mimetype != URLENCODED:
-            return super().parse(stream, mimetype, content_length, options)
-        return stream, self.cls(list(_fields(stream.read()))), self.cls()
+        if mimetype == URLENCODED:
+            return stream, self.cls(list(_fields(stream.read()))), self.cls()
+        boundary = (options or {}).get("boundary", "")
+        if mimetype != MULTIPART or not boundary:
+            return stream, self.cls(), self.cls()
+        parser = BoundedMultipartParser(
+            self.stream_factory,
+            self.max_form_memory_size,
+            self.cls,
+            max_form_parts=self.max_form_parts,
+        )
+        try:
+            return stream, *parser.parse(stream, boundary.encode("ascii"), content_length)
+        except ValueError:
+            return stream, self.cls(), self.cls()
 
 
 class BoundedRequest(Request):

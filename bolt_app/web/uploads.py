@@ -16,9 +16,12 @@ from bolt_app.notifications.files.errors import UnknownUploadError, WrongLengthE
 from bolt_app.notifications.files.service import UPLOADS_PATH
 from bolt_app.services import Services
 from bolt_app.web.errors import answer_without_database
+from bolt_app.web.multipart import MULTIPART
 
 # Around the file in a form: boundaries, and headers with its name.
 FORM_BYTES = 16 * 1024
+# The file, and fields that some clients add, which are in memory.
+MOST_PARTS = 5
 # Until there may be room for another upload.
 RETRY_SECONDS = 1
 # Larger bodies wait in a temporary file for the database.
@@ -63,16 +66,17 @@ def _copy_body(length: int, body: IO[bytes]) -> None:
     Clients declare raw bytes as any content type, also as that of a form without files.
 
     Raises:
-        RequestEntityTooLarge: they are more than announced.
+        RequestEntityTooLarge: they are more than announced, or a form has too many parts.
         WrongLengthError: they are fewer, or a form has no file, or several.
     """
-    if request.mimetype != "multipart/form-data":
+    if request.mimetype != MULTIPART:
         # One byte more: where the server ends the stream, as gunicorn does, Werkzeug rejects a read
         # at the limit, which is the read that finds the end.
         request.max_content_length = length + 1
         shutil.copyfileobj(request.stream, body)
     else:
         request.max_content_length = length + FORM_BYTES
+        request.max_form_parts = MOST_PARTS
         files = [file for _, file in request.files.items(multi=True)]
         if len(files) != 1:
             raise WrongLengthError

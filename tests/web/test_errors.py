@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 
 import pytest
 from flask import abort
@@ -66,22 +67,38 @@ def test_too_large_a_request_is_refused(bellhop: Bellhop) -> None:
     assert answer.status == 413
 
 
-@pytest.mark.parametrize(
-    "content_type", ["application/x-www-form-urlencoded", "multipart/form-data"]
-)
-def test_too_large_a_form_is_refused_on_every_page(bellhop: Bellhop, content_type: str) -> None:
-    """Sweep: before the session is looked at."""
+def pages_with_forms(bellhop: Bellhop) -> list[str]:
+    """Return the paths that take forms protected against forgery."""
     rules = bellhop.app.url_map.iter_rules()
-    pages = [one.rule for one in rules if one.endpoint.startswith("pages.")]
-    posts = [path for path in pages if bellhop.browser().post(path, {}).status == 400]
-    assert "/signout" in posts
+    paths = [re.sub("<[^>]+>", "1", one.rule) for one in rules if "POST" in (one.methods or ())]
+    posts = [path for path in paths if bellhop.browser().post(path, {}).status == 400]
+    found = [path for path in posts if not path.startswith(("/api/", "/hooks/", "/uploads/"))]
+    assert {"/signout", "/webhooks/1"} <= set(found)
+    return found
 
-    for path in posts:
-        headers = {"Content-Type": f"{content_type}; boundary=x"}
-        form = b"--x\r\n" + b"a&" * 8192
-        answer = request("POST", bellhop.url + path, form, headers)
+
+def test_too_large_a_form_is_refused_on_every_page(bellhop: Bellhop) -> None:
+    """Sweep: without a session."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    for path in pages_with_forms(bellhop):
+        answer = request("POST", bellhop.url + path, b"a&" * 8193, headers)
         assert answer.status == 413, path
         assert "16 KiB" in answer.text
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "text/plain", "x"])
+def test_no_page_reads_forms_of_another_type(
+    bellhop: Bellhop, content_type: str, size: int
+) -> None:
+    """Sweep: browsers send the forms of pages as `application/x-www-form-urlencoded`."""
+    headers = {"Content-Type": content_type, "Accept": "application/json"}
+
+    for path in pages_with_forms(bellhop):
+        answer = request("POST", bellhop.url + path, b"--x\r\n" + b"a" * size, headers)
+        assert answer.status == 415, path
+        assert "application/x-www-form-urlencoded" in answer.json()["detail"]
 
 
 def test_a_form_of_16_kib_is_looked_at(bellhop: Bellhop) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import urlencode
 
 import pytest
@@ -16,17 +17,19 @@ from bolt_app.notifications.content.webhook_format import FORM_FIELDS
 from bolt_app.senders.bodies import body_of
 from bolt_app.web.forms import MOST_FIELDS, URLENCODED, BoundedRequest
 from bolt_app.web.methods.auth import OTHER_UNVERIFIED_BYTES, UNVERIFIED_BYTES
+from bolt_app.web.multipart import MOST_HEADER_BYTES, MOST_HEADER_LINES
 from tests.conftest import FakeClock
 from tests.people import ACME, GENERAL
 from tests.running import Bellhop, running_bellhop
 from tests.test_linear_time import seconds
 from tests.web.calling import put_bot, request
 from tests.web.methods.calling import FORM, JSON, MethodCaller, method_caller
+from tests.web.multipart import MULTIPART, form_of_headers, measured_memory
 
 pytestmark = pytest.mark.sqlite_only
 
-MULTIPART = "multipart/form-data; boundary=x"
 POST = "chat.postMessage"
+MEBIBYTE = 1024 * 1024
 MOST_SECONDS = 0.06
 # Each took between 0.07 and 0.12 seconds.
 HOSTILE_FORMS = {
@@ -45,13 +48,34 @@ def strict(database_url: str, encryption_key: str, clock: FakeClock) -> Iterator
 
 def form_of(body: bytes, content_type: str = URLENCODED) -> list[tuple[str, str]]:
     """Return the fields that Bellhop reads from a body."""
-    environ = create_environ(method="POST", content_type=content_type)
+    with closing(request_of(body, content_type)) as read:
+        return list(read.form.items(multi=True))
+
+
+def request_of(body: bytes, content_type: str) -> BoundedRequest:
+    environ = create_environ(method="POST")
     environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-    return list(BoundedRequest(environ).form.items(multi=True))
+    return BoundedRequest(environ | {"CONTENT_TYPE": content_type})
 
 
 def fields(number: int) -> bytes:
     return urlencode([("a", "b")] * number).encode()
+
+
+def every_form(bellhop: Bellhop) -> list[str]:
+    """Return the URLs of a webhook and of every route that takes bodies."""
+    put_bot(bellhop)
+    urls = [bellhop.services.webhooks.create(ACME, "", [GENERAL], sender="slack")]
+    for rule in bellhop.app.url_map.iter_rules():
+        if "POST" in (rule.methods or ()):
+            values = {
+                name: POST if rule.rule.startswith("/api/<") else "1" for name in rule.arguments
+            }
+            with bellhop.app.test_request_context():
+                path = bellhop.app.url_map.bind("").build(rule.endpoint, values, "POST")
+            urls.append(bellhop.url + path)
+    assert len(urls) > 8
+    return urls
 
 
 def parts(number: int, start: bytes = b"") -> bytes:
@@ -104,6 +128,69 @@ class TestParser:
             assert any(given.arg == "max_num_fields" for given in node.keywords), path
 
 
+class TestMultipart:
+    def test_fields_and_files_are_read_as_clients_write_them(self) -> None:
+        file = bytes(range(256)) * 1024
+        body = (
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n\xc3\xa9\r\n\r\n'
+            b'--x\nContent-Disposition: form-data; name="b"\n'
+            b"Content-Type: text/plain; charset=iso-8859-1\n\n\xe9\n"
+            b'--x\r\nContent-Disposition: form-data; name="c"; filename="d.bin"\r\n'
+            b"Content-Type: application/pdf\r\n\r\n" + file + b"\r\n--x--\r\n"
+        )
+
+        with closing(request_of(body, MULTIPART)) as read:
+            assert list(read.form.items(multi=True)) == [("a", "\u00e9\r\n"), ("b", "\u00e9")]
+            given = read.files["c"]
+            assert (given.filename, given.mimetype) == ("d.bin", "application/pdf")
+            assert given.read() == file
+
+    @pytest.mark.parametrize("body", [b"", b"--x", b"--x\r\n\r\n\r\n", parts(2)[:-9]])
+    def test_a_malformed_form_has_no_fields(self, body: bytes) -> None:
+        assert form_of(body, MULTIPART) == []
+
+    @pytest.mark.parametrize("boundary", ["", "; boundary=", "; boundary=\u00e9"])
+    def test_a_form_without_a_usable_boundary_has_no_fields(self, boundary: str) -> None:
+        assert form_of(parts(1), f"multipart/form-data{boundary}") == []
+
+    def test_headers_have_up_to_8_kib(self) -> None:
+        for longer in (0, 1):
+            start = b'--x\r\nContent-Disposition: form-data; name="a"\r\nX: '
+            head = len(start) - len("--x\r\n") + len("\r\n\r\n")
+            body = start + b"x" * (MOST_HEADER_BYTES - head + longer) + b"\r\n\r\nb\r\n--x--\r\n"
+            if longer:
+                with pytest.raises(RequestEntityTooLarge):
+                    form_of(body, MULTIPART)
+            else:
+                assert form_of(body, MULTIPART) == [("a", "b")]
+
+    @pytest.mark.parametrize("newline", [b"\r\n", b"\n", b"\r"])
+    def test_headers_have_up_to_20_lines(self, newline: bytes) -> None:
+        start = b'--x\r\nContent-Disposition: form-data; name="a"'
+        end = newline * 2 + b"b\r\n--x--\r\n"
+
+        most = start + (newline + b"a: b") * (MOST_HEADER_LINES - 1) + end
+        assert form_of(most, MULTIPART) == [("a", "b")]
+        with pytest.raises(RequestEntityTooLarge):
+            form_of(start + (newline + b"a: b") * MOST_HEADER_LINES + end, MULTIPART)
+
+    @pytest.mark.parametrize("before", range(65_400, 65_540, 7))
+    def test_headers_are_counted_wherever_they_are_cut(self, before: int) -> None:
+        """Werkzeug reads 64 KiB at once."""
+        first = b'--x\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\n'
+        first += b"x" * (before - len(first)) + b"\r\n"
+
+        assert form_of(first + parts(1), MULTIPART) == [("a", "b")]
+        with pytest.raises(RequestEntityTooLarge):
+            form_of(first + form_of_headers(70_000), MULTIPART)
+
+    def test_a_field_is_at_most_as_long_as_werkzeug_allows(self) -> None:
+        head = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+
+        with pytest.raises(RequestEntityTooLarge):
+            form_of(head + b"x" * 600_000 + b"\r\n--x--\r\n", MULTIPART)
+
+
 class TestRoutes:
     @pytest.mark.parametrize(
         ("body", "content_type"),
@@ -114,21 +201,20 @@ class TestRoutes:
         self, bellhop: Bellhop, body: bytes, content_type: str
     ) -> None:
         """Sweep: pages, the HTTP API, the Slack-compatible Web API, webhooks, uploads, Slack."""
-        put_bot(bellhop)
-        webhook = bellhop.services.webhooks.create(ACME, "", [GENERAL], sender="slack")
-        urls = [webhook]
-        for rule in bellhop.app.url_map.iter_rules():
-            if "POST" in (rule.methods or ()):
-                values = {
-                    name: POST if rule.rule.startswith("/api/<") else "1" for name in rule.arguments
-                }
-                with bellhop.app.test_request_context():
-                    path = bellhop.app.url_map.bind("").build(rule.endpoint, values, "POST")
-                urls.append(bellhop.url + path)
-        assert len(urls) > 8
-
-        for url in urls:
+        for url in every_form(bellhop):
             answer = request("POST", url, body, {"Content-Type": content_type})
+            assert 400 <= answer.status < 500, url
+
+    def test_no_route_reads_long_headers(self, bellhop: Bellhop) -> None:
+        """Sweep: one of 1 MiB needed fifty times its size on some of them."""
+        program, body = method_caller(bellhop), form_of_headers(MEBIBYTE)
+        headers = {"Content-Type": MULTIPART, "Authorization": f"Bearer {program.key}"}
+
+        for url in every_form(bellhop):
+            with measured_memory() as peak:
+                answer = request("POST", url, body, headers)
+            # The server of the tests reads up to 10 MB that are left of a body.
+            assert peak.size < 16 * MEBIBYTE, url
             assert 400 <= answer.status < 500, url
 
     def test_a_method_answers_in_slacks_form(self, bellhop: Bellhop) -> None:

@@ -14,7 +14,7 @@ from tests.senders.test_bodies import post
 from tests.senders.test_sns import TOPIC
 from tests.senders.test_templates import BODY, TEMPLATE
 from tests.senders.test_webhooks import accepted
-from tests.web.forms import csrf_of, follow
+from tests.web.forms import csrf_of, follow, send_form
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -245,6 +245,17 @@ class TestAccess:
 
     def test_too_large_a_form_is_refused(self, ann: Browser, url: str) -> None:
         assert send(ann, "save", template="x" * 300_000).status == 413
+
+    def test_a_form_of_someone_who_is_not_signed_in_is_small(
+        self, bellhop: Bellhop, ann: Browser, url: str
+    ) -> None:
+        token, nobody = csrf_of(ann), bellhop.browser()
+        form = {"csrf_token": token, "do": "save", "template": "x" * 20_000}
+        send_form(ann, "/signout")
+
+        assert ann.post(PAGE, form).status == 413
+        assert nobody.post(PAGE, form).status == 413
+        assert nobody.post(PAGE, {**form, "template": "x"}).status == 400
 
     def test_a_template_of_the_longest_characters_is_saved(
         self, bellhop: Bellhop, ann: Browser, url: str

@@ -21,6 +21,7 @@ from bolt_app.notifications.files import service
 from bolt_app.notifications.files.service import CHUNK_BYTES, UNUSED_LIFETIME, UPLOAD_LIFETIME
 from bolt_app.notifications.history.retention import Retention
 from bolt_app.web.methods import files as methods
+from bolt_app.web.uploads import MOST_PARTS
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
@@ -36,6 +37,7 @@ from tests.web.methods.uploading import (
     stored,
     upload,
 )
+from tests.web.multipart import MULTIPART, form_of_headers, measured_memory
 
 RANDOM = "C0ACME0002"
 MEBIBYTE = 1024 * 1024
@@ -160,6 +162,38 @@ class TestUploadUrls:
         page = send_bytes(url, body.encode(), "multipart/form-data; boundary=x")
 
         assert page.status == 413
+
+    def test_a_form_has_the_file_and_a_few_fields(self, ci: MethodCaller) -> None:
+        _, url = open_upload(ci)
+        field = '--x\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n'
+        file = '--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\nHello\r\n'
+
+        for fields, status in ((MOST_PARTS, 413), (MOST_PARTS - 1, 200)):
+            body = field * fields + file + "--x--\r\n"
+            assert send_bytes(url, body.encode(), MULTIPART).status == status
+
+    def test_a_form_of_headers_needs_little_memory(self, ci: MethodCaller) -> None:
+        """It needed fifty times its size."""
+        _, url = open_upload(ci, 10 * MEBIBYTE)
+        body = form_of_headers(10 * MEBIBYTE)
+
+        with measured_memory() as peak:
+            page = send_bytes(url, body, MULTIPART)
+
+        assert (page.status, page.text) == (413, "wrong_length")
+        assert peak.size < 25 * MEBIBYTE
+
+    def test_a_form_of_fields_needs_little_memory(self, ci: MethodCaller) -> None:
+        """It needed four times its size: each character became one of four bytes."""
+        _, url = open_upload(ci, 10 * MEBIBYTE)
+        head = b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+        body = (head + "\U0001f514".encode() + b"a" * 480_000 + b"\r\n") * 20 + b"--x--\r\n"
+
+        with measured_memory() as peak:
+            page = send_bytes(url, body, MULTIPART)
+
+        assert page.status == 413
+        assert peak.size < 25 * MEBIBYTE
 
 
 @pytest.mark.sqlite_only
