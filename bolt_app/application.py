@@ -169,7 +169,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         rate_limits,
     )
     channels = Channels(database, client, use_ids, clock=clock)
-    budgets = LookupBudgets(rate_limits, clock=clock)
+    budgets = LookupBudgets(rate_limits, web_processes=settings.web_workers, clock=clock)
     organization_channels = OrganizationChannels(database, client, channels, budgets, clock=clock)
     access = Authorization(
         database, client, channels, budgets, subscriptions_by=settings.subscriptions_by, clock=clock

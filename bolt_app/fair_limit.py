@@ -2,7 +2,7 @@
 
 A source may take at most `GREED` times what is left at that moment. So one source alone gets three
 quarters, and each further one finds something left: no number of events of one source takes
-everything from the others.
+everything from the others. Of two or three events the last is for another source, too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MOST_KEYS = 10_000
 
 def share_of_one(most: int) -> int:
     """Return how many of `most` events a source gets that is alone."""
-    return math.ceil(most * GREED / (GREED + 1))
+    return min(math.ceil(most * GREED / (GREED + 1)), max(1, most - 1))
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class FairLimit:
 
     def __init__(self, most: int, window: timedelta, *, clock: Clock = utc_now) -> None:
         self.most = most
+        self._share = share_of_one(most)
         self._window = window
         self._clock = clock
         self._lock = Lock()
@@ -81,7 +82,8 @@ class FairLimit:
             taken.drop_before(now - self._window)
             source = min(sources, key=lambda one: taken.by_source[one])
             used = taken.by_source[source]
-            if used < GREED * (self.most - len(taken.events)):
+            is_greedy = used >= GREED * (self.most - len(taken.events)) or used >= self._share
+            if not is_greedy:
                 taken.events.append((now, source))
                 taken.by_source[source] += 1
                 return None

@@ -36,6 +36,14 @@ def test_each_further_source_finds_something_left(limit: FairLimit) -> None:
     assert [taken(limit, name) for name in ("a", "b", "c")] == [15, 4, 1]
 
 
+@pytest.mark.parametrize(("most", "shares"), [(1, [1, 0]), (2, [1, 1]), (3, [2, 1])])
+def test_of_a_few_one_source_leaves_one(clock: FakeClock, most: int, shares: list[int]) -> None:
+    limit = FairLimit(most, MINUTE, clock=clock)
+
+    assert [taken(limit, name) for name in ("a", "b")] == shares
+    assert share_of_one(most) == shares[0]
+
+
 def test_keys_are_separate(limit: FairLimit) -> None:
     assert taken(limit, "one") == taken(limit, "one", key="other team")
 

@@ -255,6 +255,18 @@ class Channels:
         with self._database.reading_connection() as connection:
             return find_named(connection, team_id, names)
 
+    def private_among(self, team_id: str, channel_ids: Collection[str]) -> frozenset[str]:
+        """Return those of some channels that are private in the last listing."""
+        if not channel_ids:
+            return frozenset()
+        statement = select(Channel.channel_id).where(
+            Channel.team_id == team_id,
+            Channel.is_private.is_(True),
+            Channel.channel_id.in_(channel_ids),
+        )
+        with self._database.reading_connection() as connection:
+            return frozenset(connection.scalars(statement))
+
     def is_listed(self, team_id: str, channel_id: str) -> bool:
         """Return whether a channel is in the last listing, if that is at most `LISTING_GRACE` old.
 

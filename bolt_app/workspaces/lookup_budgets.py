@@ -5,6 +5,9 @@ Deliveries, mentions and API calls have separate budgets, so that none of them w
 within a budget each sender has its share (`fair_limit.py`). The budgets of a method add up to
 Slack's limit at most. Those of `users.info` and `conversations.info` leave room for the roles of
 people and for the channels that they choose.
+
+Each process counts for itself. One process delivers, and the web processes divide the budgets of
+API calls among themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.rate_limits import RateLimits
 
 WINDOW = timedelta(minutes=1)
-# How long API calls leave a method alone that Slack has limited: each process counts only its own.
+# How long API calls leave a method alone that Slack has limited: each machine counts only its own.
 YIELD_FOR = timedelta(minutes=5)
 
 
@@ -34,10 +37,13 @@ class Purpose(StrEnum):
     CALL = "call"
 
 
-# Calls per minute, workspace and process. Slack allows 20 of "tier 2", 50 of "tier 3" and 100 of
+# With fewer calls a web process could not leave one of them to a second sender.
+LEAST_CALLS = 2
+
+# Calls per minute and workspace. Slack allows 20 of "tier 2", 50 of "tier 3" and 100 of
 # "tier 4"; the tier is on the page of each method (https://docs.slack.dev/reference/methods).
 BUDGETS: Mapping[str, Mapping[Purpose, int]] = {
-    "users.lookupByEmail": {Purpose.DELIVERY: 20, Purpose.MENTION: 15, Purpose.CALL: 15},
+    "users.lookupByEmail": {Purpose.DELIVERY: 20, Purpose.MENTION: 14, Purpose.CALL: 15},
     "conversations.open": {Purpose.DELIVERY: 25, Purpose.CALL: 25},
     "conversations.info": {Purpose.DELIVERY: 25, Purpose.CALL: 15},
     "users.info": {Purpose.DELIVERY: 35, Purpose.CALL: 25},
@@ -86,13 +92,29 @@ class LookupLimitError(SlackCallError):
         self.had_share = had_share
 
 
+def calls_of_one_process(most: int, web_processes: int) -> int:
+    """Return the part of a budget of API calls that each of some web processes has."""
+    return max(LEAST_CALLS, most // web_processes)
+
+
 class LookupBudgets:
     """Counts these calls for each workspace, in each process."""
 
-    def __init__(self, rate_limits: RateLimits, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, rate_limits: RateLimits, *, web_processes: int = 1, clock: Clock = utc_now
+    ) -> None:
+        """Create it.
+
+        Args:
+            web_processes: how many of them answer API calls, this one included.
+        """
         self._rate_limits = rate_limits
         self._limits = {
-            (method, purpose): FairLimit(most, WINDOW, clock=clock)
+            (method, purpose): FairLimit(
+                calls_of_one_process(most, web_processes) if purpose is Purpose.CALL else most,
+                WINDOW,
+                clock=clock,
+            )
             for method, budget in BUDGETS.items()
             for purpose, most in budget.items()
         }

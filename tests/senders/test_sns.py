@@ -50,6 +50,7 @@ CERTIFICATE = (
 )
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:alerts"
 OTHER_TOPIC = "arn:aws:sns:eu-central-1:666666666666:alerts"
+GOVERNMENT_TOPIC = "arn:aws-us-gov:sns:us-gov-west-1:123456789012:alerts"
 CHINESE_TOPIC = "arn:aws-cn:sns:cn-north-1:123456789012:alerts"
 
 
@@ -240,6 +241,17 @@ def test_no_redirect_is_taken_for_a_certificate() -> None:
         "https://sns.eu-central-1.amazonaws.com/ x.pem",
         "https://sns..amazonaws.com/x.pem",
         "https://sns.amazonaws.com/x.pem",
+        # Buckets of Amazon S3 with the name "sns".
+        CERTIFICATE.replace("eu-central-1", "s3"),
+        CERTIFICATE.replace("eu-central-1", "s3-eu-central-1"),
+        CERTIFICATE.replace("eu-central-1", "s3-accelerate"),
+        CERTIFICATE.replace("eu-central-1", "s3-website-us-east-1"),
+        CERTIFICATE.replace("eu-central-1", "s3.eu-central-1"),
+        CERTIFICATE.replace("eu-central-1", "s3.dualstack.eu-central-1"),
+        # Regions that are not the topic's.
+        CERTIFICATE.replace("eu-central-1", "us-east-1"),
+        CERTIFICATE.replace("eu-central-1", "cn-north-1"),
+        CERTIFICATE.replace(".com/", ".com.cn/"),
         "https://169.254.169.254/x.pem",
         "file:///etc/passwd.pem",
         "https://sns.eu-central-1.amazonaws.com/" + "x" * 2000 + ".pem",
@@ -255,15 +267,48 @@ def test_no_other_address_is_fetched(address: str) -> None:
 
     made = checks(fetch)
 
-    assert not is_sns_address(address)
+    assert not is_sns_address(address, TOPIC)
     assert not made.verify(1, signed("alarm", SigningCertURL=address))
     made.confirm(1, signed("subscription", SubscribeURL=address))
     assert fetched == []
 
 
-def test_addresses_of_sns() -> None:
-    assert is_certificate_address(CERTIFICATE)
-    assert is_sns_address("https://sns.cn-north-1.amazonaws.com.cn/?Action=ConfirmSubscription")
+@pytest.mark.parametrize(
+    ("host", "topic"),
+    [
+        ("sns.eu-central-1.amazonaws.com", TOPIC),
+        ("sns.us-gov-west-1.amazonaws.com", GOVERNMENT_TOPIC),
+        ("sns.cn-north-1.amazonaws.com.cn", CHINESE_TOPIC),
+    ],
+)
+def test_addresses_of_sns(host: str, topic: str) -> None:
+    certificate_address = CERTIFICATE.replace("sns.eu-central-1.amazonaws.com", host)
+
+    assert is_certificate_address(certificate_address, topic)
+    assert is_sns_address(f"https://{host}/?Action=ConfirmSubscription", topic)
+    others = {TOPIC, GOVERNMENT_TOPIC, CHINESE_TOPIC} - {topic}
+    assert not any(is_sns_address(certificate_address, other) for other in others)
+
+
+@pytest.mark.parametrize("region", ["s3", "s3-us-west-2", "s3-accelerate", "cn-north-1.s3"])
+def test_a_topic_names_a_region(region: str) -> None:
+    """A bucket named "sns" would otherwise be an address of such a topic."""
+    topic = TOPIC.replace("eu-central-1", region)
+    address = CERTIFICATE.replace("eu-central-1", region)
+    fetched: list[str] = []
+
+    def fetch(url: str) -> tuple[int, bytes]:
+        fetched.append(url)
+        return 200, key_and_certificate()[1]
+
+    made = checks(fetch)
+    forged = signed("alarm", TopicArn=topic, SigningCertURL=address)
+
+    assert not is_topic(topic)
+    assert not is_sns_address(address, topic)
+    assert not made.verify(1, forged)
+    made.confirm(1, signed("subscription", TopicArn=topic, SubscribeURL=address))
+    assert fetched == []
 
 
 @pytest.mark.parametrize(
@@ -280,7 +325,7 @@ def test_addresses_of_sns() -> None:
     ],
 )
 def test_a_certificate_has_one_address(address: str) -> None:
-    assert not is_certificate_address(address)
+    assert not is_certificate_address(address, TOPIC)
 
 
 class TestTopic:
@@ -372,7 +417,9 @@ class TestTopic:
         assert post(create_webhook(bellhop, "aws-sns"), signed("alarm", TopicArn=arn)).status == 403
         assert sns.fetched == []
 
-    @pytest.mark.parametrize("arn", [TOPIC, OTHER_TOPIC, f"{TOPIC}.fifo", CHINESE_TOPIC])
+    @pytest.mark.parametrize(
+        "arn", [TOPIC, OTHER_TOPIC, f"{TOPIC}.fifo", GOVERNMENT_TOPIC, CHINESE_TOPIC]
+    )
     def test_topics(self, arn: str) -> None:
         assert is_topic(arn)
 

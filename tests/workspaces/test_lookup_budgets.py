@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bolt_app.workspaces.lookup_budgets import BUDGETS, Purpose
+from bolt_app.config.loading import MOST_BY_DEFAULT
+from bolt_app.workspaces.lookup_budgets import BUDGETS, Purpose, calls_of_one_process
 
 OPERATING = Path(__file__).parents[2] / "docs" / "operating.md"
 # The tiers of the methods' pages (https://docs.slack.dev/apis/web-api/rate-limits).
@@ -20,9 +21,19 @@ SLACKS = {
 }
 
 
+@pytest.mark.parametrize("processes", range(1, MOST_BY_DEFAULT + 1))
 @pytest.mark.parametrize("method", BUDGETS)
-def test_the_budgets_of_a_method_fit_into_slacks_limit(method: str) -> None:
-    assert sum(BUDGETS[method].values()) <= SLACKS[method]
+def test_the_budgets_of_a_method_fit_into_slacks_limit(method: str, processes: int) -> None:
+    budget = BUDGETS[method]
+    calls = processes * calls_of_one_process(budget[Purpose.CALL], processes)
+
+    assert (
+        budget.get(Purpose.DELIVERY, 0) + budget.get(Purpose.MENTION, 0) + calls <= SLACKS[method]
+    )
+
+
+def test_each_process_serves_a_second_sender() -> None:
+    assert all(calls_of_one_process(15, processes) >= 2 for processes in range(1, 65))
 
 
 def test_the_guide_lists_them() -> None:

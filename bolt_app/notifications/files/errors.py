@@ -12,7 +12,7 @@ class FileTooLargeError(FileLimitError):
 
 
 class StorageFullError(FileLimitError):
-    """The files of the workspace would be larger together than they may be."""
+    """The files of the workspace, or of the source, would be larger together than they may be."""
 
 
 class TooManyUploadsError(FileLimitError):

@@ -18,8 +18,9 @@ from sqlalchemy import Connection
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.secrets import hash_of
-from bolt_app.credentials.sources import credentials_of
+from bolt_app.credentials.sources import credentials_of, sources_of
 from bolt_app.db import Database
+from bolt_app.fair_limit import GREED
 from bolt_app.notifications.files.errors import (
     FileTooLargeError,
     FileUnavailableError,
@@ -74,6 +75,14 @@ class FileLimits:
         """
         return max(self.file, self.workspace // 4)
 
+    def stored(self, by_others: int) -> int:
+        """Return the limit of one source's files, shared ones included.
+
+        They are stored for as long as their notifications: without it, one source could leave
+        nothing to the others for months. It is a fair share (`fair_limit.py`), or one file.
+        """
+        return max(self.file, (self.workspace - by_others) * GREED // (GREED + 1))
+
 
 @dataclass(frozen=True)
 class OpenedUpload:
@@ -122,7 +131,10 @@ class Files:
         with self._database.writing_connection() as connection:
             # Locks the workspace, so that no other upload is announced between check and insert.
             begin_change(connection, [team_id])
-            if stored_bytes(connection, team_id) + length > self._limits.workspace:
+            own, by_others = stored_bytes(connection, team_id, _same(connection, team_id, source))
+            if own + by_others + length > self._limits.workspace:
+                raise StorageFullError
+            if own + length > self._limits.stored(by_others):
                 raise StorageFullError
             number, unshared = sum_unshared(connection, team_id, source)
             if number >= OPEN_UPLOADS or unshared + length > self._limits.unshared:
@@ -223,6 +235,12 @@ def new_file_id() -> str:
 def is_file_id(value: str) -> bool:
     """Whether `value` has the form of a file's id."""
     return _ID.fullmatch(value) is not None
+
+
+def _same(connection: Connection, team_id: str, credential: str) -> frozenset[str]:
+    """Return the credentials with the source of one, itself included."""
+    source = sources_of(connection, team_id).get(credential, credential)
+    return credentials_of(connection, team_id, source) | {credential}
 
 
 def _insert_chunks(connection: Connection, file_id: str, data: IO[bytes]) -> int:

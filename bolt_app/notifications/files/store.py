@@ -74,10 +74,15 @@ def sum_unshared(connection: Connection, team_id: str, source: str) -> tuple[int
     return number, int(length)
 
 
-def stored_bytes(connection: Connection, team_id: str) -> int:
-    """Return the length of all files of a workspace, of announced ones too."""
-    total = select(func.coalesce(func.sum(File.length), 0)).where(File.team_id == team_id)
-    return int(connection.execute(total).scalar_one())
+def stored_bytes(connection: Connection, team_id: str, sources: Collection[str]) -> tuple[int, int]:
+    """Return the length of all files of a workspace, of announced ones too.
+
+    Returns: of the files of some credentials, and of all others.
+    """
+    is_own = File.source.in_(sources).label("is_own")
+    sums = select(is_own, func.sum(File.length)).where(File.team_id == team_id).group_by(is_own)
+    lengths = {bool(own): int(length) for own, length in connection.execute(sums)}
+    return lengths.get(True, 0), lengths.get(False, 0)
 
 
 def find_announced(

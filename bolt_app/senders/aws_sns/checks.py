@@ -1,8 +1,8 @@
 """Checks of Amazon SNS: the signature and topic of a message, and confirmations of subscriptions.
 
-Both fetch a URL from the body: only URLs of SNS, over https and without redirects, and to confirm a
-subscription only after its signature is verified. Certificates are fetched for messages that are
-not verified yet, so these fetches are few.
+Both fetch a URL from the body: only URLs of SNS in the topic's region, over https and without
+redirects, and to confirm a subscription only after its signature is verified. Certificates are
+fetched for messages that are not verified yet, so these fetches are few.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class SnsChecks:
             SnsUnreachableError: its certificate could not be fetched.
         """
         address, claimed = text(body, "SigningCertURL"), claimed_topic(body)
-        if claimed is None or topic not in (None, claimed) or not is_certificate_address(address):
+        if claimed is None or topic not in (None, claimed):
+            return None
+        if not is_certificate_address(address, claimed):
             return None
         return claimed if is_signed(body, self._certificate(webhook_id, address)) else None
 
@@ -88,8 +90,8 @@ class SnsChecks:
         Raises:
             SnsUnreachableError: SNS did not accept the confirmation.
         """
-        address = text(body, "SubscribeURL")
-        if text(body, "Type") == SUBSCRIPTION and is_sns_address(address):
+        address, topic = text(body, "SubscribeURL"), text(body, "TopicArn")
+        if text(body, "Type") == SUBSCRIPTION and is_sns_address(address, topic):
             self._get(webhook_id, address)
 
     def _certificate(self, webhook_id: int, address: str) -> bytes:

@@ -64,7 +64,7 @@ def _message(body: Any) -> Any:
 
 
 def _subscription(body: Any, kind: str, topic: str) -> Notification:
-    address = text(body, "SubscribeURL")
+    address, arn = text(body, "SubscribeURL"), text(body, "TopicArn")
     is_new = kind == SUBSCRIPTION
     return notification(
         f"Amazon SNS: the topic {topic} {'subscribes' if is_new else 'unsubscribed'} this webhook",
@@ -72,8 +72,8 @@ def _subscription(body: Any, kind: str, topic: str) -> Notification:
         if is_new
         else "",
         severity=Severity.INFO,
-        link=address if is_new and is_sns_address(address) else "",
-        fields=[("Topic", text(body, "TopicArn"))],
+        link=address if is_new and is_sns_address(address, arn) else "",
+        fields=[("Topic", arn)],
     )
 
 

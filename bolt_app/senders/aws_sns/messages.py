@@ -24,30 +24,41 @@ _SIGNED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _SIGNED_CONFIRMATION = (
     *("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 )
-# Hosts in the partitions aws and aws-cn, without port and user.
-_ADDRESS = re.compile(
-    r"https://sns\.[a-z0-9-]{2,30}\.amazonaws\.com(?:\.cn)?/[A-Za-z0-9._~:/?&=%+-]*"
-)
+# What may follow the host in a URL of SNS.
+_PATH = re.compile(r"[A-Za-z0-9._~:/?&=%+-]*")
 # The only path of certificates on these hosts. A query would give one certificate many addresses.
 _CERTIFICATE = re.compile(r"https://[a-z0-9.-]+/SimpleNotificationService-[A-Za-z0-9]{1,64}\.pem")
 _LONGEST = 1500
+# With a region (https://docs.aws.amazon.com/general/latest/gr/sns.html), because `sns.` and another
+# word can be anyone's: `sns.s3.amazonaws.com` is the bucket "sns" of Amazon S3.
 # https://docs.aws.amazon.com/sns/latest/api/API_CreateTopic.html
 _TOPIC = re.compile(
-    r"arn:aws[a-z-]{0,20}:sns:[a-z0-9-]{2,30}:[0-9]{12}:[A-Za-z0-9_-]{1,256}(?:\.fifo)?"
+    r"arn:aws[a-z-]{0,20}:sns:([a-z]{2}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2}):[0-9]{12}:"
+    r"[A-Za-z0-9_-]{1,256}(?:\.fifo)?"
 )
 # Of the largest RSA keys in use, in base64.
 _LONGEST_SIGNATURE = 2048
 _HASHES = {"1": SHA1, "2": SHA256}
 
 
-def is_sns_address(address: str) -> bool:
-    """Whether a URL is one of SNS itself."""
-    return len(address) <= _LONGEST and _ADDRESS.fullmatch(address) is not None
+def is_sns_address(address: str, topic: str) -> bool:
+    """Whether a URL is one of SNS itself, in the region of a topic (without port and user).
+
+    Args:
+        topic: the ARN; any other text has no such URL.
+    """
+    found = _TOPIC.fullmatch(topic)
+    if found is None or len(address) > _LONGEST:
+        return False
+    region = found[1]
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    host = f"https://sns.{region}.{domain}/"
+    return address.startswith(host) and _PATH.fullmatch(address, len(host)) is not None
 
 
-def is_certificate_address(address: str) -> bool:
-    """Whether a URL is one of SNS's signing certificates."""
-    return is_sns_address(address) and _CERTIFICATE.fullmatch(address) is not None
+def is_certificate_address(address: str, topic: str) -> bool:
+    """Whether a URL is one of SNS's signing certificates, in the region of a topic."""
+    return is_sns_address(address, topic) and _CERTIFICATE.fullmatch(address) is not None
 
 
 def is_topic(arn: str) -> bool:

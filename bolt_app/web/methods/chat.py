@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +27,7 @@ from bolt_app.web.methods.destinations import (
     Destination,
     allowed_channels,
     find_destination,
+    hidden_channels,
     names_person,
 )
 from bolt_app.web.methods.errors import MethodError, invalid_argument
@@ -123,10 +124,11 @@ def list_scheduled_messages(call: Call) -> Answer:
     has_channel = call.arguments.has("channel")
     addresses = find_destination(call).addresses if has_channel else allowed_channels(call)
     found = call.services.messages.scheduled(Sender.of(call.key), addresses, MOST_SCHEDULED)
+    hidden = hidden_channels(call, {message.address for message in found})
     listed = [
         {
             "id": _scheduled_id(message.provisional_ts),
-            "channel_id": _shown_address(call, message),
+            "channel_id": _shown_address(call, message, hidden),
             "post_at": int(message.send_at.timestamp()),
         }
         for message in found
@@ -152,11 +154,15 @@ def get_permalink(call: Call) -> Answer:
     return {"channel": destination.channel_id, "permalink": permalink or page}
 
 
-def _shown_address(call: Call, message: Message) -> str:
-    """Return the address of a message; of a person the id only to a caller who may know it."""
+def _shown_address(call: Call, message: Message, hidden: Collection[str]) -> str:
+    """Return the address of a message; of a person the id only to a caller who may know it.
+
+    Args:
+        hidden: the channels that the sender's own address shows instead.
+    """
     address, target = message.address, message.target
     is_hidden = is_person(address) and not names_person(call, address, {target})
-    return target if is_hidden else address
+    return target if is_hidden or address in hidden else address
 
 
 def _submit(call: Call, request: NotificationRequest) -> NewDelivery:

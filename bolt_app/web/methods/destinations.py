@@ -54,6 +54,8 @@ def find_destinations(call: Call, texts: Sequence[str]) -> list[Destination]:
     """Return the destinations that texts name: ids, `#name`, `name` or e-mail addresses.
 
     The names of a limited key are resolved once for all of them: it may have hundreds.
+    For a personal key the name of a private channel is like one of no channel, so that its owner
+    does not learn of channels that a member would not see; its id can be used.
 
     Raises:
         MethodError: one of them is unknown, or the key may not use it.
@@ -93,13 +95,17 @@ def _permitted_destinations(call: Call, texts: Sequence[str]) -> list[Destinatio
     ids = _channel_ids(call, {*addresses, *call.key.channels})
     if not call.key.channels:
         return [_known(address, ids) for address in addresses]
-    same = [{address, ids.get(address, address), *_person(call, address)} for address in addresses]
+    # A key may be limited to private channels, and still not learn their ids from names.
+    shown = _without_hidden(call, ids)
+    same = [
+        {address, shown.get(address, address), *_person(call, address)} for address in addresses
+    ]
     allowed = _allowed(call.key, ids)
     if not all(allowed & names for names in same):
         # A channel may have a new id since the key was read.
         allowed |= _currently_allowed(call)
     return [
-        _permitted(call, address, ids.get(address, address), allowed & names)
+        _permitted(call, address, shown.get(address, address), allowed & names)
         for address, names in zip(addresses, same, strict=True)
     ]
 
@@ -125,6 +131,15 @@ def _permitted(call: Call, address: str, channel_id: str, allowed: Collection[st
         listed = ", ".join(call.key.channels)
         raise MethodError("restricted_action", f"This API key may use only {listed}.")
     return Destination(address if address in allowed else min(allowed), channel_id)
+
+
+def hidden_channels(call: Call, channel_ids: Collection[str]) -> frozenset[str]:
+    """Return the channels, among some, whose names do not tell a key their ids: private ones to a
+    personal key, because not every member sees them.
+    """
+    if not call.key.is_personal:
+        return frozenset()
+    return call.services.channels.private_among(call.team_id, channel_ids)
 
 
 def names_person(call: Call, user_id: str, given: Collection[str]) -> bool:
@@ -155,8 +170,8 @@ def _channel_ids(call: Call, addresses: Iterable[str]) -> dict[str, str]:
     The channels are listed again for names that are not in the last listing, but not for names that
     a limited key may not use.
 
-    Returns: nothing for an unknown name; the name itself if Slack does not answer, because the
-        delivery resolves it.
+    Returns: nothing for an unknown name, nor to an unlimited personal key for that of a private
+        channel; the name itself if Slack does not answer, because the delivery resolves it.
     """
     names = {address for address in addresses if address[0] == "#"}
     ids = _listed_ids(call, names)
@@ -171,7 +186,13 @@ def _channel_ids(call: Call, addresses: Iterable[str]) -> dict[str, str]:
 
 def _listed_ids(call: Call, names: Collection[str]) -> dict[str, str]:
     found = call.services.channels.find_all_listed(call.team_id, [name[1:] for name in names])
-    return {f"#{name}": channel_id for name, channel_id in found.items()}
+    ids = {f"#{name}": channel_id for name, channel_id in found.items()}
+    return ids if call.key.channels else _without_hidden(call, ids)
+
+
+def _without_hidden(call: Call, ids: dict[str, str]) -> dict[str, str]:
+    hidden = hidden_channels(call, ids.values())
+    return {name: channel_id for name, channel_id in ids.items() if channel_id not in hidden}
 
 
 def _list_again(call: Call) -> bool:

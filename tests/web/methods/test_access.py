@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -286,6 +287,61 @@ class TestAKeyThatAPersonMade:
         assert GENERAL in [one["id"] for one in listed]
         assert LEADS not in [one["id"] for one in listed]
         assert who.error("conversations.info", channel=LEADS) == "channel_not_found"
+
+    @pytest.mark.parametrize("channels", [(), ("#leads", "#none")], ids=["unlimited", "limited"])
+    @pytest.mark.parametrize("name", sorted(METHODS))
+    def test_learns_nothing_from_the_name_of_a_private_channel(
+        self, installed: Bellhop, name: str, channels: tuple[str, ...]
+    ) -> None:
+        """Every method answers as for a channel that does not exist, and names no id."""
+        method_caller(installed, Scope.READ).ok("conversations.list")
+        who = method_caller(installed, Scope.ADMIN, created_by=ANN, channels=channels)
+
+        answers = [self.named(installed, who, name, channel) for channel in ("leads", "none")]
+
+        assert LEADS not in json.dumps(answers)
+        codes = [(answer["ok"], answer.get("error")) for answer in answers]
+        assert codes[0] == codes[1]
+
+    def named(self, bellhop: Bellhop, who: MethodCaller, name: str, channel: str) -> dict[str, Any]:
+        """Return the answer of a method whose arguments name a channel."""
+        files = [{"id": upload(who)}] if name.startswith("files.") else []
+        at = int(bellhop.clock.timestamp()) + LATER
+        arguments = {"channel": f"#{channel}", "channel_id": channel, "files": files, "text": "x"}
+        times = {"ts": "1.1", "message_ts": "1.1", "timestamp": "1.1", "post_at": at}
+        more = {"user": ANN, "name": "eyes", "scheduled_message_id": "Q1"}
+        answer = who.call(name, **arguments, **times, **more, types="private_channel")
+        if name == "chat.scheduleMessage":
+            return {**answer, "listed": who.ok("chat.scheduledMessages.list")}
+        return answer
+
+    @pytest.mark.parametrize("channels", [(), ("#leads",)], ids=["unlimited", "limited"])
+    def test_sends_to_a_private_channel_by_its_id(
+        self, installed: Bellhop, channels: tuple[str, ...]
+    ) -> None:
+        method_caller(installed, Scope.READ).ok("conversations.list")
+        who = method_caller(installed, Scope.SEND, created_by=ANN, channels=channels)
+
+        ts = who.ok("chat.postMessage", channel=LEADS, text="x")["ts"]
+
+        assert who.ok("chat.update", channel=LEADS, ts=ts, text="y")["channel"] == LEADS
+
+    def test_limited_to_a_private_channel_it_sends_there_by_name(self, installed: Bellhop) -> None:
+        method_caller(installed, Scope.READ).ok("conversations.list")
+        who = method_caller(installed, Scope.SEND, created_by=ANN, channels=["#leads"])
+
+        who.ok("chat.postMessage", channel="#leads", text="x")
+        Hand(installed).deliver()
+
+        assert [message.text for message in installed.slack.messages(LEADS)] == ["x"]
+
+    def test_limited_to_an_id_it_learns_no_name(self, installed: Bellhop) -> None:
+        method_caller(installed, Scope.READ).ok("conversations.list")
+        who = method_caller(installed, Scope.SEND, created_by=ANN, channels=[LEADS])
+
+        for name in ("#leads", "#none"):
+            error = who.error("chat.postMessage", channel=name, text="x")
+            assert error == "restricted_action"
 
     @pytest.mark.parametrize("scopes", [(Scope.ADMIN,), (Scope.SEND, Scope.READ, Scope.ADMIN)])
     def test_admin_does_not_include_personal_data(

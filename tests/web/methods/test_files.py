@@ -236,6 +236,59 @@ class TestSlowClients:
             assert (status, monotonic() < ends) == (400, True)
 
 
+class TestShares:
+    """Of the storage of a workspace each source leaves something to the others."""
+
+    @pytest.fixture
+    def bellhop(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> Iterator[Bellhop]:
+        changes = {"file_megabytes": 1, "workspace_files_megabytes": 8}
+        with running_bellhop(database_url, encryption_key, clock, **changes) as running:
+            yield running
+
+    @staticmethod
+    def fill(who: MethodCaller, most: int = 20) -> int:
+        """Share files of 1 MiB until there is no room; return their number."""
+        for number in range(most):
+            answer = who.call(GET_URL, filename="a", length=MEBIBYTE)
+            if not answer["ok"]:
+                assert answer["error"] == "storage_limit_reached"
+                return number
+            assert send_bytes(answer["upload_url"], b"x" * MEBIBYTE).status == 200
+            who.ok(COMPLETE, files=[{"id": answer["file_id"]}], channel_id="#random")
+        return most
+
+    def test_a_source_leaves_a_quarter(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        limited = method_caller(bellhop, channels=["#random"])
+
+        assert self.fill(limited) == 6
+        assert self.fill(ci) == 1
+        assert limited.error(GET_URL, filename="a", length=1) == "storage_limit_reached"
+
+    def test_keys_of_one_source_have_one_share(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        keys = [method_caller(bellhop, source="ci") for _ in range(2)]
+
+        assert [self.fill(who) for who in keys] == [6, 0]
+        open_upload(ci, MEBIBYTE)
+
+    def test_other_workspaces_do_not_count(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        bellhop.install(BEA)
+        elsewhere = method_caller(bellhop, team_id=BETA)
+        self.fill(ci)
+
+        assert self.fill(elsewhere) == 6
+
+    def test_a_small_storage_takes_a_file_of_any_size(
+        self, database_url: str, encryption_key: str, clock: FakeClock
+    ) -> None:
+        changes = {"file_megabytes": 1, "workspace_files_megabytes": 1}
+        with running_bellhop(database_url, encryption_key, clock, **changes) as bellhop:
+            bellhop.install(ANN)
+
+            assert self.fill(method_caller(bellhop)) == 1
+
+
 @pytest.mark.sqlite_only
 class TestLimits:
     @pytest.fixture

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from itertools import islice
+from contextlib import ExitStack, contextmanager
+from itertools import islice, product
 from typing import Any
 
 import pytest
 
+from bolt_app.application import create_app
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.fair_limit import share_of_one
 from bolt_app.web.methods import METHODS
@@ -19,10 +22,11 @@ from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN
-from tests.running import Bellhop, running_bellhop
+from tests.running import Bellhop, running_bellhop, serving
 from tests.statements import statements_of
-from tests.web.methods.calling import JSON, method_caller
+from tests.web.methods.calling import JSON, MethodCaller, method_caller
 from tests.web.methods.uploading import upload
+from tests.workspaces.test_lookup_budgets import SLACKS
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -164,12 +168,65 @@ def test_one_key_leaves_lookups_for_others(
     assert other.ok(name, **wanted)
 
 
-def invented(given: dict[str, str], number: int) -> dict[str, str]:
+@pytest.mark.parametrize("processes", [3, 8])
+@pytest.mark.parametrize(
+    ("name", "given", "wanted"),
+    [
+        (INFO, {"user": "U0NOBODY{}"}, {"user": BEN}),
+        (LOOK_UP, {"email": "nobody-{}@acme.example"}, {"email": "ben@acme.example"}),
+        (LIST, {"cursor": "invented{}"}, {}),
+        (OPEN, {"users": "U0NOBODY{}"}, {"users": BEN}),
+    ],
+)
+def test_one_key_leaves_lookups_for_others_in_every_process(
+    database_url: str,
+    encryption_key: str,
+    clock: FakeClock,
+    name: str,
+    given: dict[str, str],
+    wanted: dict[str, str],
+    processes: int,
+) -> None:
+    with (
+        running_bellhop(database_url, encryption_key, clock, web_workers=processes) as bellhop,
+        ExitStack() as others,
+    ):
+        bellhop.install(ANN)
+        flood, other = (method_caller(bellhop, *Scope).key for _ in range(2))
+        urls = [
+            bellhop.url,
+            *(others.enter_context(another(bellhop)) for _ in range(processes - 1)),
+        ]
+        for number, url in product(range(24), urls):
+            arguments = invented(given, f"{number}{urls.index(url)}")
+            status = (
+                MethodCaller(url, flood).post(name, json.dumps(arguments).encode(), JSON).status
+            )
+            assert status in (200, 503)
+
+        for url in urls:
+            assert MethodCaller(url, other).ok(name, **wanted)
+        room = SLACKS[name] - sum(BUDGETS[name].values()) + BUDGETS[name][Purpose.CALL]
+        assert len(bellhop.slack.calls_to(name)) <= room
+
+
+@contextmanager
+def another(bellhop: Bellhop) -> Iterator[str]:
+    """Run another web process of an installation; yield its URL."""
+    app = create_app(bellhop.settings, clock=bellhop.clock)
+    try:
+        with serving(app) as (url, _):
+            yield url
+    finally:
+        app.extensions["bellhop"].close()
+
+
+def invented(given: dict[str, str], number: object) -> dict[str, str]:
     return {key: text.format(number) for key, text in given.items()}
 
 
 def test_api_calls_leave_a_method_alone_that_slack_limits(bellhop: Bellhop) -> None:
-    """Several processes together can reach Slack's limit, which holds deliveries up."""
+    """Several machines together can reach Slack's limit, which holds deliveries up."""
     bellhop.install(ANN)
     who = method_caller(bellhop, *Scope)
     bellhop.slack.faults.add(Fault(LOOK_UP, "rate_limited", times=1))
