@@ -45,10 +45,10 @@ class InstallationChecks:
 
     def _run(self) -> tuple[int, list[SlackCallError]]:
         errors: list[SlackCallError] = []
-        seen: set[int] = set()
-        # A removed bot requests another check, of its workspace.
-        while pending := [one for one in self._lifecycle.pending_checks() if one.id not in seen]:
-            seen.update(check.id for check in pending)
+        seen: set[tuple[int, str]] = set()
+        # A removed bot requests another check, of its workspace. SQLite may reuse the id.
+        while pending := [one for one in self._lifecycle.pending_checks() if _key(one) not in seen]:
+            seen.update(map(_key, pending))
             errors += self._check_all(pending)
             # Rejects API keys and webhooks of a removed installation from now on.
             self._client.forget_workspace(None)
@@ -122,6 +122,10 @@ class InstallationChecks:
             self._lifecycle.drop_check(check)
             return
         self._lifecycle.apply_workspaces(check, listed)
+
+
+def _key(check: InstallationCheck) -> tuple[int, str]:
+    return check.id, check.kind
 
 
 def _workspace_of(check: InstallationCheck) -> BotWorkspace:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from bolt_app.db.models import Team
 from bolt_app.lifecycle import installations
+from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
 from bolt_app.workspaces.client import NotInstalledError
@@ -47,9 +49,12 @@ def serves_by_organization(bellhop: Bellhop) -> bool | None:
 
 
 def report_revoked_bot(bellhop: Bellhop) -> None:
-    own = bellhop.slack.installations[WORKSPACE]
-    event = {"type": "tokens_revoked", "tokens": {"oauth": [], "bot": [own.bot_user_id]}}
-    bellhop.slack.queue_event(NORTH, event, own)
+    """Report a revoked bot token; the checks have taken effect when this returns."""
+    event = EventOrigin(f"Ev{uuid.uuid4().hex}", GRID, NORTH, is_enterprise_install=False)
+    services = bellhop.services
+    services.lifecycle.installations.tokens_revoked(event, user_ids=[], bot_ids=["U0BOT"])
+    services.installation_checks.run()
+    services.client.forget_workspace(None)
 
 
 def revoke_bot(bellhop: Bellhop) -> None:
@@ -58,7 +63,6 @@ def revoke_bot(bellhop: Bellhop) -> None:
     assert bot_user_id is not None
     assert bellhop.slack.tokens.revoke(WORKSPACE, "bot", bot_user_id)
     report_revoked_bot(bellhop)
-    bellhop.settle()
 
 
 def list_only(bellhop: Bellhop, *team_ids: str) -> None:
@@ -171,7 +175,6 @@ class TestRevokedBot:
         key = bellhop.services.api_keys.create(NORTH, "new")
 
         report_revoked_bot(bellhop)
-        bellhop.settle()
 
         assert serves_by_organization(bellhop)
         assert status_of_key(bellhop, key) == 202
