@@ -7,9 +7,8 @@ DEMO_ENV := var/demo/.env
 DEMO := FLASK_ENV_FILE=$(DEMO_ENV) DATA_DIR=var/demo DATABASE_URL= ENCRYPTION_KEYS= SESSION_SECRET= CALLBACK_NETWORKS=127.0.0.0/8
 PORT ?= 3000
 SANDBOX_PORT ?= 3100
-# More than there are cores, because tests also wait, those of faults most of the time.
+# Twice the number of cores, because tests also wait.
 WORKERS ?= $(shell $(PYTHON) -c "import os; print(2 * os.cpu_count())")
-ALL_WORKERS ?= $(shell $(PYTHON) -c "import os; print(5 * os.cpu_count() // 2)")
 # The number of repetitions of each test by `make faults`.
 RUNS ?= 1
 REQUIRE_ALL := REQUIRE_POSTGRES=1 REQUIRE_BROWSER=1 REQUIRE_ALERTMANAGER=1 REQUIRE_PROXIES=1 REQUIRE_NODE=1
@@ -47,7 +46,7 @@ test: .venv/ready
 		"and slow tests; \`make test-all\` runs them too."
 
 test-all: .venv/ready
-	$(REQUIRE_ALL) $(BIN)/pytest -n $(ALL_WORKERS) --dist worksteal --hypothesis-profile=long
+	$(REQUIRE_ALL) $(BIN)/pytest -n $(WORKERS) --dist worksteal --hypothesis-profile=long
 
 faults: .venv/ready
 	REQUIRE_POSTGRES=1 $(BIN)/pytest -n $(WORKERS) -m faults --count=$(RUNS)
