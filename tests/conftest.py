@@ -88,12 +88,6 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_runtest_logfinish() -> None:
-    """Do that again after a worker under test has ended it."""
-    if gc.get_freeze_count() == 0:
-        gc.freeze()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def shared_setup() -> Iterator[None]:
     """Let the apps of this process share the slow parts of their start."""
