@@ -66,7 +66,7 @@ class Services:
     Attributes:
         store: the installation store of slack_sdk's contract.
         installations: lookups of installations.
-        slack_waits: the limit of threads that wait for Slack while somebody waits for them.
+        slack_waits: the limit of threads that wait for Slack while someone waits for them.
         exports: the limit of web threads that export personal data, one for each person.
         upload_room: the limit of web threads that receive files, for each credential.
         tests: the limit of test notifications per person.

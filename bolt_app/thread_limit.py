@@ -63,7 +63,7 @@ class ThreadLimit:
 
 
 class SlackWaits(ThreadLimit):
-    """The limit of threads that wait for Slack while somebody waits for them.
+    """The limit of threads that wait for Slack while someone waits for them.
 
     Every call of such a thread takes room, so that a slow Slack leaves the other threads to
     requests that do not need it. Answers to people's clicks have room of their own, which lookups
@@ -82,7 +82,7 @@ class SlackWaits(ThreadLimit):
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Mark this thread as one that somebody waits for, until the context ends."""
+        """Mark this thread as one that someone waits for, until the context ends."""
         self._thread.is_web = True
         try:
             yield

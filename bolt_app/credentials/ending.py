@@ -51,7 +51,7 @@ def end_earlier_credentials(
                 session,
                 action,
                 at=now,
-                address=None,  # of whoever signs in first, and revoked nothing
+                address=None,  # the person who signs in first revoked nothing
                 team_id=team_id,
                 credential=f"{name}:{id_}",
             )

@@ -24,7 +24,7 @@ _SIGNED = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _SIGNED_CONFIRMATION = (
     *("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
 )
-# What may follow the host in a URL of SNS.
+# The part of a URL of SNS that may follow its host.
 _PATH = re.compile(r"[A-Za-z0-9._~:/?&=%+-]*")
 # The only path of certificates on these hosts. A query would give one certificate many addresses.
 _CERTIFICATE = re.compile(r"https://[a-z0-9.-]+/SimpleNotificationService-[A-Za-z0-9]{1,64}\.pem")
