@@ -26,7 +26,6 @@ from bolt_app.installations.authorize import InstallationAuthorize
 from bolt_app.installations.callbacks import build_callbacks
 from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.installations.flow import STATE_LIFETIME_SECONDS, InstallFlow
-from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.installations.state import StateStore
 from bolt_app.installations.store import Installations
@@ -180,7 +179,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     signals = Signals()
     lifecycle = Lifecycle.create(
         database,
-        InstallationRemovals(rows, clock=clock),
+        rows,
         signals,
         wakeup,
         guests_may_subscribe=settings.subscriptions_by == Subscribers.ANYONE,
@@ -205,7 +204,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         signer=ValueSigner(settings.session_secret),
         revocations=Revocations(database, api),
         access=access,
-        profiles=Profiles(database, installations, client, signals, clock=clock),
+        profiles=Profiles(database, rows, installations, client, signals, clock=clock),
         lifecycle=lifecycle,
         installation_checks=InstallationChecks(installations, client, lifecycle.installations),
         channels=channels,

@@ -16,16 +16,16 @@ from bolt_app.credentials.webhook_bodies import delete_bodies
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import (
     ApiKey,
-    BotInstallation,
     CallbackEndpoint,
     InstallationRevision,
     Team,
     Webhook,
 )
+from bolt_app.installations.rows import InstallationRows
 
 
 def end_earlier_credentials(
-    session: Session, team_id: str, enterprise_id: str, now: datetime
+    session: Session, rows: InstallationRows, team_id: str, enterprise_id: str, now: datetime
 ) -> None:
     """Revoke the credentials of a workspace that its organization's installation now serves.
 
@@ -33,8 +33,8 @@ def end_earlier_credentials(
     if the organization's installation already served it.
     """
     serves_already = exists().where(Team.team_id == team_id, Team.enterprise_id == enterprise_id)
-    has_own = exists().where(BotInstallation.team_id == team_id)
-    # The revision outlives the installation.
+    has_own = rows.separate_bot(team_id).exists()
+    # The revision outlives the installation, also that of an earlier Slack app.
     had_own = exists().where(InstallationRevision.team_id == team_id)
     if not session.scalar(select(had_own & ~has_own & ~serves_already)):
         return

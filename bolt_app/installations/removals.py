@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, exists, insert, literal, select, update
+from sqlalchemy import ColumnElement, delete, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
@@ -84,13 +84,37 @@ class InstallationRemovals:
         if not session.scalars(removed).all():
             return False
         if team_id:
-            has_other = exists().where(BotInstallation.team_id == team_id)
+            has_other = self._rows.separate_bot(team_id).exists()
             separated = update(Team).where(Team.team_id == team_id, ~has_other)
             session.execute(
                 separated.values(enterprise_id=""),
                 execution_options={"synchronize_session": False},
             )
         return True
+
+    def forget_other_apps(
+        self, session: Session, enterprise_id: str | None, team_id: str | None
+    ) -> None:
+        """Forget which workspaces another Slack app's installation of an organization served.
+
+        Call it before the organization's bot is stored. Only Slack knows which ones the new bot
+        serves; the check after an installation asks it (`installation_checks`).
+        """
+        if team_id or not enterprise_id:
+            return
+        bots = select(BotInstallation.id).where(BotInstallation.enterprise_id == enterprise_id)
+        is_ours = BotInstallation.client_id == self._rows.client_id
+        has_ours = bots.where(is_ours, BotInstallation.team_id == "").exists()
+        has_separate = select(BotInstallation.id).where(
+            is_ours, BotInstallation.team_id == Team.team_id
+        )
+        session.execute(
+            update(Team)
+            .where(Team.enterprise_id == enterprise_id)
+            .where(bots.where(~is_ours).exists(), ~has_ours, ~has_separate.exists())
+            .values(enterprise_id=""),
+            execution_options={"synchronize_session": False},
+        )
 
     def remove_users(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import BotInstallation, InstallationRevision, UserInstallation
@@ -39,6 +39,15 @@ class InstallationRows:
         if team_id or not enterprise_id:
             return self.at(model, enterprise_id, team_id)
         return and_(model.client_id == self.client_id, model.enterprise_id == enterprise_id)
+
+    def separate_bot(self, team_id: str) -> Select[int]:
+        """Return the query for the id of a workspace's own bot, not that of its organization.
+
+        The bot of another Slack app does not count: Bellhop cannot use it.
+        """
+        return select(BotInstallation.id).where(
+            BotInstallation.client_id == self.client_id, BotInstallation.team_id == team_id
+        )
 
     def key(self, enterprise_id: str | None, team_id: str | None) -> dict[str, str]:
         """Return the key of one workspace's (or organization's) rows."""

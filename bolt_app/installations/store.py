@@ -134,6 +134,7 @@ class Installations(InstallationStore):
         )
         is_there = self._rows.at(UserInstallation, *workspace)
         end_sessions(session, of_installations(is_there, was_uninstalled), self._clock())
+        self._removals.forget_other_apps(session, *workspace)
         upsert(
             session,
             BotInstallation,

@@ -18,6 +18,7 @@ from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import InstallationCheck
 from bolt_app.installations.removals import InstallationRemovals
+from bolt_app.installations.rows import InstallationRows
 from bolt_app.lifecycle.erasure import Erasure
 from bolt_app.lifecycle.events import EventOrigin, Events
 from bolt_app.profiles.slack_changes import find_unserved
@@ -49,12 +50,14 @@ class InstallationLifecycle:
     def __init__(
         self,
         database: Database,
+        rows: InstallationRows,
         events: Events,
         removals: InstallationRemovals,
         erasure: Erasure,
         clock: Clock,
     ) -> None:
         self._database = database
+        self._rows = rows
         self._events = events
         self._removals = removals
         self._erasure = erasure
@@ -261,7 +264,7 @@ class InstallationLifecycle:
                 self._erasure.audit_uninstall(session, organization_id, team_id)
             for team_id, name in listed.items():
                 facts = {"enterprise_id": organization_id, **({"name": name} if name else {})}
-                register_team(session, team_id, facts, self._clock())
+                register_team(session, self._rows, team_id, facts, self._clock())
         self._erasure.publish({})
 
     def drop_check(self, check: InstallationCheck) -> None:

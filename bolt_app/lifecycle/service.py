@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.installations.removals import InstallationRemovals
+from bolt_app.installations.rows import InstallationRows
 from bolt_app.lifecycle.channels import ChannelLifecycle
 from bolt_app.lifecycle.erasure import Erasure
 from bolt_app.lifecycle.events import Events
@@ -28,7 +29,7 @@ class Lifecycle:
     def create(
         cls,
         database: Database,
-        removals: InstallationRemovals,
+        rows: InstallationRows,
         signals: Signals,
         wakeup: Wakeup,
         *,
@@ -37,9 +38,10 @@ class Lifecycle:
     ) -> Lifecycle:
         """Return the handlers for one database."""
         events = Events(database, clock)
+        removals = InstallationRemovals(rows, clock=clock)
         erasure = Erasure(database, signals, wakeup, clock)
         return cls(
-            InstallationLifecycle(database, events, removals, erasure, clock),
+            InstallationLifecycle(database, rows, events, removals, erasure, clock),
             ProfileLifecycle(
                 database,
                 events,

@@ -25,6 +25,7 @@ from bolt_app.db.models import (
 from bolt_app.db.receipts import CLOCK_SKEW
 from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.installations.records import StoredInstallation
+from bolt_app.installations.rows import InstallationRows
 from bolt_app.profiles.slack_changes import FOLLOWED_FACTS, without_older
 from bolt_app.profiles.store import (
     ACCOUNTS,
@@ -54,6 +55,7 @@ class Profiles:
     def __init__(
         self,
         database: Database,
+        rows: InstallationRows,
         directory: InstallationDirectory,
         client: WorkspaceClient,
         signals: Signals,
@@ -61,6 +63,7 @@ class Profiles:
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
+        self._rows = rows
         self._directory = directory
         self._client = client
         self._signals = signals
@@ -83,13 +86,12 @@ class Profiles:
         stated_at = asked_at if is_fresh else installation.installed_at
         now = self._clock()
         with self._database.writing() as session:
-            if installation.team_id and not has_separate_bot(session, team_id):
+            if installation.team_id and not has_separate_bot(session, self._rows, team_id):
                 # It would count as served by the organization's bot, which only Slack knows.
                 del team["enterprise_id"]
             _require_linked(session, installation)
-            register_team(
-                session, team_id, without_older(session, team_id, team, stated_at, now), now
-            )
+            facts_of_team = without_older(session, team_id, team, stated_at, now)
+            register_team(session, self._rows, team_id, facts_of_team, now)
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
             register_membership(session, row_id, team_id, facts, now)
@@ -110,7 +112,7 @@ class Profiles:
         """
         now = self._clock()
         with self._database.writing() as session:
-            register_team(session, team_id, {"enterprise_id": enterprise_id}, now)
+            register_team(session, self._rows, team_id, {"enterprise_id": enterprise_id}, now)
         self._signals.admin_data_changed(team_id)
 
     def record_pending(self) -> tuple[int, list[SlackCallError]]:

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session, aliased
 from bolt_app.credentials.ending import end_earlier_credentials
 from bolt_app.db import PreparedSelect
 from bolt_app.db.accounts import DESCRIPTION_COLUMNS, ROLE_COLUMNS
-from bolt_app.db.models import BotInstallation, Membership, Team, User
+from bolt_app.db.models import Membership, Team, User
 from bolt_app.db.upsert import upsert
 from bolt_app.installations.records import StoredInstallation
+from bolt_app.installations.rows import InstallationRows
 from bolt_app.profiles.view import Profile, profile_of
 from bolt_app.slack_user import membership_values, updated_at, user_values
 
@@ -177,23 +178,25 @@ def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now:
     return row_id
 
 
-def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now: datetime) -> None:
+def register_team(
+    session: Session, rows: InstallationRows, team_id: str, facts: Mapping[str, Any], now: datetime
+) -> None:
     """Insert or update a team.
 
     If it joins an organization, the credentials of an earlier installation are revoked.
     """
     if facts.get("enterprise_id"):
-        end_earlier_credentials(session, team_id, facts["enterprise_id"], now)
+        end_earlier_credentials(session, rows, team_id, facts["enterprise_id"], now)
     upsert(session, Team, key={"team_id": team_id}, insert={"created_at": now}, update=facts)
 
 
-def has_separate_bot(session: Session, team_id: str) -> bool:
+def has_separate_bot(session: Session, rows: InstallationRows, team_id: str) -> bool:
     """Whether a workspace has an installation of its own; it has it until the transaction ends.
 
     Ask before other rows are locked, because a removal locks the bot first.
     """
-    bots = select(BotInstallation.id).where(BotInstallation.team_id == team_id)
-    return session.scalars(bots.with_for_update(read=True, key_share=True)).first() is not None
+    bots = rows.separate_bot(team_id).with_for_update(read=True, key_share=True)
+    return session.scalars(bots).first() is not None
 
 
 def register_membership(

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from slack_sdk.oauth.installation_store import Bot
+from sqlalchemy import update
 
-from bolt_app.db.models import Team
+from bolt_app.db.models import BotInstallation, InstallationRevision, Team, UserInstallation
 from bolt_app.lifecycle import installations
 from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
@@ -178,6 +180,61 @@ class TestRevokedBot:
 
         assert serves_by_organization(bellhop)
         assert status_of_key(bellhop, key) == 202
+
+
+class TestAnotherApp:
+    """The operator replaces the Slack app, whose installations remain in the database."""
+
+    @pytest.fixture
+    def replaced(self, bellhop: Bellhop) -> Bellhop:
+        """North has a separate bot of the earlier app, the organization none of either."""
+        sign_in(bellhop, NORTH)
+        with bellhop.services.database.writing() as session:
+            for model in (BotInstallation, UserInstallation, InstallationRevision):
+                session.execute(update(model).values(client_id="999.999"))
+        bellhop.services.client.forget_workspace(None)
+        return bellhop
+
+    def test_earlier_credentials_do_not_command_the_bot_of_the_later_app(
+        self, replaced: Bellhop
+    ) -> None:
+        services = replaced.services
+        key = services.api_keys.create(NORTH, "old")
+        hook = services.webhooks.create(NORTH, "old", [CHANNEL])
+
+        sign_in(replaced, None)
+        replaced.settle()
+
+        assert serves_by_organization(replaced)
+        assert status_of_key(replaced, key) == 401
+        assert status_of_webhook(replaced, hook) in (403, 404)
+        assert status_of_key(replaced, services.api_keys.create(NORTH, "new")) == 202
+
+    def test_the_later_app_serves_no_workspace_before_slack_lists_it(
+        self, replaced: Bellhop
+    ) -> None:
+        bot = Bot(
+            bot_token="xoxb-unknown",
+            bot_id="B0TESTS001",
+            bot_user_id="U0TESTS001",
+            enterprise_id=GRID,
+            is_enterprise_install=True,
+            installed_at=replaced.clock.timestamp(),
+        )
+
+        replaced.services.store.save_bot(bot)
+
+        assert serves_by_organization(replaced) is None
+
+    def test_a_second_installation_of_the_later_app_forgets_nothing(
+        self, replaced: Bellhop
+    ) -> None:
+        sign_in(replaced, None)
+        replaced.settle()
+
+        sign_in(replaced, None)
+
+        assert serves_by_organization(replaced)
 
 
 def add_person(bellhop: Bellhop, user_id: str, name: str) -> None:
