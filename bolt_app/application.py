@@ -11,7 +11,6 @@ from bolt_app.access.audit import AuditLog
 from bolt_app.access.authorization import Authorization
 from bolt_app.access.sessions import Sessions
 from bolt_app.blockkit.signed_values import ValueSigner
-from bolt_app.cli import register_commands
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings, Subscribers
 from bolt_app.connections import close_connections, serve_in_web_threads
@@ -121,7 +120,6 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     bolt_app = create_bolt_app(services, flow, InstallationAuthorize(services.grants))
     app.register_blueprint(create_blueprint(bolt_app, flow, services))
     register_web(app, services)
-    register_commands(app, lambda: services)
     limited = serve_in_web_threads(app.wsgi_app, services.slack_waits)
     app.wsgi_app = close_connections(limited)  # type: ignore[assignment, method-assign]
     app.extensions["bellhop"] = services

@@ -7,7 +7,10 @@ import subprocess
 import sys
 
 from click.testing import Result
+from flask import Flask
+from flask.testing import FlaskCliRunner
 
+from bolt_app.cli import register_commands
 from bolt_app.config import ROOT
 from tests.running import Bellhop
 
@@ -15,9 +18,21 @@ from tests.running import Bellhop
 CLEAN = {"PATH": os.environ["PATH"], "FLASK_SKIP_DOTENV": "1", "FLASK_ENV_FILE": os.devnull}
 
 
-def run(bellhop: Bellhop, *arguments: str, input: str | None = None) -> Result:
+def run(bellhop: Bellhop, *arguments: str, input: str | bytes | None = None) -> Result:
     """Run a command of a running app."""
-    return bellhop.app.test_cli_runner().invoke(args=list(arguments), input=input)
+    return command_runner(bellhop).invoke(args=list(arguments), input=input)
+
+
+def command_runner(bellhop: Bellhop, **environment: str) -> FlaskCliRunner:
+    """Return a runner for commands that use the services of a running app."""
+    return FlaskCliRunner(commands(bellhop), env=environment)
+
+
+def commands(bellhop: Bellhop) -> Flask:
+    """Return an app with only the commands, as `bellhop` has it."""
+    app = Flask("commands", static_folder=None)
+    register_commands(app, lambda: bellhop.services)
+    return app
 
 
 def flask(

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from bolt_app.charsets import CharsetError, codec_of, decode
 from bolt_app.config import ROOT
 from bolt_app.db.models import Notification
-from tests.commands import CLEAN, settings_file
+from tests.commands import CLEAN, run, settings_file
 from tests.people import ACME
 from tests.running import Bellhop, Page
 from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
@@ -148,11 +148,8 @@ def test_standard_input_is_read_in_the_terminal_s_charset(bellhop: Bellhop, tmp_
 @pytest.mark.sqlite_only
 def test_standard_input_in_another_charset_is_refused(bellhop: Bellhop) -> None:
     put_bot(bellhop)
-    runner = bellhop.app.test_cli_runner()
 
-    done = runner.invoke(
-        args=["send", "--team", ACME, "--to", "#x", "-"], input=TEXT.encode("iso-8859-1")
-    )
+    done = run(bellhop, "send", "--team", ACME, "--to", "#x", "-", input=TEXT.encode("iso-8859-1"))
 
     assert (done.exit_code, done.stderr) == (2, "The text is not in the charset utf-8.\n")
 

@@ -13,6 +13,7 @@ import yaml
 from sqlalchemy import make_url
 
 from bolt_app.config import ROOT, load_settings
+from tests.commands import run
 from tests.running import Bellhop
 
 KEY = "3cYhNWtmSYtcAyKvkwVfyLpx2vH0p4m0TRx7QfTQx2E="
@@ -100,7 +101,7 @@ def test_the_commands_exist(services: dict[str, Any], name: str, bellhop: Bellho
     program, *command = shlex.split(services[name]["command"])
 
     assert program == "bellhop"
-    shown = bellhop.app.test_cli_runner().invoke(args=[*command, "--help"])
+    shown = run(bellhop, *command, "--help")
     assert shown.exit_code == 0
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import update
 from bolt_app.config import ROOT
 from bolt_app.db.models import ApiKey, AuditEvent, Delivery, Subscription, Team, Webhook
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from tests.commands import command_runner, commands
 from tests.notifications.hand import accept
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
@@ -92,7 +93,7 @@ def test_no_command_prints_control_characters(
     template = tmp_path / "template"
     template.write_text(TEMPLATE)
     values = {"{id}": accept(hostile, BEN, "x"), "{file}": str(template), ACME: team_id}
-    runner = hostile.app.test_cli_runner(env={"PUBLIC_URL": "https://bell.acme.example"})
+    runner = command_runner(hostile, PUBLIC_URL="https://bell.acme.example")
 
     outputs = {}
     for name, arguments in COMMANDS.items():
@@ -120,7 +121,7 @@ def test_every_command_is_tried(bellhop: Bellhop) -> None:
 
     found = {
         name
-        for name in names_of(bellhop.app.cli)
+        for name in names_of(commands(bellhop).cli)
         if not {name, name.split()[0]} & (aliases | flasks)
     }
 
