@@ -36,6 +36,9 @@ FAULTS = Path(__file__).with_name("faults")
 MEMORY = Path("/dev/shm")  # noqa: S108
 MEMORY_BYTES = 2**30
 
+# https://docs.python.org/3/library/gc.html#gc.set_threshold
+GARBAGE_THRESHOLDS = 20_000, 20, 100
+
 POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
@@ -83,9 +86,13 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Exempt the modules and the tests from garbage collection, which took a third of the time."""
+    """Exempt the modules and the tests from garbage collection, and collect other objects rarely.
+
+    Collections took a third of the time without the first, and a tenth without the second.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import inspect
 from collections.abc import Callable, Sequence
 from copy import copy
 from functools import cache
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
@@ -39,6 +40,25 @@ def share_setup(patch: pytest.MonkeyPatch) -> None:
     # Each of werkzeug's servers looks up werkzeug's version.
     patch.setattr(importlib.metadata, "version", cache(importlib.metadata.version))
     patch.setattr(Rule, "_compile_builder", _builder(Rule._compile_builder))
+    # Bolt asks for the arguments of each listener, middleware and matcher.
+    patch.setattr(inspect, "getfullargspec", _specification(inspect.getfullargspec))
+
+
+def _specification(
+    ask: Callable[[Any], inspect.FullArgSpec],
+) -> Callable[[Any], inspect.FullArgSpec]:
+    """Return `inspect.getfullargspec` with a memory for functions, by their code."""
+    known: dict[tuple[CodeType, int], inspect.FullArgSpec] = {}
+
+    def ask_once(function: Any) -> inspect.FullArgSpec:
+        if not isinstance(function, FunctionType):
+            return ask(function)
+        key = function.__code__, len(function.__defaults__ or ())
+        if key not in known:
+            known[key] = ask(function)
+        return known[key]
+
+    return ask_once
 
 
 @cache
