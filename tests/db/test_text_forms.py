@@ -40,7 +40,9 @@ def old(empty_database: Database, clock: FakeClock) -> Any:
                     column for column in columns if not (column.nullable or column.server_default)
                 ]
                 others = {
-                    item.name: value_for(item, clock()) for item in needed if not item.primary_key
+                    item.name: value_for(item, clock(), 1)
+                    for item in needed
+                    if not item.primary_key
                 }
                 connection.execute(insert(tables.tables[table]).values({**others, **given}))
 
