@@ -32,6 +32,8 @@ _PRIVATE = ("token", "secret", "password", "passwd", "authorization", "api_key",
 _FIELDS = 12
 _DEPTH = 4
 _VALUES = 400
+# Of each name in the path of a value, which names its field.
+_NAME_LENGTH = 100
 _RAW_LENGTH = 2000
 UNKNOWN_TITLE = "Message in an unknown format"
 
@@ -71,7 +73,7 @@ def _without_values(body: Any) -> Notification | None:
         return notification(UNKNOWN_TITLE, "A list without values")
     if not isinstance(body, dict) or body.keys() <= set(SLACK_MEMBERS):
         return None
-    names = ", ".join(cut(name, 100) for name in list(body)[:_FIELDS])
+    names = ", ".join(cut(name, _NAME_LENGTH) for name in list(body)[:_FIELDS])
     return notification(UNKNOWN_TITLE, plain(f"Members without values: {names}"))
 
 
@@ -86,7 +88,8 @@ def _values(body: Any) -> Iterator[tuple[str, str]]:
                 seen += 1
                 if seen > _VALUES:
                     return
-                where = f"{path}.{name}" if path else name
+                shown_name = cut(name, _NAME_LENGTH)
+                where = f"{path}.{shown_name}" if path else shown_name
                 if any(word in name.lower() for word in _PRIVATE):
                     continue
                 if isinstance(item, Mapping | list):

@@ -14,10 +14,11 @@ from bolt_app.credentials.webhook_bodies import KEPT, LENGTH, LIFETIME, Recorded
 from bolt_app.db.models import WebhookBody
 from tests.commands import assert_failed, run
 from tests.conftest import FakeClock
-from tests.people import ACME, ANN
+from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, Page
 from tests.senders.fixtures import fixture
 from tests.web.calling import put_bot, request
+from tests.web.multipart import status_and_memory
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -210,3 +211,17 @@ class TestCommand:
 
     def test_an_unknown_webhook_is_an_error(self, bellhop: Bellhop) -> None:
         assert_failed(run(bellhop, "webhook", "bodies", "7"), "Webhook 7 does not exist.")
+
+
+@pytest.mark.sqlite_only
+def test_a_body_with_a_long_name_needs_little_memory(bellhop: Bellhop) -> None:
+    """The name was part of the path of each value below it."""
+    put_bot(bellhop)
+    url = bellhop.services.webhooks.create(ACME, "", [GENERAL])
+    values = {str(number): "x" for number in range(399)}
+    body = json.dumps({"a" * 250_000 + "\U0001f514": values}, ensure_ascii=False).encode()
+
+    status, peak = status_and_memory(bellhop.app, url, body, {"Content-Type": "application/json"})
+
+    assert status == 200
+    assert peak < 50 * len(body)
