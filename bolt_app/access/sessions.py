@@ -29,6 +29,7 @@ from bolt_app.db.web_sessions import (
     mark_ended,
     of_installations,
 )
+from bolt_app.installations.records import StoredInstallation
 
 # Resolution of `last_seen_at`, so that not every page view writes.
 SEEN_EVERY = timedelta(minutes=1)
@@ -144,6 +145,11 @@ class Sessions:
     def end_of_person(self, team_id: str, user_id: str) -> int:
         """End the sessions of a person in a workspace or organization; return how many."""
         return self._end_all(_of_person(None, team_id, user_id))
+
+    def end_of_account(self, installation: StoredInstallation) -> None:
+        """End the sessions of an account that Slack no longer accepts."""
+        at = installation.enterprise_id, installation.team_id or ""
+        self._end_all(_of_person(*at, installation.user_id))
 
     def of_team(self, team_id: str) -> list[SessionRecord]:
         """Return the sessions of a workspace (or organization), oldest first."""

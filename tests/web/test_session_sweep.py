@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from werkzeug.routing import Rule
 
-from bolt_app.db.models import WebSession
+from bolt_app.db.models import User, WebSession
 from bolt_app.db.web_sessions import ABSOLUTE_TIMEOUT, IDLE_TIMEOUT
 from bolt_app.slack_api import SlackCallError
 from bolt_app.web.sessions import CookieSessions
@@ -121,6 +121,33 @@ def found_deactivated_and_back(bellhop: Bellhop, _browser: Browser) -> None:
     for is_deleted in (True, False):
         bellhop.slack.users[ANN].deleted = is_deleted
         record(bellhop)
+
+
+def seen_deactivated_and_back(bellhop: Bellhop, browser: Browser) -> None:
+    """The events were lost; a page was asked for meanwhile."""
+    bellhop.clock.advance(61)
+    bellhop.slack.users[ANN].deleted = True
+    assert browser.get("/profile").status == 303
+    bellhop.slack.users[ANN].deleted = False
+    bellhop.clock.advance(61)
+
+
+def seen_deactivated_before_an_outage(bellhop: Bellhop, browser: Browser) -> None:
+    """Slack no longer says what it said."""
+    bellhop.clock.advance(61)
+    bellhop.slack.users[ANN].deleted = True
+    assert browser.get("/profile").status == 303
+    bellhop.slack.faults.add(Fault("users.info", "server_error"))
+    bellhop.clock.advance(61)
+
+
+def deactivated_without_a_profile(bellhop: Bellhop, browser: Browser) -> None:
+    """Slack did not answer at the sign-in; the event was lost."""
+    with bellhop.services.database.writing() as session:
+        session.execute(delete(User).where(User.user_id == ANN))
+    bellhop.clock.advance(61)
+    bellhop.slack.users[ANN].deleted = True
+    assert browser.get("/profile/data").status == 303
 
 
 def deactivated_reported_late(bellhop: Bellhop, browser: Browser) -> None:
@@ -258,6 +285,9 @@ STATES: list[Callable[[Bellhop, Browser], None]] = [
     deactivated,
     deactivated_and_back,
     found_deactivated_and_back,
+    seen_deactivated_and_back,
+    seen_deactivated_before_an_outage,
+    deactivated_without_a_profile,
     deactivated_reported_late,
     revoked,
     revoked_and_linked_again,

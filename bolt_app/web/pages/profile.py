@@ -114,6 +114,8 @@ def create_blueprint(services: Services) -> Blueprint:
         installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
+        if recorded_profile(services, installation)[0] is None:
+            return redirect(url_for("pages.profile"), 303)
         with services.exports.enter(str(installation.id)) as has_room:
             if not has_room:
                 return problem(503, _EXPORT_IS_RUNNING)
@@ -157,11 +159,13 @@ def active_installation(services: Services) -> StoredInstallation | None:
     if installation is None:
         return None
     profile = services.profiles.find_for(installation)
-    if profile is None:
-        # Without a profile, pages have nothing to show. Every action is authorized separately.
-        return installation
+    if profile is not None and profile.is_deleted:
+        return None
+    # Unknown for a person of a whole organization without a recorded profile.
     team_id = workspace_of(installation, profile).team_id
-    if profile.is_deleted or services.access.is_deactivated(team_id, installation.user_id):
+    if team_id and services.access.is_deactivated(team_id, installation.user_id):
+        # Otherwise they would be valid again after a reactivation, or while Slack does not answer.
+        services.sessions.end_of_account(installation)
         return None
     return installation
 
