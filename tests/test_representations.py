@@ -15,7 +15,8 @@ import bolt_app
 from bolt_app.notifications.content.schema import MessageField, NotificationRequest
 
 PRIVATE = re.compile(
-    r"(^|_)(secret|key|token|cookie|password|url|email|body|content|text|headline|title)s?$"
+    r"(^|_)(secret|key|token|cookie|password|url|email|body|content|text|headline|title|message"
+    r"|row|block|subject|note|argument|value)s?$"
 )
 # Fields with such a name that are not private, and the reason.
 HARMLESS = {
@@ -27,6 +28,11 @@ HARMLESS = {
     "_Secrets.key": "a column",
     # Notification keys also appear in page URLs and logs.
     "Call.key": "a record without the secret",
+    "Services.messages": "a service",
+    "Destination.needs_message": "a flag",
+    "Draft.is_message": "a flag",
+    "FirstDelivery.rows": "records without contents",
+    "Feed.rows": "records without contents",
     "IncidentSignal.key": "a notification's key",
     "IncidentChange.key": "a notification's key",
     "RoutingRequest.key": "a notification's key",

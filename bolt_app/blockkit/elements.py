@@ -25,7 +25,7 @@ class Reply:
     """An answer: `text` is what screen readers and banners use."""
 
     text: str = field(repr=False)
-    blocks: list[Block]
+    blocks: list[Block] = field(repr=False)
 
 
 def plain_reply(text: str) -> Reply:

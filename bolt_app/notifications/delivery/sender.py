@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -93,8 +93,8 @@ Check = Callable[[], Awaitable[None]]
 class _Prepared:
     """The best rendering of a message, simpler ones, and whether someone is not mentioned in it."""
 
-    message: dict[str, Any]
-    others: Iterator[dict[str, Any]]
+    message: dict[str, Any] = field(repr=False)
+    others: Iterator[dict[str, Any]] = field(repr=False)
     has_skipped: bool = False
 
 

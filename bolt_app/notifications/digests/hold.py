@@ -6,7 +6,7 @@ Never held: critical notifications, and updates of an existing message, which di
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -60,7 +60,7 @@ class PlannedDelivery:
         digest: the digest schedule of its subscription.
     """
 
-    row: Row
+    row: Row = field(repr=False)
     severity: Severity | None
     source: str
     digest: Schedule | None = None

@@ -46,8 +46,8 @@ class Draft:
     id: str
     team_id: str
     to: Sequence[str]
-    row: Row
-    delivery: Row
+    row: Row = field(repr=False)
+    delivery: Row = field(repr=False)
     escalation: Escalation | None = None
     is_message: bool = False
     file_ids: Sequence[str] = ()

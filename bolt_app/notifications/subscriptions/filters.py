@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
@@ -65,7 +65,7 @@ class Condition:
 
     name: str
     operator: str
-    values: Sequence[str]
+    values: Sequence[str] = field(repr=False)
 
     def __str__(self) -> str:
         return f"{_quoted(self.name)}{self.operator}{','.join(map(_quoted, self.values))}"

@@ -7,7 +7,7 @@ one message, which turns green when a later run passes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bolt_app.senders.builder import key_of, notification, plain
@@ -53,8 +53,8 @@ class _Commit:
 
     branch: str
     revision: str
-    subject: str
-    author: str
+    subject: str = field(repr=False)
+    author: str = field(repr=False)
 
 
 def _commit(body: Any) -> _Commit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -60,7 +60,7 @@ class SubscriptionResult:
 
     reply: Reply
     is_change: bool = False
-    private_note: str | None = None
+    private_note: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
@@ -20,7 +20,7 @@ class Call:
 
     services: Services
     key: ApiKeyRecord
-    arguments: Arguments
+    arguments: Arguments = field(repr=False)
 
     @property
     def team_id(self) -> str:
