@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_from_bytes, urlencode
 
@@ -19,9 +19,10 @@ from tests.conftest import FakeClock
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, Browser, running_bellhop
-from tests.slack.signing import command_body, interaction_body, post_signed
+from tests.slack.signing import EVENTS, command_body, interaction_body, post_signed, signed
 from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
 from tests.web.forms import send_form
+from tests.web.methods.calling import FORM, JSON
 
 pytestmark = pytest.mark.slow
 
@@ -142,16 +143,27 @@ def with_each_value(document: Any, value: Any, name: str) -> Iterator[JsonDict]:
         yield {name: json.loads(json.dumps(changed).replace(f'"{MARK}"', json.dumps(value)))}
 
 
+def status_of(bellhop: Bellhop, url: str, body: bytes, headers: Mapping[str, str]) -> int:
+    """Post a body to the app without a server, which takes half of the time of a sweep."""
+    response = bellhop.app.test_client().post(url, data=body, headers=headers, buffered=True)
+    return response.status_code
+
+
+def signed_status(bellhop: Bellhop, body: bytes) -> int:
+    """Post a body that Slack has signed."""
+    return status_of(bellhop, EVENTS, body, signed(bellhop, body))
+
+
 class TestHttp:
     @pytest.mark.parametrize("hostile", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
     def test_the_api_takes_or_refuses_every_notification(
         self, bellhop: Bellhop, hostile: str
     ) -> None:
-        sender = caller(bellhop)
+        headers = {"Authorization": f"Bearer {caller(bellhop).key}", "Content-Type": JSON}
         bodies = [hostile.encode(), f'{{"notifications": {hostile}}}'.encode()]
         for body in [*bodies, *hostile_documents(NOTIFICATION, hostile)]:
-            page = sender.call("POST", NOTIFICATIONS, body)
-            assert page.status in (202, 400, 422), (body, page.text)
+            status = status_of(bellhop, NOTIFICATIONS, body, headers)
+            assert status in (202, 400, 422), body
 
     @pytest.mark.parametrize("hostile", HOSTILE_JSON.values(), ids=HOSTILE_JSON.keys())
     def test_webhooks_accept_or_reject_every_payload(self, bellhop: Bellhop, hostile: str) -> None:
@@ -160,8 +172,7 @@ class TestHttp:
         for body in [hostile.encode(), *hostile_documents(PAYLOAD, hostile)]:
             form = urlencode({"payload": body.decode()}).encode()
             for data in (body, form):
-                page = request("POST", url, data)
-                assert page.status in (200, 400), (data, page.text)
+                assert status_of(bellhop, url, data, {"Content-Type": FORM}) in (200, 400), data
 
     @pytest.mark.sqlite_only
     @pytest.mark.parametrize("value", ["x", 1, None, [], {}, [1], [[]], [None], {"type": "image"}])
@@ -219,6 +230,7 @@ class TestHttp:
             assert send_form(browser, "/profile/hello", **given).status < 500
         assert send_form(browser, "/signout", x="a\0b").status == 400
 
+    @pytest.mark.sqlite_only
     @pytest.mark.parametrize("header", ["Authorization", "Idempotency-Key", "Cookie", "Accept"])
     def test_every_route_takes_every_header(self, bellhop: Bellhop, header: str) -> None:
         for method, path in routes(bellhop.app):
@@ -408,7 +420,7 @@ class TestSlack:
     def test_impossible_requests_are_rejected(self, bellhop: Bellhop, hostile: str) -> None:
         bellhop.install(ANN)
         for document in hostile_documents(REQUESTS["user_change"], hostile):
-            assert post_signed(bellhop, document).status in (200, 400, 404, 503), document
+            assert signed_status(bellhop, document) in (200, 400, 404, 503), document
 
     @pytest.mark.parametrize("name", REQUESTS.keys())
     def test_every_listener_takes_or_refuses_every_value(self, bellhop: Bellhop, name: str) -> None:
@@ -418,8 +430,7 @@ class TestSlack:
             for document in hostile_documents(REQUESTS[name], HOSTILE_JSON[hostile]):
                 is_event = b'"event_callback"' in document
                 body = document if is_event else urlencode({"payload": document}).encode()
-                answer = post_signed(bellhop, body)
-                assert answer.status in (200, 400, 404, 503), (document, answer)
+                assert signed_status(bellhop, body) in (200, 400, 404, 503), document
 
     def test_every_command_takes_every_text(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -74,13 +75,16 @@ STANDARD = {"__future__", "bisect", "collections", "dataclasses", "enum", "heapq
 STANDARD |= {"collections.abc", "typing"}
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Yield the modules that a module imports, and the names it imports from them."""
+@cache
+def imported_modules(path: Path) -> Sequence[str]:
+    """Return the modules that a module imports, and the names it imports from them."""
+    found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (f"{node.module}.{alias.name}" for alias in node.names)
+    return found
 
 
 def name_below(package: str, module: str) -> str | None:
