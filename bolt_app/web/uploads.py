@@ -43,6 +43,7 @@ def create_blueprint(services: Services) -> Blueprint:
             with services.upload_room.enter(announced.source) as has_room:
                 if not has_room:
                     return _no_room()
+                services.files.count_attempt(secret)
                 with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as body:
                     _copy_body(announced.length, body)
                     services.files.receive(secret, body)
@@ -81,7 +82,7 @@ def _copy_body(length: int, body: IO[bytes]) -> None:
         if len(files) != 1:
             raise WrongLengthError
         shutil.copyfileobj(files[0].stream, body)
-    # Before the database stores them: the URL can be used again, at no cost to the sender.
+    # Before the database stores them: the sender has more attempts.
     if body.tell() != length:
         raise WrongLengthError
     body.seek(0)
