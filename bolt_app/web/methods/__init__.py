@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
 from bolt_app.notifications.messages.errors import MessageNotFoundError
 from bolt_app.services import Services
@@ -35,6 +35,7 @@ METHODS_PATH = "/api/"
 NAME_LENGTH = 100
 # Anyone may call api.test.
 MAX_TEST_BYTES = 16 * 1024
+_HTTP_METHODS = ["GET", "POST"]
 METHODS: Mapping[str, Method] = {
     **identity.METHODS,
     **chat.METHODS,
@@ -50,10 +51,13 @@ def create_blueprint(services: Services) -> Blueprint:
     """Return the blueprint of the Slack-compatible Web API."""
     blueprint = Blueprint("methods", __name__)
 
-    @blueprint.route(f"{METHODS_PATH}<name>", methods=["GET", "POST"])
+    @blueprint.route(f"{METHODS_PATH}<name>", methods=_HTTP_METHODS)
     def call(name: str) -> Response:
         if "." not in name:
             abort(404)
+        if request.method == "HEAD":
+            # Werkzeug allows it with GET, which has the effects of the method.
+            raise MethodNotAllowed(_HTTP_METHODS)
         return jsonify({"ok": True, **_run(services, name)})
 
     blueprint.register_error_handler(MethodError, _answer_error)
