@@ -259,7 +259,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         callback_sender=CallbackSender(
             database, http, networks=settings.callback_networks, clock=clock
         ),
-        visibility=Visibility(database, history, access, permalinks, slack_waits, clock=clock),
+        visibility=Visibility(database, history, access, permalinks, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )

@@ -13,8 +13,8 @@ from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
 from bolt_app.notifications.messages.errors import MessageNotFoundError
 from bolt_app.services import Services
-from bolt_app.slack_api import SlackCallError
-from bolt_app.web.errors import RETRY_SECONDS, answer_without_database
+from bolt_app.slack_api import OVERLOADED, SlackCallError
+from bolt_app.web.errors import BUSY_SECONDS, RETRY_SECONDS, answer_without_database
 from bolt_app.web.methods import (
     chat,
     conversations,
@@ -119,12 +119,13 @@ def _answer_overload(error: OverloadError) -> Response:
 
 
 def _answer_slack_error(error: SlackCallError) -> Response:
-    """Answer a lookup that Slack refused or did not answer."""
+    """Answer a lookup that Slack refused or did not answer, or that found no room."""
     if error.is_dead_token:
         return _failed("account_inactive")
     if error.is_permanent:
         return _failed(error.code)
-    return _answer_overload(OverloadError(error.retry_after or RETRY_SECONDS))
+    seconds = BUSY_SECONDS if error.code == OVERLOADED else error.retry_after or RETRY_SECONDS
+    return _answer_overload(OverloadError(seconds))
 
 
 def _answer_not_installed(_error: NotInstalledError) -> Response:

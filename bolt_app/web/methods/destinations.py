@@ -224,10 +224,7 @@ def _list_again(call: Call) -> bool:
     if failed_at is not None and services.clock() - failed_at < interval:
         return False
     try:
-        with waiting_for_slack(call):
-            services.channels.refresh_listing(services.client.find_workspace(team_id))
-    except OverloadError:
-        return False
+        services.channels.refresh_listing(services.client.find_workspace(team_id))
     except SlackCallError as error:
         if error.is_permanent:
             raise
