@@ -26,6 +26,7 @@ from bolt_app.installations.authorize import InstallationAuthorize
 from bolt_app.installations.callbacks import build_callbacks
 from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.installations.flow import STATE_LIFETIME_SECONDS, InstallFlow
+from bolt_app.installations.replaced_tokens import ReplacedTokens
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.installations.state import StateStore
 from bolt_app.installations.store import Installations
@@ -280,6 +281,8 @@ def _create_rotator(
 
 def _create_install_flow(services: Services) -> InstallFlow:
     settings, clock = services.settings, services.clock
+    rows = InstallationRows(settings.slack_client_id)
+    invalid_tokens = InvalidTokens(services.database, rows, clock=clock)
     states = StateStore(
         services.database,
         settings.session_secret,
@@ -309,6 +312,7 @@ def _create_install_flow(services: Services) -> InstallFlow:
         # Separate from the limit for API keys: a sender with a wrong key does not keep other
         # people at its address from signing in.
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
+        replaced=ReplacedTokens(services.database, rows, invalid_tokens, services.api),
         clock=clock,
     )
 
