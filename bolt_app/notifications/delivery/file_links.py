@@ -74,55 +74,52 @@ class FileLinks:
             NotSentError: `check` raised it.
             UploadsBusyError: a file must be uploaded, and other messages upload theirs.
         """
-        may_upload = attempt.number <= UPLOAD_ATTEMPTS and await asyncio.to_thread(
+        files = attempt.content[FILES]
+        links = await asyncio.to_thread(self._permalinks, files)
+        # A file that was deleted lacks none.
+        lacking = [file for file in files if links.get(file["id"], "") is None]
+        if lacking and await self._may_upload(workspace, attempt):
+            place = self._turns.enter(workspace.team_id, attempt.source, attempt.delivery_id)
+            with place as has_place:
+                if has_place:
+                    links |= await self._upload_all(workspace, lacking, check)
+                else:
+                    logger.warning("a message has waited for too long to upload its files")
+        ids = [file["id"] for file in files]
+        return {id_: links.get(id_) or file_url(self._public_url, id_) for id_ in ids}
+
+    def _permalinks(self, files: Collection[Mapping[str, Any]]) -> dict[str, str | None]:
+        """Return the permalinks of the copies of stored files, by id; None without a copy."""
+        found = {file["id"]: self._files.find(file["id"]) for file in files}
+        return {id_: file.permalink for id_, file in found.items() if file is not None}
+
+    async def _may_upload(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
+        return attempt.number <= UPLOAD_ATTEMPTS and await asyncio.to_thread(
             self._client.has_scope, workspace, SCOPE
         )
-        files = attempt.content[FILES]
-        if not may_upload or not await asyncio.to_thread(self._lack_copies, files):
-            return await self._urls(workspace, files, None)
-        place = self._turns.enter(workspace.team_id, attempt.source, attempt.delivery_id)
-        with place as has_place:
-            if not has_place:
-                logger.warning("a message has waited for too long to upload its files")
-                return await self._urls(workspace, files, None)
-            try:
-                async with asyncio.timeout(UPLOADS_SECONDS):
-                    return await self._urls(workspace, files, check)
-            except TimeoutError:
-                logger.warning("Slack took the files of a message too slowly")
-                raise SlackCallError(UPLOAD, "unavailable") from None
 
-    def _lack_copies(self, files: Collection[Mapping[str, Any]]) -> bool:
-        """Whether a file has no copy in Slack."""
-        stored = (self._files.find(file["id"]) for file in files)
-        return any(file is not None and file.permalink is None for file in stored)
+    async def _upload_all(
+        self, workspace: BotWorkspace, files: Collection[Mapping[str, Any]], check: BeforeRequest
+    ) -> dict[str, str | None]:
+        """Upload files; return their permalinks by id, None for those that Slack rejects."""
+        try:
+            async with asyncio.timeout(UPLOADS_SECONDS):
+                return {
+                    file["id"]: await self._upload_once(workspace, file, check) for file in files
+                }
+        except TimeoutError:
+            logger.warning("Slack took the files of a message too slowly")
+            raise SlackCallError(UPLOAD, "unavailable") from None
 
-    async def _urls(
-        self,
-        workspace: BotWorkspace,
-        files: Collection[Mapping[str, Any]],
-        check: BeforeRequest | None,
-    ) -> Mapping[str, str]:
-        return {file["id"]: await self._locked_url(workspace, file, check) for file in files}
-
-    async def _locked_url(
-        self, workspace: BotWorkspace, file: Mapping[str, Any], check: BeforeRequest | None
-    ) -> str:
-        lock = self._locks.setdefault(file["id"], asyncio.Lock())
-        async with lock:
-            return await self._url(workspace, file, check)
-
-    async def _url(
-        self, workspace: BotWorkspace, file: Mapping[str, Any], check: BeforeRequest | None
-    ) -> str:
-        """Return the URL of a file; without `check` it is not uploaded."""
-        stored = await asyncio.to_thread(self._files.find, file["id"])
-        if stored is not None and stored.permalink is not None:
-            return stored.permalink
-        permalink = None
-        if stored is not None and check is not None:
-            permalink = await self._upload(workspace, stored, file_label(file), check)
-        return permalink or file_url(self._public_url, file["id"])
+    async def _upload_once(
+        self, workspace: BotWorkspace, file: Mapping[str, Any], check: BeforeRequest
+    ) -> str | None:
+        """Upload a file, unless another delivery has done so meanwhile."""
+        async with self._locks.setdefault(file["id"], asyncio.Lock()):
+            stored = await asyncio.to_thread(self._files.find, file["id"])
+            if stored is None or stored.permalink is not None:
+                return None if stored is None else stored.permalink
+            return await self._upload(workspace, stored, file_label(file), check)
 
     async def _upload(
         self, workspace: BotWorkspace, file: StoredFile, title: str, check: BeforeRequest
