@@ -87,7 +87,7 @@ class ReplacedTokens:
             return session.scalar(statement)
 
     def _rejection(self, stored: str | None, new: str | None) -> str | None:
-        """Return Slack's error for a token that another one replaces; None if there is none.
+        """Return Slack's error for a token that another one replaces; None if it was accepted.
 
         https://docs.slack.dev/reference/methods/auth.test
         """
