@@ -25,6 +25,7 @@ from bolt_app.installations.authorize import InstallationAuthorize
 from bolt_app.installations.callbacks import build_callbacks
 from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.installations.flow import STATE_LIFETIME_SECONDS, InstallFlow
+from bolt_app.installations.replaced_tokens import ReplacedTokens
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.installations.state import StateStore
 from bolt_app.installations.store import Installations
@@ -257,7 +258,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         callback_sender=CallbackSender(
             database, http, networks=settings.callback_networks, clock=clock
         ),
-        visibility=Visibility(database, history, access, permalinks, slack_waits, clock=clock),
+        visibility=Visibility(database, history, access, permalinks, clock=clock),
         requests=ThreadPoolExecutor(settings.web_threads, thread_name_prefix="slack"),
         background=background,
     )
@@ -278,6 +279,8 @@ def _create_rotator(
 
 def _create_install_flow(services: Services) -> InstallFlow:
     settings, clock = services.settings, services.clock
+    rows = InstallationRows(settings.slack_client_id)
+    invalid_tokens = InvalidTokens(services.database, rows, clock=clock)
     states = StateStore(
         services.database,
         settings.session_secret,
@@ -307,6 +310,7 @@ def _create_install_flow(services: Services) -> InstallFlow:
         # Separate from the limit for API keys: a sender with a wrong key does not keep other
         # people at its address from signing in.
         guesses=GuessLimit(settings.wrong_keys_per_minute, clock=clock),
+        replaced=ReplacedTokens(services.database, rows, invalid_tokens, services.api),
         clock=clock,
     )
 

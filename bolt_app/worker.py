@@ -15,7 +15,7 @@ from bolt_app.config import Settings
 from bolt_app.db import Database
 from bolt_app.db.libpq import libpq_address
 from bolt_app.notifications.delivery.dispatcher import Dispatcher
-from bolt_app.notifications.delivery.file_links import FileLinks
+from bolt_app.notifications.delivery.file_links import PATIENCE_SECONDS, FileLinks
 from bolt_app.notifications.delivery.owner_clock import OwnerClock
 from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
@@ -26,6 +26,7 @@ from bolt_app.notifications.delivery.sqlite_ownership import SQLiteOwnership
 from bolt_app.notifications.delivery.store import Store
 from bolt_app.notifications.delivery.timetable import PeriodicTask, Timetable
 from bolt_app.notifications.delivery.transitions import Transitions
+from bolt_app.notifications.delivery.upload_turns import UploadTurns
 from bolt_app.notifications.delivery.worker import DeliveryWorker
 from bolt_app.notifications.history.failure_watch import FailureWatch
 from bolt_app.notifications.history.retention import Retention
@@ -94,7 +95,11 @@ def create_dispatcher(
                 UploadUrls(settings.slack_base_url, services.api),
                 services.files,
                 settings.public_url,
-                most=max(1, settings.workspace_requests // 4),
+                UploadTurns(
+                    max(1, settings.workspace_requests // 4),
+                    patience=PATIENCE_SECONDS,
+                    monotonic=monotonic,
+                ),
             ),
             transitions.follow_move,
             clock=clock,

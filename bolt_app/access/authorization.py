@@ -24,11 +24,10 @@ from bolt_app.slack_api import UNAVAILABLE, SlackCallError
 from bolt_app.slack_user import enterprise_of, membership_values
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
-from bolt_app.workspaces.lookup_budgets import LookupBudgets, LookupShare
+from bolt_app.workspaces.lookup_budgets import USERS_INFO, LookupBudgets, LookupShare
 
 logger = logging.getLogger(__name__)
 
-INFO = "users.info"
 # How old a role or a membership may be.
 STALE_AFTER = timedelta(seconds=60)
 MOST_REMEMBERED = 10_000
@@ -360,7 +359,7 @@ class Authorization:
             if is_deactivated is not None:
                 return
             if self._unanswered.find(key):
-                raise SlackCallError(INFO, UNAVAILABLE)
+                raise SlackCallError(USERS_INFO, UNAVAILABLE)
         try:
             person = self.person(workspace.team_id, user_id, workspace=workspace)
         except SlackCallError as error:
@@ -392,7 +391,7 @@ class Authorization:
             is_deactivated = self._stored_as_deactivated(workspace.team_id, user_id, home_id)
             if is_deactivated is not None:
                 return not is_deactivated
-            self._budgets.take(INFO, workspace.team_id, share)
+            self._budgets.take(USERS_INFO, workspace.team_id, share)
         person = self.person(workspace.team_id, user_id, workspace=workspace)
         return person.may(Action.SUBSCRIBE_SELF if by_subscription else Action.USE)
 
@@ -447,7 +446,7 @@ class Authorization:
     def _ask_role(self, workspace: BotWorkspace, user_id: str) -> Role:
         """Ask Slack for a role (https://docs.slack.dev/reference/methods/users.info)."""
         try:
-            facts = self._client.as_bot(workspace, INFO, user=user_id)["user"]
+            facts = self._client.as_bot(workspace, USERS_INFO, user=user_id)["user"]
         except SlackCallError as error:
             if error.code in _UNKNOWN_PERSON:
                 return Role.EXTERNAL

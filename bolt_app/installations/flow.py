@@ -26,6 +26,7 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
 from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from bolt_app.installations.install_grant import GRANT, InstallGrant
+from bolt_app.installations.replaced_tokens import ReplacedTokens
 from bolt_app.installations.state import StateStore, hash_of_state
 from bolt_app.installations.store import Installations
 from bolt_app.manifest import Scopes
@@ -165,6 +166,7 @@ class InstallFlow(OAuthFlow):
         slack_waits: ThreadLimit,
         callbacks: CallbackOptions,
         guesses: GuessLimit,
+        replaced: ReplacedTokens,
         clock: Clock = utc_now,
     ) -> None:
         """Configure the flow.
@@ -172,7 +174,9 @@ class InstallFlow(OAuthFlow):
         Args:
             slack_waits: limits the threads that wait for Slack.
             guesses: counts codes that Slack rejects.
+            replaced: verifies the tokens that an install replaces.
         """
+        self._replaced = replaced
         self._clock = clock
         self._api = api
         self._guesses = guesses
@@ -303,6 +307,7 @@ class InstallFlow(OAuthFlow):
             if not self._states.consume(_state(request)):
                 raise InstallError("invalid_state")
             request.context[GRANT] = self._grant(installation)
+            self._replaced.verify(installation)
             super().store_installation(request, installation)
         except SQLAlchemyError as error:
             logger.exception("the installation could not be stored")

@@ -19,8 +19,10 @@ logger = logging.getLogger(__name__)
 
 # Errors while reading a body that its sender cut off, or whose chunks or trailers are malformed.
 _BROKEN_BODY = (ParseException, NoMoreData)
-# Until a request may find a database that answers.
+# Until a request may find a database that answers, or its sender below a limit.
 RETRY_SECONDS = 60
+# Until there may be room for another thread that does the same.
+BUSY_SECONDS = 1
 # Browsers and programs send less. Parsing time grows with each media type.
 _MAX_ACCEPT_LENGTH = 1024
 _WORDS = {

@@ -15,15 +15,13 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from bolt_app.notifications.files.errors import UnknownUploadError, WrongLengthError
 from bolt_app.notifications.files.service import UPLOADS_PATH
 from bolt_app.services import Services
-from bolt_app.web.errors import answer_without_database
+from bolt_app.web.errors import BUSY_SECONDS, answer_without_database
 from bolt_app.web.multipart import MULTIPART
 
 # Around the file in a form: boundaries, and headers with its name.
 FORM_BYTES = 16 * 1024
 # The file, and fields that some clients add, which are in memory.
 MOST_PARTS = 5
-# Until there may be room for another upload.
-RETRY_SECONDS = 1
 # Larger bodies wait in a temporary file for the database.
 _MEMORY_BYTES = 1024 * 1024
 
@@ -43,6 +41,7 @@ def create_blueprint(services: Services) -> Blueprint:
             with services.upload_room.enter(announced.source) as has_room:
                 if not has_room:
                     return _no_room()
+                services.files.count_attempt(secret)
                 with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as body:
                     _copy_body(announced.length, body)
                     services.files.receive(secret, body)
@@ -81,7 +80,7 @@ def _copy_body(length: int, body: IO[bytes]) -> None:
         if len(files) != 1:
             raise WrongLengthError
         shutil.copyfileobj(files[0].stream, body)
-    # Before the database stores them: the URL can be used again, at no cost to the sender.
+    # Before the database stores them: the sender has more attempts.
     if body.tell() != length:
         raise WrongLengthError
     body.seek(0)
@@ -90,7 +89,7 @@ def _copy_body(length: int, body: IO[bytes]) -> None:
 def _no_room() -> Response:
     """Answer an upload that would take a thread that others need; its body is not read."""
     response = _answer(503, "service_unavailable")
-    response.headers.update({"Retry-After": str(RETRY_SECONDS), "Connection": "close"})
+    response.headers.update({"Retry-After": str(BUSY_SECONDS), "Connection": "close"})
     return response
 
 

@@ -21,11 +21,12 @@ from bolt_app.slack_ids import looks_like_channel_id
 from bolt_app.text_forms import visible
 from bolt_app.workspaces.channel_names import find_named
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
+from bolt_app.workspaces.lookup_budgets import CONVERSATIONS_INFO
 from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
 
-INFO, NOT_FOUND = "conversations.info", "channel_not_found"
+NOT_FOUND = "channel_not_found"
 # How long a listing is current. conversations.list is a "tier 2" method, with about twenty calls
 # per minute (https://docs.slack.dev/reference/methods/conversations.list).
 LISTING_LIFETIME = timedelta(minutes=5)
@@ -212,7 +213,7 @@ class Channels:
                 workspace's (`channel_not_found`); or it is archived (`is_archived`).
         """
         try:
-            answer = self._client.as_bot(workspace, INFO, channel=channel_id)
+            answer = self._client.as_bot(workspace, CONVERSATIONS_INFO, channel=channel_id)
         except SlackCallError as error:
             if error.code == NOT_FOUND:
                 raise
@@ -220,9 +221,9 @@ class Channels:
             return True
         channel = answer["channel"]
         if not is_in_workspace(workspace, channel):
-            raise SlackCallError(INFO, NOT_FOUND)
+            raise SlackCallError(CONVERSATIONS_INFO, NOT_FOUND)
         if channel.get("is_archived"):
-            raise SlackCallError(INFO, "is_archived")
+            raise SlackCallError(CONVERSATIONS_INFO, "is_archived")
         return bool(channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"))
 
     def join(self, workspace: BotWorkspace, channel_id: str) -> None:

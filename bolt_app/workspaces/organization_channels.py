@@ -19,7 +19,6 @@ from bolt_app.db.models import ChannelMove
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.channels import (
-    INFO,
     LISTING_GRACE,
     LISTING_LIFETIME,
     NOT_FOUND,
@@ -27,7 +26,7 @@ from bolt_app.workspaces.channels import (
     is_in_workspace,
 )
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
-from bolt_app.workspaces.lookup_budgets import LookupBudgets, LookupShare
+from bolt_app.workspaces.lookup_budgets import CONVERSATIONS_INFO, LookupBudgets, LookupShare
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ class OrganizationChannels:
         if known is None:
             known = self._known.ask(key, lambda: self._ask(workspace, channel_id, share))
         if not known:
-            raise SlackCallError(INFO, NOT_FOUND)
+            raise SlackCallError(CONVERSATIONS_INFO, NOT_FOUND)
 
     def _current_id(self, team_id: str, channel_id: str) -> str:
         """Return the id of a channel whose id has changed: senders may use the former one."""
@@ -125,9 +124,9 @@ class OrganizationChannels:
 
         https://docs.slack.dev/reference/methods/conversations.info
         """
-        self._budgets.take(INFO, workspace.team_id, share)
+        self._budgets.take(CONVERSATIONS_INFO, workspace.team_id, share)
         try:
-            answer = self._client.as_bot(workspace, INFO, channel=channel_id)
+            answer = self._client.as_bot(workspace, CONVERSATIONS_INFO, channel=channel_id)
         except SlackCallError as error:
             if error.is_dead_token or not error.is_permanent:
                 raise

@@ -22,9 +22,9 @@ from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_user import is_in_workspace
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
-from bolt_app.workspaces.lookup_budgets import LookupBudgets, LookupShare
+from bolt_app.workspaces.lookup_budgets import USERS_INFO, LookupBudgets, LookupShare
 
-INFO, LIST = "users.info", "users.list"
+LIST = "users.list"
 CACHED_FOR = timedelta(minutes=5)
 MOST_PEOPLE, MOST_PAGES = 5_000, 50
 # Slack recommends pages of at most this size.
@@ -127,10 +127,10 @@ class People:
         return None if row is None else _linked(row)
 
     def _ask(self, workspace: BotWorkspace, user_id: str, share: LookupShare) -> Person:
-        self._budgets.take(INFO, workspace.team_id, share)
-        user = self._client.as_bot(workspace, INFO, user=user_id)["user"]
+        self._budgets.take(USERS_INFO, workspace.team_id, share)
+        user = self._client.as_bot(workspace, USERS_INFO, user=user_id)["user"]
         if not is_in_workspace(workspace.team_id, user):
-            raise SlackCallError(INFO, "user_not_found")
+            raise SlackCallError(USERS_INFO, "user_not_found")
         return _shown(user)
 
     def _list(

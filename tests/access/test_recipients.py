@@ -13,8 +13,7 @@ from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
-from bolt_app.workspaces.lookup_budgets import BUDGETS, Purpose
-from bolt_app.workspaces.people import INFO
+from bolt_app.workspaces.lookup_budgets import BUDGETS, USERS_INFO, Purpose
 from bolt_app.workspaces.users import OPEN
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
@@ -28,7 +27,9 @@ pytestmark = pytest.mark.sqlite_only
 GUEST = "U0GUS00001"
 HOUR = 3600.0
 # Of the lookups that deliveries may cause, for one sender.
-PEOPLE, CONVERSATIONS = (share_of_one(BUDGETS[name][Purpose.DELIVERY]) for name in (INFO, OPEN))
+PEOPLE, CONVERSATIONS = (
+    share_of_one(BUDGETS[name][Purpose.DELIVERY]) for name in (USERS_INFO, OPEN)
+)
 
 
 @pytest.fixture
@@ -122,14 +123,14 @@ def test_an_ephemeral_direct_message_reaches_only_its_person(
 
 
 def test_invented_people_do_not_use_up_slacks_limit(installed: Bellhop) -> None:
-    before = len(installed.slack.calls_to(INFO))
+    before = len(installed.slack.calls_to(USERS_INFO))
     invented = [accept(installed, f"U0NOBODY{n:02}", "x") for n in range(2 * PEOPLE)]
     others = accept(installed, GENERAL, "x")
 
     deliver(installed, after=0)
 
     assert states(installed, others) == ["sent"]
-    assert len(installed.slack.calls_to(INFO)) == before + PEOPLE
+    assert len(installed.slack.calls_to(USERS_INFO)) == before + PEOPLE
     installed.services.access.person_changed(BEN)
     assert installed.services.access.person(ACME, BEN).role is Role.MEMBER
     for _ in range(4):

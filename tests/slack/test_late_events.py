@@ -10,7 +10,7 @@ import pytest
 import yaml
 from sqlalchemy import select
 
-from bolt_app.db.models import Channel, InstallationCheck, Team
+from bolt_app.db.models import Channel, InstallationCheck, Team, UserInstallation
 from bolt_app.manifest import manifest_with_step
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
@@ -200,16 +200,19 @@ class TestRemovals:
     def test_a_report_ends_only_the_sessions_that_began_before_it(
         self, bellhop: Bellhop, event: Event
     ) -> None:
+        is_uninstall, key = event["type"] == "app_uninstalled", InstallKey(None, ACME)
         before = [bellhop.install(user_id)[0] for user_id in (ANN, BEN)]
         bellhop.clock.advance(60)
-        bellhop.slack.tokens.uninstall(InstallKey(None, ACME))
+        if is_uninstall:
+            bellhop.slack.tokens.uninstall(key)
+        else:
+            bellhop.slack.tokens.revoke(key, "user", ANN)
         bellhop.clock.advance(60)
         after = [bellhop.install(ANN)[0] for _ in range(2)]
         bellhop.clock.advance(240)
 
         send(bellhop, event, 300)
 
-        is_uninstall = event["type"] == "app_uninstalled"
         assert [can_see_profile(browser) for browser in before] == [False, not is_uninstall]
         assert [can_see_profile(browser) for browser in after] == [True, True]
         sessions = bellhop.services.sessions.of_team(ACME)
@@ -233,6 +236,77 @@ class TestRemovals:
         send(bellhop, {"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": []}}, 0)
 
         assert can_see_profile(browser)
+
+    @pytest.mark.parametrize("query", ["", "?only=profile"])
+    def test_the_next_sign_in_replaces_a_lost_report(self, bellhop: Bellhop, query: str) -> None:
+        before = [bellhop.install(user_id)[0] for user_id in (ANN, ANN, BEN)]
+        bellhop.clock.advance(60)
+        bellhop.slack.tokens.revoke(InstallKey(None, ACME), "user", ANN)
+
+        after, _ = bellhop.install(ANN, query=query)
+
+        assert [can_see_profile(browser) for browser in before] == [False, False, True]
+        assert can_see_profile(after)
+
+    def test_the_next_install_replaces_a_lost_report(self, bellhop: Bellhop) -> None:
+        before = [bellhop.install(user_id)[0] for user_id in (ANN, BEN)]
+        bellhop.clock.advance(60)
+        bellhop.slack.tokens.uninstall(InstallKey(None, ACME))
+
+        after, _ = bellhop.install(ANN)
+
+        assert [can_see_profile(browser) for browser in before] == [False, False]
+        assert can_see_profile(after)
+
+    def test_a_replaced_token_that_slack_does_not_verify_is_rejected(
+        self, bellhop: Bellhop
+    ) -> None:
+        before, _ = bellhop.install(ANN)
+        bellhop.slack.tokens.revoke(InstallKey(None, ACME), "user", ANN)
+        bellhop.slack.faults.add(Fault("auth.test", "server_error"))
+
+        after, _ = bellhop.install(ANN)
+
+        assert [can_see_profile(browser) for browser in (before, after)] == [False, True]
+
+    def test_sign_ins_with_a_valid_token_end_no_session(self, bellhop: Bellhop) -> None:
+        browsers = [bellhop.install(ANN, query=query)[0] for query in ("", "?only=profile", "")]
+        asked = len(bellhop.slack.calls_to("auth.test"))
+
+        browsers.append(bellhop.install(ANN, query="?only=profile")[0])
+
+        assert [can_see_profile(browser) for browser in browsers] == [True] * 4
+        # Slack returned the token that was stored.
+        assert len(bellhop.slack.calls_to("auth.test")) == asked
+
+    @pytest.mark.sqlite_only
+    @pytest.mark.parametrize("hours", [1, 13])
+    def test_a_rotating_token_that_was_not_revoked_is_replaced_without_effect(
+        self, bellhop: Bellhop, hours: int
+    ) -> None:
+        """It is valid, or has expired."""
+        before, _ = bellhop.install(ANN)
+        give_rotating_token(bellhop, hours)
+
+        bellhop.install(ANN, query="?only=profile")
+
+        assert can_see_profile(before)
+
+    def test_a_late_report_ends_the_sessions_of_a_token_that_had_expired(
+        self, bellhop: Bellhop
+    ) -> None:
+        before, _ = bellhop.install(ANN)
+        bellhop.clock.advance(60)
+        bellhop.slack.tokens.revoke(InstallKey(None, ACME), "user", ANN)
+        give_rotating_token(bellhop, 13)
+        bellhop.clock.advance(60)
+        after, _ = bellhop.install(ANN, query="?only=profile")
+        assert can_see_profile(before)
+        bellhop.clock.advance(240)
+
+        send(bellhop, {"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": []}}, 300)
+
+        assert [can_see_profile(browser) for browser in (before, after)] == [False, True]
 
     def test_an_outage_of_slack_delays_a_removal(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
@@ -278,6 +352,14 @@ class TestRemovals:
 
         assert bellhop.services.profiles.find(ACME, ANN) is not None
         assert bellhop.services.store.find_bot(enterprise_id=None, team_id=ACME) is not None
+
+
+def give_rotating_token(bellhop: Bellhop, hours: int) -> None:
+    """Replace Ann's stored token by a rotating one, issued some hours ago."""
+    key, issued_at = InstallKey(None, ACME), bellhop.clock.timestamp() - hours * 3600
+    issued = bellhop.slack.tokens.issue(key, "user", ANN, (), now=issued_at, rotating=True)
+    with bellhop.services.database.writing() as session:
+        session.scalars(select(UserInstallation)).one().user_token = issued.token.value
 
 
 def can_see_profile(browser: Browser) -> bool:

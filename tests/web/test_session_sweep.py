@@ -174,7 +174,8 @@ def revoked_and_linked_again(bellhop: Bellhop, browser: Browser) -> None:
     assert bellhop.slack.tokens.revoke(InstallKey(None, ACME), "user", ANN)
     bellhop.clock.advance(60)
     again, _ = bellhop.install(ANN, query="?only=profile")
-    assert browser.get("/profile").status == 200
+    # Bellhop asked about the token that was replaced.
+    assert browser.get("/profile").status == 303
     revocation = {"type": "tokens_revoked", "tokens": {"oauth": [ANN], "bot": []}}
     send_late(bellhop, revocation, seconds_ago=60)
     assert again.get("/profile").status == 200
@@ -225,7 +226,7 @@ def installed_again_before_the_event(bellhop: Bellhop, browser: Browser) -> None
     bellhop.slack.tokens.uninstall(InstallKey(None, ACME))
     bellhop.clock.advance(60)
     again, _ = bellhop.install(BEN)
-    assert browser.get("/profile").status == 200
+    assert browser.get("/profile").status == 303
     send_late(bellhop, {"type": "app_uninstalled"}, seconds_ago=60)
     assert again.get("/profile").status == 200
 

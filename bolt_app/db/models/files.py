@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text
+from sqlalchemy import ForeignKey, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bolt_app.db.models.base import Base, SlackId
@@ -27,6 +27,8 @@ class File(Base):
     length: Mapped[int]  # in bytes
     # Of the secret in the upload URL; empty once the URL is used.
     upload_hash: Mapped[str | None] = mapped_column(String(64), unique=True)
+    # How often bytes were sent to the URL, counted when they begin to arrive.
+    upload_attempts: Mapped[int] = mapped_column(server_default=text("0"))
     created_at: Mapped[datetime]
     uploaded_at: Mapped[datetime | None]
     # When the first notification with it was accepted.

@@ -89,6 +89,7 @@ class Attempt:
         mark: the message's metadata, by which it is found again.
         address: of the lane, for which the values of the message's buttons are signed.
         sender: the credential, command or person that sent the notification.
+        source: whose turn it is.
         target: the recipient as the sender or the subscription names it.
         by_subscription: whether only a subscription addressed it.
         tried_at: when the first attempt began.
@@ -119,6 +120,7 @@ class Attempt:
     tried_at: datetime
     notification_id: str
     sender: str
+    source: str
     by_subscription: bool = False
     key: str | None = field(default=None, repr=False)
     is_repeat: bool = False
@@ -183,6 +185,7 @@ def _common(row: Any, now: datetime) -> dict[str, Any]:
         "address": row.address,
         "target": row.target,
         "sender": row.sender,
+        "source": row.source,
         "by_subscription": row.subscription_id is not None,
         "mark": mark_of(row),
         "number": row.attempts + 1,

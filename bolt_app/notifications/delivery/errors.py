@@ -8,7 +8,15 @@ class OwnershipError(Exception):
 
 
 class UploadsBusyError(Exception):
-    """Enough messages of the workspace upload files now."""
+    """Enough messages of the workspace upload files now, or it is another sender's turn.
+
+    Attributes:
+        wait: seconds until the message asks again.
+    """
+
+    def __init__(self, wait: float) -> None:
+        super().__init__()
+        self.wait = wait
 
 
 class SessionLostError(Exception):

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
 from bolt_app.notifications.content.files import FILES, file_label, file_url
 from bolt_app.notifications.delivery.attempts import Attempt
-from bolt_app.notifications.delivery.errors import UploadsBusyError
+from bolt_app.notifications.delivery.upload_turns import UploadTurns
 from bolt_app.notifications.files.service import Files
 from bolt_app.notifications.files.store import StoredFile
 from bolt_app.slack_api import BeforeRequest, SlackCallError
@@ -32,13 +30,15 @@ SCOPE = "files:write"
 UPLOAD_ATTEMPTS = 3
 # For all files of an attempt, however many they are and however slowly Slack takes them.
 UPLOADS_SECONDS = 60.0
+# How long a message waits for others that upload their files.
+PATIENCE_SECONDS = 300.0
 
 
 class FileLinks:
     """Finds links to files, and uploads files to Slack for that.
 
     A message is in flight while its files are uploaded. Only some messages of a workspace may be
-    that at the same time, so that the others have room.
+    that at the same time, so that the others have room, and their sources take turns.
     """
 
     def __init__(
@@ -47,17 +47,9 @@ class FileLinks:
         uploads: UploadUrls,
         files: Files,
         public_url: str,
-        *,
-        most: int,
+        turns: UploadTurns,
     ) -> None:
-        """Create it.
-
-        Args:
-            most: messages of a workspace that upload files at the same time.
-        """
-        self._most = most
-        # Messages that upload files, by workspace.
-        self._uploading: Counter[str] = Counter()
+        self._turns = turns
         self._client = client
         self._uploads = uploads
         self._files = files
@@ -70,7 +62,8 @@ class FileLinks:
     ) -> Mapping[str, str]:
         """Return the URLs of the files of an attempt's content, by id.
 
-        Without the scope, or if Slack rejects a file, that is the URL of its page.
+        That is the URL of its page without the scope, if Slack rejects a file, and if the message
+        has waited for too long.
 
         Args:
             check: awaited before each request that changes something.
@@ -79,65 +72,54 @@ class FileLinks:
             NotInstalledError: the workspace has no bot.
             SlackCallError: the token is invalid, or Slack did not answer in time.
             NotSentError: `check` raised it.
-            UploadsBusyError: a file must be uploaded, and too many messages upload theirs.
+            UploadsBusyError: a file must be uploaded, and other messages upload theirs.
         """
-        may_upload = attempt.number <= UPLOAD_ATTEMPTS and await asyncio.to_thread(
+        files = attempt.content[FILES]
+        links = await asyncio.to_thread(self._permalinks, files)
+        # A file that was deleted lacks none.
+        lacking = [file for file in files if links.get(file["id"], "") is None]
+        if lacking and await self._may_upload(workspace, attempt):
+            place = self._turns.enter(workspace.team_id, attempt.source, attempt.delivery_id)
+            with place as has_place:
+                if has_place:
+                    links |= await self._upload_all(workspace, lacking, check)
+                else:
+                    logger.warning("a message has waited for too long to upload its files")
+        ids = [file["id"] for file in files]
+        return {id_: links.get(id_) or file_url(self._public_url, id_) for id_ in ids}
+
+    def _permalinks(self, files: Collection[Mapping[str, Any]]) -> dict[str, str | None]:
+        """Return the permalinks of the copies of stored files, by id; None without a copy."""
+        found = {file["id"]: self._files.find(file["id"]) for file in files}
+        return {id_: file.permalink for id_, file in found.items() if file is not None}
+
+    async def _may_upload(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
+        return attempt.number <= UPLOAD_ATTEMPTS and await asyncio.to_thread(
             self._client.has_scope, workspace, SCOPE
         )
-        files = attempt.content[FILES]
-        if not may_upload or not await asyncio.to_thread(self._lack_copies, files):
-            return await self._urls(workspace, files, None)
-        with self._place(workspace.team_id):
-            try:
-                async with asyncio.timeout(UPLOADS_SECONDS):
-                    return await self._urls(workspace, files, check)
-            except TimeoutError:
-                logger.warning("Slack took the files of a message too slowly")
-                raise SlackCallError(UPLOAD, "unavailable") from None
 
-    def _lack_copies(self, files: Collection[Mapping[str, Any]]) -> bool:
-        """Whether a file has no copy in Slack."""
-        stored = (self._files.find(file["id"]) for file in files)
-        return any(file is not None and file.permalink is None for file in stored)
-
-    @contextmanager
-    def _place(self, team_id: str) -> Iterator[None]:
-        if self._uploading[team_id] >= self._most:
-            raise UploadsBusyError
-        self._uploading[team_id] += 1
+    async def _upload_all(
+        self, workspace: BotWorkspace, files: Collection[Mapping[str, Any]], check: BeforeRequest
+    ) -> dict[str, str | None]:
+        """Upload files; return their permalinks by id, None for those that Slack rejects."""
         try:
-            yield
-        finally:
-            self._uploading[team_id] -= 1
-            if not self._uploading[team_id]:
-                del self._uploading[team_id]
+            async with asyncio.timeout(UPLOADS_SECONDS):
+                return {
+                    file["id"]: await self._upload_once(workspace, file, check) for file in files
+                }
+        except TimeoutError:
+            logger.warning("Slack took the files of a message too slowly")
+            raise SlackCallError(UPLOAD, "unavailable") from None
 
-    async def _urls(
-        self,
-        workspace: BotWorkspace,
-        files: Collection[Mapping[str, Any]],
-        check: BeforeRequest | None,
-    ) -> Mapping[str, str]:
-        return {file["id"]: await self._locked_url(workspace, file, check) for file in files}
-
-    async def _locked_url(
-        self, workspace: BotWorkspace, file: Mapping[str, Any], check: BeforeRequest | None
-    ) -> str:
-        lock = self._locks.setdefault(file["id"], asyncio.Lock())
-        async with lock:
-            return await self._url(workspace, file, check)
-
-    async def _url(
-        self, workspace: BotWorkspace, file: Mapping[str, Any], check: BeforeRequest | None
-    ) -> str:
-        """Return the URL of a file; without `check` it is not uploaded."""
-        stored = await asyncio.to_thread(self._files.find, file["id"])
-        if stored is not None and stored.permalink is not None:
-            return stored.permalink
-        permalink = None
-        if stored is not None and check is not None:
-            permalink = await self._upload(workspace, stored, file_label(file), check)
-        return permalink or file_url(self._public_url, file["id"])
+    async def _upload_once(
+        self, workspace: BotWorkspace, file: Mapping[str, Any], check: BeforeRequest
+    ) -> str | None:
+        """Upload a file, unless another delivery has done so meanwhile."""
+        async with self._locks.setdefault(file["id"], asyncio.Lock()):
+            stored = await asyncio.to_thread(self._files.find, file["id"])
+            if stored is None or stored.permalink is not None:
+                return None if stored is None else stored.permalink
+            return await self._upload(workspace, stored, file_label(file), check)
 
     async def _upload(
         self, workspace: BotWorkspace, file: StoredFile, title: str, check: BeforeRequest

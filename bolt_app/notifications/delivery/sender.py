@@ -59,8 +59,6 @@ MENTION_WAITS, MENTION_WAITS_WINDOW = 2, timedelta(minutes=10)
 MENTION_SKIPPED = "mention_skipped"
 # Rendering takes at most a millisecond for so many bytes; larger contents are rendered in a thread.
 LARGE_CONTENT = 16 * 1024
-# Before a message is tried again, if enough others of its workspace upload files.
-UPLOADS_BUSY_SECONDS = 1.0
 POST, UPDATE = "chat.postMessage", "chat.update"
 MESSAGE_GONE, THREAD_GONE = "message_not_found", "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
@@ -160,8 +158,8 @@ class MessageSender:
         except NotSentError:
             logger.info("a file was not uploaded: the workspace may have another owner")
             return not_made(is_repeat=attempt.is_repeat)
-        except UploadsBusyError:
-            return not_made(is_repeat=attempt.is_repeat, wait=UPLOADS_BUSY_SECONDS)
+        except UploadsBusyError as error:
+            return not_made(is_repeat=attempt.is_repeat, wait=error.wait)
         except (NotInstalledError, SlackCallError) as error:
             return self._failed(error, attempt)
         except DATABASE_UNAVAILABLE as error:

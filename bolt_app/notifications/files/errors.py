@@ -24,7 +24,7 @@ class FileUnavailableError(Exception):
 
 
 class UnknownUploadError(Exception):
-    """The upload URL is unknown, used or expired."""
+    """The upload URL is unknown, used or expired, or has no attempts left."""
 
 
 class WrongLengthError(Exception):

@@ -32,6 +32,7 @@ from bolt_app.notifications.files.errors import (
 from bolt_app.notifications.files.store import (
     AnnouncedFile,
     StoredFile,
+    count_attempt,
     delete_unused,
     find_announced,
     find_file,
@@ -49,6 +50,8 @@ from bolt_app.notifications.queue.change_feed import begin_change
 
 UPLOADS_PATH = "/uploads/"
 UPLOAD_LIFETIME = timedelta(minutes=15)
+# An announcement is charged to its sender, and attempts at its upload are not.
+UPLOAD_ATTEMPTS = 5
 UNUSED_LIFETIME = timedelta(hours=1)
 # Files of one API key that are in no notification yet.
 OPEN_UPLOADS = 100
@@ -146,14 +149,28 @@ class Files:
         """Return the file that an upload URL waits for.
 
         Raises:
-            UnknownUploadError: the URL is unknown, used or expired.
+            UnknownUploadError: the URL is unknown, used or expired, or has no attempts left.
         """
         since = self._clock() - UPLOAD_LIFETIME
         with self._database.reading_connection() as connection:
-            announced = find_announced(connection, hash_of(secret), since)
+            announced = find_announced(connection, hash_of(secret), since, UPLOAD_ATTEMPTS)
         if announced is None:
             raise UnknownUploadError
         return announced
+
+    def count_attempt(self, secret: str) -> None:
+        """Count an attempt at an upload before its bytes are read.
+
+        So attempts count that end in any other way than with a wrong length, and those that run at
+        the same time, in whatever process.
+
+        Raises:
+            UnknownUploadError: as `find_announced`.
+        """
+        since = self._clock() - UPLOAD_LIFETIME
+        with self._database.writing_connection() as connection:
+            if not count_attempt(connection, hash_of(secret), since, UPLOAD_ATTEMPTS):
+                raise UnknownUploadError
 
     def receive(self, secret: str, data: IO[bytes]) -> None:
         """Store the bytes of a file, all or none.
@@ -163,7 +180,7 @@ class Files:
 
         Raises:
             UnknownUploadError: the upload URL is unknown, used or expired.
-            WrongLengthError: they are not as many as announced; the URL can be used again.
+            WrongLengthError: they are not as many as announced.
         """
         now = self._clock()
         with self._database.writing_connection() as connection:

@@ -86,18 +86,32 @@ def stored_bytes(connection: Connection, team_id: str, sources: Collection[str])
 
 
 def find_announced(
-    connection: Connection, upload_hash: str, since: datetime
+    connection: Connection, upload_hash: str, since: datetime, most_attempts: int
 ) -> AnnouncedFile | None:
-    """Return the file that an upload URL waits for, if it is valid."""
+    """Return the file that an upload URL waits for, if it is valid and has attempts left."""
     waiting = select(File.source, File.length).where(*_waits(upload_hash, since))
-    row = connection.execute(waiting).first()
+    row = connection.execute(waiting.where(File.upload_attempts < most_attempts)).first()
     return None if row is None else AnnouncedFile(row.source, row.length)
+
+
+def count_attempt(
+    connection: Connection, upload_hash: str, since: datetime, most_attempts: int
+) -> bool:
+    """Count an attempt at an upload; return False if the URL is not valid or has none left."""
+    counted = (
+        update_rows(File)
+        .where(*_waits(upload_hash, since), File.upload_attempts < most_attempts)
+        .values(upload_attempts=File.upload_attempts + 1)
+    )
+    return bool(connection.execute(counted).rowcount)
 
 
 def take_upload(
     connection: Connection, upload_hash: str, since: datetime, now: datetime
 ) -> tuple[str, int] | None:
     """End an upload URL; return its file's id and announced length, or None if it is not valid.
+
+    Attempts were counted before: the last one may end here.
 
     Args:
         since: URLs issued before have expired.

@@ -49,7 +49,6 @@ from bolt_app.notifications.history.views import (
 from bolt_app.recipients import email_address
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_id, is_person
-from bolt_app.thread_limit import ThreadLimit
 from bolt_app.workspaces.client import NotInstalledError
 
 # The most failed notifications that are checked for those that a person may see.
@@ -67,20 +66,13 @@ class Visibility:
         history: History,
         access: Authorization,
         permalinks: Permalinks,
-        slack_waits: ThreadLimit,
         *,
         clock: Clock = utc_now,
     ) -> None:
-        """Create it.
-
-        Args:
-            slack_waits: limits the threads that wait for permalinks.
-        """
         self._database = database
         self._history = history
         self._access = access
         self._permalinks = permalinks
-        self._slack_waits = slack_waits
         self._clock = clock
 
     def find(self, viewers: Sequence[Viewer], notification_id: str) -> ViewedNotification | None:
@@ -303,10 +295,7 @@ class Visibility:
         if not _is_for(person, report, routes, seen):
             return None
         shown = [delivery.report for delivery in seen]
-        with self._slack_waits.enter() as has_room:
-            if has_room:
-                visible = report.model_copy(update={"deliveries": shown})
-                self._permalinks.add(viewer.team_id, visible)
+        self._permalinks.add(viewer.team_id, report.model_copy(update={"deliveries": shown}))
         with self._database.reading_connection() as connection:
             return ViewedNotification(
                 id=report.id,

@@ -107,10 +107,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     def find(notification_id: str) -> Response:
         caller = require_caller(services, Scope.READ)
         report = _find(services, caller, notification_id)
-        with services.slack_waits.enter() as has_room:
-            if has_room:
-                report = services.permalinks.add(caller.team_id, report)
-        return _json(report)
+        return _json(services.permalinks.add(caller.team_id, report))
 
     @blueprint.delete("/notifications/<notification_id>")
     def cancel(notification_id: str) -> Response:

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed, RequestEntityTooLarge
 
 from bolt_app.notifications.messages.errors import MessageNotFoundError
 from bolt_app.services import Services
-from bolt_app.slack_api import SlackCallError
-from bolt_app.web.errors import RETRY_SECONDS, answer_without_database
+from bolt_app.slack_api import OVERLOADED, SlackCallError
+from bolt_app.web.errors import BUSY_SECONDS, RETRY_SECONDS, answer_without_database
 from bolt_app.web.methods import (
     chat,
     conversations,
@@ -35,6 +35,7 @@ METHODS_PATH = "/api/"
 NAME_LENGTH = 100
 # Anyone may call api.test.
 MAX_TEST_BYTES = 16 * 1024
+_HTTP_METHODS = ["GET", "POST"]
 METHODS: Mapping[str, Method] = {
     **identity.METHODS,
     **chat.METHODS,
@@ -50,10 +51,13 @@ def create_blueprint(services: Services) -> Blueprint:
     """Return the blueprint of the Slack-compatible Web API."""
     blueprint = Blueprint("methods", __name__)
 
-    @blueprint.route(f"{METHODS_PATH}<name>", methods=["GET", "POST"])
+    @blueprint.route(f"{METHODS_PATH}<name>", methods=_HTTP_METHODS)
     def call(name: str) -> Response:
         if "." not in name:
             abort(404)
+        if request.method == "HEAD":
+            # Werkzeug allows it with GET, which has the effects of the method.
+            raise MethodNotAllowed(_HTTP_METHODS)
         return jsonify({"ok": True, **_run(services, name)})
 
     blueprint.register_error_handler(MethodError, _answer_error)
@@ -115,12 +119,13 @@ def _answer_overload(error: OverloadError) -> Response:
 
 
 def _answer_slack_error(error: SlackCallError) -> Response:
-    """Answer a lookup that Slack refused or did not answer."""
+    """Answer a lookup that Slack refused or did not answer, or that found no room."""
     if error.is_dead_token:
         return _failed("account_inactive")
     if error.is_permanent:
         return _failed(error.code)
-    return _answer_overload(OverloadError(error.retry_after or RETRY_SECONDS))
+    seconds = BUSY_SECONDS if error.code == OVERLOADED else error.retry_after or RETRY_SECONDS
+    return _answer_overload(OverloadError(seconds))
 
 
 def _answer_not_installed(_error: NotInstalledError) -> Response:

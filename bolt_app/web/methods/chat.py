@@ -31,7 +31,6 @@ from bolt_app.web.methods.destinations import (
     names_person,
 )
 from bolt_app.web.methods.errors import MethodError, invalid_argument
-from bolt_app.web.methods.slack_calls import waiting_for_slack
 
 # Scheduled messages in one answer; Slack's own limit.
 MOST_SCHEDULED = 100
@@ -147,8 +146,7 @@ def get_permalink(call: Call) -> Answer:
     permalink = None
     if message.state == DeliveryState.SENT:
         report = services.history.find(call.team_id, message.notification_id)
-        with waiting_for_slack(call):
-            deliveries = services.permalinks.add(call.team_id, report).deliveries if report else ()
+        deliveries = services.permalinks.add(call.team_id, report).deliveries if report else ()
         permalink = next((one.permalink for one in deliveries if one.id == message.id), None)
     page = page_url(services.settings.public_url, message.notification_id)
     return {"channel": destination.channel_id, "permalink": permalink or page}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 from bolt_app.credentials.api_keys import Scope
@@ -96,8 +95,7 @@ def join(call: Call) -> Answer:
     if channel.is_member:
         warning = "already_in_channel"
         return {**shown, "warning": warning, "response_metadata": {"warnings": [warning]}}
-    with waiting_for_slack(call):
-        services.channels.join(services.client.find_workspace(call.team_id), channel.channel_id)
+    services.channels.join(services.client.find_workspace(call.team_id), channel.channel_id)
     return shown
 
 
@@ -129,16 +127,8 @@ def open_conversation(call: Call) -> Answer:
 
 
 def _page(call: Call, **which: Any) -> list[ListedChannel]:
-    """Return channels as `Channels.page` does.
-
-    Raises:
-        OverloadError: Slack must list them, and too many threads wait for Slack.
-    """
-    services = call.services
-    workspace = services.client.find_workspace(call.team_id)
-    is_current = services.channels.has_current_listing(call.team_id)
-    with nullcontext() if is_current else waiting_for_slack(call):
-        return services.channels.page(workspace, **which)
+    workspace = call.services.client.find_workspace(call.team_id)
+    return call.services.channels.page(workspace, **which)
 
 
 def _bot_user_id(call: Call) -> str | None:

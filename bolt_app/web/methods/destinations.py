@@ -50,6 +50,18 @@ def find_destination(call: Call, name: str = "channel") -> Destination:
     return destination
 
 
+def find_verified_destination(call: Call) -> Destination:
+    """Return the destination of the argument `channel`, for a message that no delivery checks.
+
+    Raises:
+        MethodError, NotInstalledError, OverloadError, SlackCallError: as `find_destination` and
+            `_require_in_workspace`.
+    """
+    [destination] = _permitted_destinations(call, [call.arguments.require_text("channel")])
+    _require_in_workspace(call, destination)
+    return destination
+
+
 def find_destinations(call: Call, texts: Sequence[str]) -> list[Destination]:
     """Return the destinations that texts name: ids, `#name`, `name` or e-mail addresses.
 
@@ -66,14 +78,14 @@ def find_destinations(call: Call, texts: Sequence[str]) -> list[Destination]:
         # If Slack does not answer now, the delivery decides.
         with suppress(OverloadError, NotInstalledError):
             try:
-                require_in_workspace(call, destination)
+                _require_in_workspace(call, destination)
             except SlackCallError as error:
                 if error.is_permanent and not error.is_dead_token:
                     raise
     return found
 
 
-def require_in_workspace(call: Call, destination: Destination) -> None:
+def _require_in_workspace(call: Call, destination: Destination) -> None:
     """Require that a channel is not one of another workspace of the organization.
 
     Raises:
@@ -212,10 +224,7 @@ def _list_again(call: Call) -> bool:
     if failed_at is not None and services.clock() - failed_at < interval:
         return False
     try:
-        with waiting_for_slack(call):
-            services.channels.refresh_listing(services.client.find_workspace(team_id))
-    except OverloadError:
-        return False
+        services.channels.refresh_listing(services.client.find_workspace(team_id))
     except SlackCallError as error:
         if error.is_permanent:
             raise

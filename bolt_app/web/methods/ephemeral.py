@@ -19,8 +19,7 @@ from bolt_app.web.methods.contents import read_content, to_request, with_warning
 from bolt_app.web.methods.destinations import (
     NOT_FOUND,
     Destination,
-    find_destination,
-    require_in_workspace,
+    find_verified_destination,
 )
 from bolt_app.web.methods.errors import MethodError
 from bolt_app.web.methods.slack_calls import waiting_for_slack
@@ -35,7 +34,7 @@ def post_ephemeral(call: Call) -> Answer:
     """Show a message to one person
     (https://docs.slack.dev/reference/methods/chat.postEphemeral).
     """
-    destination, user_id = find_destination(call), _user(call)
+    destination, user_id = find_verified_destination(call), _user(call)
     if not looks_like_channel_id(destination.channel_id):
         raise MethodError(NOT_FOUND)
     content = to_request(call, read_content(call), destination.address).content()
@@ -44,7 +43,6 @@ def post_ephemeral(call: Call) -> Answer:
         content = without_broadcasts(content)
     services = call.services
     workspace = services.client.find_workspace(call.team_id)
-    require_in_workspace(call, destination)
     message = render(content)
     if not services.client.has_scope(workspace, _CUSTOMIZE):
         message = {name: value for name, value in message.items() if name not in _LOOKS}

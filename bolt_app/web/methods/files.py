@@ -19,6 +19,7 @@ from bolt_app.notifications.files.errors import (
 from bolt_app.notifications.files.store import StoredFile
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.text_forms import visible
+from bolt_app.web.errors import RETRY_SECONDS
 from bolt_app.web.methods.auth import charge
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.charged import charged_by_transaction
@@ -34,8 +35,6 @@ ALT_TEXT_LENGTH = 1000
 # Files in one message.
 MOST_FILES = 20
 MOST_CHANNELS = 100
-# Until an API key with too many unshared files can try again.
-RETRY_SECONDS = 60
 _LOOKS = ("username", "icon_emoji", "icon_url")
 
 

@@ -155,6 +155,26 @@ class TestSlowUploads:
         assert bellhop.slack.faults.taken("upload") == UPLOAD_ATTEMPTS
         bellhop.slack.faults.clear()
 
+    @pytest.mark.sqlite_only
+    def test_let_others_link_to_pages_in_the_end(
+        self, database_url: str, encryption_key: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("bolt_app.worker.PATIENCE_SECONDS", 0.0)
+        with quick_bellhop(database_url, encryption_key, workspace_requests=4) as bellhop:
+            bellhop.slack.limits.enabled = False
+            bellhop.install(ANN, optional=[SCOPE])
+            ci = method_caller(bellhop)
+            with delivering(bellhop):
+                bellhop.slack.faults.add(Fault("upload"))
+                share(ci, RANDOM)
+                wait_until(bellhop, lambda: bellhop.slack.faults.taken("upload") > 0)
+
+                file_id = share(ci, GENERAL)
+
+                page = f"<{bellhop.url}/files/{file_id}|a.txt>"
+                wait_until(bellhop, lambda: texts(bellhop, GENERAL) == [page])
+                bellhop.slack.faults.clear()
+
 
 @pytest.mark.sqlite_only
 class TestPageLinks:

@@ -18,14 +18,22 @@ from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Delivery, File, FileChunk, Notification, NotificationFile
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.files import service
-from bolt_app.notifications.files.service import CHUNK_BYTES, UNUSED_LIFETIME, UPLOAD_LIFETIME
+from bolt_app.notifications.files.errors import UnknownUploadError
+from bolt_app.notifications.files.service import (
+    CHUNK_BYTES,
+    UNUSED_LIFETIME,
+    UPLOAD_ATTEMPTS,
+    UPLOAD_LIFETIME,
+)
 from bolt_app.notifications.history.retention import Retention
 from bolt_app.web.methods import files as methods
 from bolt_app.web.uploads import MOST_PARTS
 from tests.conftest import FakeClock
+from tests.delivering import wait_until
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import PATIENCE_SECONDS, Bellhop, running_bellhop
+from tests.statements import statements_of
 from tests.web.methods.calling import MethodCaller, method_caller
 from tests.web.methods.uploading import (
     COMPLETE,
@@ -33,6 +41,7 @@ from tests.web.methods.uploading import (
     open_upload,
     send_bytes,
     share,
+    slow_request,
     slow_upload,
     stored,
     upload,
@@ -57,6 +66,11 @@ def bytes_of(bellhop: Bellhop, file_id: str) -> bytes:
 def count(bellhop: Bellhop, model: Any) -> int:
     with bellhop.services.database.reading() as session:
         return session.scalars(select(func.count()).select_from(model)).one()
+
+
+def attempts_at(bellhop: Bellhop, file_id: str) -> int:
+    with bellhop.services.database.reading() as session:
+        return session.scalars(select(File.upload_attempts).where(File.id == file_id)).one()
 
 
 def page_link(bellhop: Bellhop, file_id: str, label: str = "a.txt") -> str:
@@ -136,13 +150,13 @@ class TestUploadUrls:
         assert count(bellhop, FileChunk) == 0
         assert send_bytes(url, b"Hello").status == 200
 
-    def test_a_wrong_length_does_not_wait_for_the_database(
-        self, bellhop: Bellhop, ci: MethodCaller
-    ) -> None:
+    def test_a_wrong_length_is_not_written(self, bellhop: Bellhop, ci: MethodCaller) -> None:
         _, url = open_upload(ci)
 
-        with bellhop.services.database.writing_connection():
+        with statements_of(bellhop.services.database) as statements:
             assert send_bytes(url, b"Hell").status == 400
+
+        assert not [one for one in statements if "file_chunks" in one]
 
     @pytest.mark.parametrize("names", ["", "ab", "aa"])
     def test_a_form_needs_one_file(self, ci: MethodCaller, names: str) -> None:
@@ -196,23 +210,84 @@ class TestUploadUrls:
         assert peak < 15 * MEBIBYTE
 
 
+class TestAttempts:
+    def test_a_url_ends_with_its_last_one(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        _, url = open_upload(ci)
+        _, other = open_upload(ci)
+
+        answers = [send_bytes(url, b"Hell").status for _ in range(UPLOAD_ATTEMPTS)]
+
+        assert answers == [400] * UPLOAD_ATTEMPTS
+        page = send_bytes(url, b"Hello")
+        assert (page.status, page.text) == (404, "upload_not_found")
+        assert count(bellhop, FileChunk) == 0
+        assert send_bytes(other, b"Hello").status == 200
+
+    def test_the_last_one_stores_the_file(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        file_id, url = open_upload(ci)
+        for data in (b"", b"Hell", b"Hello!", b"Hello" * 5000)[: UPLOAD_ATTEMPTS - 1]:
+            assert send_bytes(url, data).status in (400, 413)
+
+        assert send_bytes(url, b"Hello").status == 200
+        assert bytes_of(bellhop, file_id) == b"Hello"
+
+    @pytest.mark.sqlite_only
+    def test_one_counts_while_it_is_running(
+        self, bellhop: Bellhop, ci: MethodCaller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(service, "UPLOAD_ATTEMPTS", 1)
+        file_id, url = open_upload(ci)
+        with slow_request(url, b"Hello") as slow:
+            wait_until(bellhop, lambda: attempts_at(bellhop, file_id) == 1)
+
+            assert send_bytes(url, b"Hello").status == 404
+
+            slow.send(b"o")
+            assert slow.getresponse().read() == b"OK - 5"
+
+    def test_processes_count_them_together(
+        self, bellhop: Bellhop, ci: MethodCaller, clock: FakeClock
+    ) -> None:
+        _, url = open_upload(ci)
+        secret = url.rpartition("/")[2]
+        files = bellhop.services.files
+        limits = service.FileLimits(file=MEBIBYTE, workspace=MEBIBYTE)
+        elsewhere = service.Files(bellhop.services.database, bellhop.url, limits, clock=clock)
+
+        for number in range(UPLOAD_ATTEMPTS):
+            (files, elsewhere)[number % 2].count_attempt(secret)
+
+        for process in (files, elsewhere):
+            with pytest.raises(UnknownUploadError):
+                process.count_attempt(secret)
+            with pytest.raises(UnknownUploadError):
+                process.find_announced(secret)
+
+
 @pytest.mark.sqlite_only
 class TestSlowClients:
     @pytest.fixture
     def bellhop(
-        self, database_url: str, encryption_key: str, clock: FakeClock
+        self,
+        database_url: str,
+        encryption_key: str,
+        clock: FakeClock,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> Iterator[Bellhop]:
+        # For `wait_until_full`.
+        monkeypatch.setattr(service, "UPLOAD_ATTEMPTS", 1_000_000)
         with running_bellhop(database_url, encryption_key, clock, web_threads=4) as running:
             yield running
 
     def test_leave_room_for_other_keys(self, bellhop: Bellhop, ci: MethodCaller) -> None:
-        other, (_, url) = method_caller(bellhop), open_upload(ci)
+        other, (file_id, url) = method_caller(bellhop), open_upload(ci)
         with slow_upload(ci, b"Hello") as slow:
             self.wait_until_full(ci)
 
             page = send_bytes(url, b"Hello")
             assert (page.status, page.text) == (503, "service_unavailable")
             assert (page.headers["Retry-After"], page.headers["Connection"]) == ("1", "close")
+            assert attempts_at(bellhop, file_id) == 0
             upload(other)
 
             slow.send(b"o")

@@ -247,6 +247,20 @@ class TestMethods:
 
         assert answer == {"ok": False, "error": "unknown_method", "req_method": name}
 
+    def test_only_get_and_post_run_a_method(self, bellhop: Bellhop, ci: MethodCaller) -> None:
+        url = f"{bellhop.url}/api/{POST}?{urlencode(MESSAGE)}"
+        headers = {"Authorization": f"Bearer {ci.key}"}
+
+        pages = {verb: request(verb, url, None, headers) for verb in ("HEAD", "PUT", "GET")}
+
+        assert {verb: page.status for verb, page in pages.items()} == {
+            "HEAD": 405,
+            "PUT": 405,
+            "GET": 200,
+        }
+        assert {"GET", "POST"} <= set(pages["HEAD"].headers["Allow"].split(", "))
+        assert len(accepted(bellhop)) == 1
+
     def test_a_path_that_is_no_method(self, bellhop: Bellhop) -> None:
         answer = request("POST", f"{bellhop.url}/api/v2", b"")
 

@@ -28,8 +28,15 @@ def send_bytes(url: str, data: bytes, content_type: str = "application/octet-str
 
 @contextmanager
 def slow_upload(ci: MethodCaller, data: bytes) -> Iterator[HTTPConnection]:
-    """Begin an upload; yield its connection, over which all but the last byte were sent."""
+    """Begin to upload a new file, as `slow_request`."""
     _, url = open_upload(ci, len(data))
+    with slow_request(url, data) as connection:
+        yield connection
+
+
+@contextmanager
+def slow_request(url: str, data: bytes) -> Iterator[HTTPConnection]:
+    """Begin an upload; yield its connection, over which all but the last byte were sent."""
     parts = urlsplit(url)
     with closing(HTTPConnection(parts.netloc, timeout=20)) as connection:
         connection.putrequest("POST", parts.path)
