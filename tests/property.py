@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 
 DEFAULT_EXAMPLES = 100
-LONG_EXAMPLES = 200
+LONG_EXAMPLES = 150
 
 
 def register_profiles() -> None:

@@ -215,6 +215,7 @@ def test_exactly_one_process_delivers(server: Server, tmp_path: Path) -> None:
     assert len(list((tmp_path / "bellhop.db-wakeup").iterdir())) == 1
 
 
+@pytest.mark.sqlite_only
 def test_a_killed_web_process_is_replaced_and_the_others_serve_on(server: Server) -> None:
     before = server.wait_for_processes()
     killed = min(before.serving)
@@ -239,6 +240,7 @@ def test_a_killed_delivery_process_is_replaced(server: Server) -> None:
     wait_until(lambda: server.posted("meanwhile") or None)
 
 
+@pytest.mark.sqlite_only
 def test_a_reload_replaces_all_processes_and_one_delivers(server: Server) -> None:
     before = server.wait_for_processes()
     server.running.process.send_signal(signal.SIGHUP)
@@ -248,6 +250,7 @@ def test_a_reload_replaces_all_processes_and_one_delivers(server: Server) -> Non
     server.assert_delivers("after the reload")
 
 
+@pytest.mark.sqlite_only
 def test_their_number_is_fixed(server: Server) -> None:
     before = server.wait_for_processes()
     for times, number in enumerate((signal.SIGTTOU, signal.SIGTTIN), start=1):

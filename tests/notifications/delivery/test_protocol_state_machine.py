@@ -99,7 +99,8 @@ def test_once_in_order_and_in_time() -> None:
     run_state_machine_as_test(
         DeliveryProtocol,
         settings=settings(
-            max_examples=examples(50),
+            # 10,000 steps with `--hypothesis-profile=long`.
+            max_examples=examples(67),
             stateful_step_count=STEPS,
             deadline=None,
             suppress_health_check=list(HealthCheck),
