@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
+from bolt_app.clock import Clock, utc_now
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
 from bolt_app.installations.directory import InstallationDirectory
@@ -28,10 +29,13 @@ class InstallationChecks:
         directory: InstallationDirectory,
         client: WorkspaceClient,
         lifecycle: InstallationLifecycle,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._directory = directory
         self._client = client
         self._lifecycle = lifecycle
+        self._clock = clock
         # Serializes runs of one process, which would otherwise ask Slack twice.
         self._lock = threading.Lock()
 
@@ -110,6 +114,7 @@ class InstallationChecks:
 
         https://docs.slack.dev/reference/methods/auth.teams.list
         """
+        listed_at = self._clock()
         try:
             listed = self._client.workspaces_of(check.enterprise_id)
         except NotInstalledError:
@@ -121,7 +126,7 @@ class InstallationChecks:
             # Another check decides whether it was uninstalled.
             self._lifecycle.drop_check(check)
             return
-        self._lifecycle.apply_workspaces(check, listed)
+        self._lifecycle.apply_workspaces(check, listed, listed_at=listed_at)
 
 
 def _key(check: InstallationCheck) -> tuple[int, str]:

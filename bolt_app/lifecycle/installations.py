@@ -21,7 +21,7 @@ from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.lifecycle.erasure import Erasure
 from bolt_app.lifecycle.events import EventOrigin, Events
-from bolt_app.profiles.slack_changes import find_unserved
+from bolt_app.profiles.slack_changes import find_unserved, is_latest_listing
 from bolt_app.profiles.store import find_teams_of_accounts, register_team
 
 logger = logging.getLogger(__name__)
@@ -242,18 +242,25 @@ class InstallationLifecycle:
         )
         return opened
 
-    def apply_workspaces(self, check: InstallationCheck, listed: Mapping[str, str | None]) -> None:
+    def apply_workspaces(
+        self, check: InstallationCheck, listed: Mapping[str, str | None], *, listed_at: datetime
+    ) -> None:
         """Record the workspaces that an organization's installation serves.
 
-        Other workspaces of the organization without a separate installation are erased.
+        Other workspaces of the organization without a separate installation are erased. If an
+        answer to a later question took effect meanwhile, the check remains to be verified again.
 
         Args:
             check: a check of the organization, or of a workspace, which is erased too unless it is
                 listed or has a separate installation.
             listed: the names of all workspaces that the installation serves, by id.
+            listed_at: the time of the question that Slack answered.
         """
-        organization_id = check.enterprise_id
+        organization_id, now = check.enterprise_id, self._clock()
         with self._database.writing() as session:
+            if not is_latest_listing(session, organization_id, listed_at, now):
+                logger.info("a list of workspaces is outdated", extra={"check": check.id})
+                return
             if not _take_check(session, check.id):
                 return
             kept = {*listed, *self._removals.teams_with_separate_bot(session)}
@@ -264,7 +271,7 @@ class InstallationLifecycle:
                 self._erasure.audit_uninstall(session, organization_id, team_id)
             for team_id, name in listed.items():
                 facts = {"enterprise_id": organization_id, **({"name": name} if name else {})}
-                register_team(session, self._rows, team_id, facts, self._clock())
+                register_team(session, self._rows, team_id, facts, now)
         self._erasure.publish({})
 
     def drop_check(self, check: InstallationCheck) -> None:

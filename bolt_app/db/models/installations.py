@@ -140,7 +140,9 @@ class InstallationCheck(Base):
 
 
 class EventTime(Base):
-    """The time of the latest event about one fact of a workspace; earlier events are ignored.
+    """The time of the latest event about one fact of a workspace (or organization).
+
+    Earlier events are ignored.
 
     `subject` names the fact, such as a channel's name. Rows are kept as long as receipts.
     """
