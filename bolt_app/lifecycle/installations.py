@@ -22,7 +22,7 @@ from bolt_app.installations.rows import InstallationRows
 from bolt_app.lifecycle.erasure import Erasure
 from bolt_app.lifecycle.events import EventOrigin, Events
 from bolt_app.profiles.slack_changes import find_unserved, is_latest_listing
-from bolt_app.profiles.store import find_teams_of_accounts, register_team
+from bolt_app.profiles.store import find_teams_of_accounts, register_served_team
 
 logger = logging.getLogger(__name__)
 
@@ -269,9 +269,10 @@ class InstallationLifecycle:
             self._erase_workspaces(session, left)
             for team_id in sorted(left):
                 self._erasure.audit_uninstall(session, organization_id, team_id)
-            for team_id, name in listed.items():
-                facts = {"enterprise_id": organization_id, **({"name": name} if name else {})}
-                register_team(session, self._rows, team_id, facts, now)
+            for team_id in sorted(listed):
+                register_served_team(
+                    session, self._rows, team_id, organization_id, now, name=listed[team_id]
+                )
         self._erasure.publish({})
 
     def drop_check(self, check: InstallationCheck) -> None:

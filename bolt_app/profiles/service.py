@@ -36,6 +36,7 @@ from bolt_app.profiles.store import (
     has_separate_bot,
     may_be_joined,
     register_membership,
+    register_served_team,
     register_team,
     register_user,
     search_user,
@@ -92,7 +93,7 @@ class Profiles:
                 del team["enterprise_id"]
             _require_linked(session, installation)
             facts_of_team = without_older(session, team_id, team, stated_at, now)
-            register_team(session, self._rows, team_id, facts_of_team, now)
+            register_team(session, team_id, facts_of_team, now)
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
             register_membership(session, row_id, team_id, facts, now)
@@ -109,7 +110,7 @@ class Profiles:
         """Record that an organization's installation serves a workspace, before anyone links there.
 
         Slack must have confirmed it; a workspace named in a request is not enough. API keys and
-        webhooks of an earlier installation of the workspace are revoked.
+        webhooks of another installation of the workspace are revoked.
 
         Args:
             listed_at: the time of the question that Slack answered.
@@ -120,7 +121,7 @@ class Profiles:
         with self._database.writing() as session:
             if not is_latest_listing(session, enterprise_id, listed_at, now):
                 return False
-            register_team(session, self._rows, team_id, {"enterprise_id": enterprise_id}, now)
+            register_served_team(session, self._rows, team_id, enterprise_id, now)
         self._signals.admin_data_changed(team_id)
         return True
 

@@ -182,6 +182,18 @@ class TestRevokedBot:
         assert status_of_key(bellhop, key) == 202
 
 
+def bot_of(bellhop: Bellhop, enterprise_id: str, team_id: str | None) -> Bot:
+    return Bot(
+        bot_token="xoxb-unknown",
+        bot_id="B0TESTS001",
+        bot_user_id="U0TESTS001",
+        enterprise_id=enterprise_id,
+        team_id=team_id,
+        is_enterprise_install=team_id is None,
+        installed_at=bellhop.clock.timestamp(),
+    )
+
+
 class TestAnotherApp:
     """The operator replaces the Slack app, whose installations remain in the database."""
 
@@ -213,16 +225,7 @@ class TestAnotherApp:
     def test_the_later_app_serves_no_workspace_before_slack_lists_it(
         self, replaced: Bellhop
     ) -> None:
-        bot = Bot(
-            bot_token="xoxb-unknown",
-            bot_id="B0TESTS001",
-            bot_user_id="U0TESTS001",
-            enterprise_id=GRID,
-            is_enterprise_install=True,
-            installed_at=replaced.clock.timestamp(),
-        )
-
-        replaced.services.store.save_bot(bot)
+        replaced.services.store.save_bot(bot_of(replaced, GRID, None))
 
         assert serves_by_organization(replaced) is None
 
@@ -351,3 +354,101 @@ def test_nobody_unlinks_another_persons_profile(both: Bellhop) -> None:
 
     assert answer is not None
     assert "You have not linked your profile yet" in answer.text
+
+
+class TestCredentialsOfAnotherInstallation:
+    """Keys and webhooks command only the installation under which they were created."""
+
+    def create(self, bellhop: Bellhop) -> tuple[str, str]:
+        services = bellhop.services
+        key = services.api_keys.create(NORTH, "old")
+        hook = services.webhooks.create(NORTH, "old", [CHANNEL])
+        assert status_of_key(bellhop, key) == 202
+        return key, hook
+
+    def require_revoked(self, bellhop: Bellhop, key: str, hook: str) -> None:
+        assert status_of_key(bellhop, key) == 401
+        assert status_of_webhook(bellhop, hook) in (403, 404)
+        assert status_of_key(bellhop, bellhop.services.api_keys.create(NORTH, "new")) == 202
+        revoked = {
+            event.credential
+            for action in ("api_key_revoked", "webhook_revoked")
+            for event in bellhop.services.audit.find(team_id=NORTH, action=action)
+        }
+        assert revoked == {"api_key:1", "webhook:1"}
+
+    @pytest.mark.parametrize("how", ["still served", "closed", "uninstalled", "bot revoked"])
+    def test_the_organizations_do_not_command_the_workspaces_own(
+        self, bellhop: Bellhop, how: str
+    ) -> None:
+        sign_in(bellhop, None)
+        bellhop.settle()
+        key, hook = self.create(bellhop)
+        bellhop.clock.advance(60)
+        leave_organization(bellhop, how)
+
+        # The stand-in installs no separate bot where the organization's is installed.
+        bellhop.services.store.save_bot(bot_of(bellhop, GRID, NORTH))
+        bellhop.settle()
+
+        assert serves_by_organization(bellhop) is False
+        self.require_revoked(bellhop, key, hook)
+
+    def test_a_former_organizations_do_not_command_the_next_ones(self, bellhop: Bellhop) -> None:
+        services = bellhop.services
+        services.store.save_bot(bot_of(bellhop, "E0FORMER01", None))
+        now = bellhop.clock()
+        assert services.profiles.record_workspace(NORTH, "E0FORMER01", listed_at=now)
+        key, hook = self.create(bellhop)
+        bellhop.clock.advance(60)
+
+        sign_in(bellhop, None)
+        bellhop.settle()
+
+        assert services.client.find_workspace(NORTH).enterprise_id == GRID
+        self.require_revoked(bellhop, key, hook)
+
+    @pytest.mark.parametrize("how", ["still served", "closed", "uninstalled", "bot revoked"])
+    def test_an_organization_that_installs_again_keeps_them(
+        self, bellhop: Bellhop, how: str
+    ) -> None:
+        sign_in(bellhop, None)
+        bellhop.settle()
+        key, hook = self.create(bellhop)
+        bellhop.clock.advance(60)
+        leave_organization(bellhop, how)
+        bellhop.clock.advance(60)
+
+        sign_in(bellhop, None)
+        bellhop.settle()
+
+        assert status_of_key(bellhop, key) == 202
+        assert status_of_webhook(bellhop, hook) == 200
+
+    def test_a_workspace_keeps_its_own_while_the_organization_installs(
+        self, bellhop: Bellhop
+    ) -> None:
+        sign_in(bellhop, NORTH)
+        key, hook = self.create(bellhop)
+
+        sign_in(bellhop, None)
+        bellhop.settle()
+
+        assert status_of_key(bellhop, key) == 202
+        assert status_of_webhook(bellhop, hook) == 200
+
+
+def leave_organization(bellhop: Bellhop, how: str) -> None:
+    """End what the organization's installation does for North, as Slack reports it."""
+    installed = bellhop.slack.installations[ORGANIZATION]
+    if how == "closed":
+        bellhop.slack.change_team_access(NORTH, is_granted=False)
+    elif how == "uninstalled":
+        bellhop.slack.tokens.uninstall(ORGANIZATION)
+        bellhop.slack.queue_event(NORTH, {"type": "app_uninstalled"}, installed)
+    elif how == "bot revoked":
+        assert installed.bot_user_id is not None
+        assert bellhop.slack.tokens.revoke(ORGANIZATION, "bot", installed.bot_user_id)
+        tokens = {"oauth": [], "bot": [installed.bot_user_id]}
+        bellhop.slack.queue_event(NORTH, {"type": "tokens_revoked", "tokens": tokens}, installed)
+    bellhop.settle()
