@@ -50,7 +50,7 @@ class InstallationChecks:
     def _run(self) -> tuple[int, list[SlackCallError]]:
         errors: list[SlackCallError] = []
         seen: set[tuple[int, str]] = set()
-        # A removed bot requests another check, of its workspace. SQLite may reuse the id.
+        # A removal of a workspace's bot requests another check. SQLite may reuse the id.
         while pending := [one for one in self._lifecycle.pending_checks() if _key(one) not in seen]:
             seen.update(map(_key, pending))
             errors += self._check_all(pending)
@@ -69,10 +69,10 @@ class InstallationChecks:
         return errors
 
     def _check(self, check: InstallationCheck) -> None:
-        if check.kind in (CheckKind.ORGANIZATION, CheckKind.WORKSPACE):
-            self._check_workspaces(check)
-        else:
+        if check.kind in (CheckKind.INSTALLATION, CheckKind.BOT, CheckKind.USER):
             self._check_tokens(check)
+        else:
+            self._check_workspaces(check)
 
     def _check_tokens(self, check: InstallationCheck) -> None:
         is_unreadable, user_id = False, self._user_of(check)

@@ -120,6 +120,11 @@ def find_teams(session: Session, enterprise_id: str | None, team_id: str | None)
     return [team_id] if team_id else session.scalars(teams_of(enterprise_id, team_id)).all()
 
 
+def find_organization(session: Session, team_id: str) -> str:
+    """Return the organization that a workspace is recorded with; empty if unknown."""
+    return session.scalar(select(Team.enterprise_id).where(Team.team_id == team_id)) or ""
+
+
 def find_teams_of_accounts(
     session: Session,
     enterprise_id: str | None,

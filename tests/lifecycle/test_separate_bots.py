@@ -17,6 +17,7 @@ from bolt_app.lifecycle import installations
 from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
+from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.tokens import InstallKey
 from tests.lifecycle.test_deletion import tidied, traces
@@ -255,9 +256,13 @@ def link_separately(bellhop: Bellhop, user_id: str) -> None:
 
 
 def uninstall_organization(bellhop: Bellhop, people: Sequence[str], first: str) -> None:
-    """Uninstall the organization's installation; Slack sends its two events in any order."""
-    installed = bellhop.slack.installations[ORGANIZATION]
-    bellhop.slack.tokens.uninstall(ORGANIZATION)
+    uninstall(bellhop, ORGANIZATION, people, first)
+
+
+def uninstall(bellhop: Bellhop, key: InstallKey, people: Sequence[str], first: str) -> None:
+    """Uninstall an installation; Slack sends its two events in any order."""
+    installed = bellhop.slack.installations[key]
+    bellhop.slack.tokens.uninstall(key)
     revoked = {"oauth": list(people), "bot": [installed.bot_user_id]}
     events: list[dict[str, Any]] = [
         {"type": "app_uninstalled"},
@@ -452,3 +457,80 @@ def leave_organization(bellhop: Bellhop, how: str) -> None:
         tokens = {"oauth": [], "bot": [installed.bot_user_id]}
         bellhop.slack.queue_event(NORTH, {"type": "tokens_revoked", "tokens": tokens}, installed)
     bellhop.settle()
+
+
+class TestUninstalledWorkspace:
+    """A workspace uninstalls its own installation while the organization has one."""
+
+    @pytest.mark.parametrize("first", EVENTS)
+    def test_the_organization_serves_it_and_its_people_stay(
+        self, both: Bellhop, first: str
+    ) -> None:
+        about_wes = traces(both, *ABOUT_WES)
+
+        uninstall(both, WORKSPACE, [NIA], first)
+        both.services.background.shutdown()
+
+        assert serves_by_organization(both)
+        assert traces(both, *ABOUT_WES) == about_wes
+        assert traces(both, NIA, "nia@globex.example") == {}
+
+    @pytest.mark.parametrize("first", EVENTS)
+    @pytest.mark.parametrize("is_removed", [False, True])
+    def test_it_is_erased_where_the_organization_does_not_serve_it(
+        self, both: Bellhop, first: str, is_removed: bool
+    ) -> None:
+        """Slack does not list it, or rejects the organization's token without a report."""
+        if is_removed:
+            both.slack.tokens.uninstall(ORGANIZATION)
+        else:
+            list_only(both, SOUTH)
+
+        uninstall(both, WORKSPACE, [NIA], first)
+        both.services.background.shutdown()
+
+        assert serves_by_organization(both) is None
+        with both.services.database.reading() as session:
+            assert session.get(Team, NORTH) is None
+        assert both.services.subscriptions.of_address(NORTH, WES) == []
+        assert traces(both, NIA, "nia@globex.example") == {}
+
+    def test_a_late_report_erases_nothing_of_the_organizations_time(self, bellhop: Bellhop) -> None:
+        sign_in(bellhop, NORTH)
+        services, happened_at = bellhop.services, bellhop.clock()
+        bellhop.clock.advance(60)
+        revoke_bot(bellhop)
+        bellhop.clock.advance(60)
+        sign_in(bellhop, None)
+        bellhop.settle()
+        bellhop.slack.tokens.uninstall(WORKSPACE)
+        key = services.api_keys.create(NORTH, "new")
+        services.subscriptions.subscribe(NORTH, WES, SubscriptionSpec("deploys", created_by=WES))
+
+        late = EventOrigin("Ev0LATE001", GRID, NORTH, is_enterprise_install=False, at=happened_at)
+        services.lifecycle.installations.app_uninstalled(late)
+        bellhop.settle()
+
+        assert serves_by_organization(bellhop)
+        assert status_of_key(bellhop, key) == 202
+        assert services.profiles.find(NORTH, WES) is not None
+        assert len(services.subscriptions.of_address(NORTH, WES)) == 1
+
+    def test_nothing_is_erased_while_slack_does_not_answer(
+        self, both: Bellhop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        services = both.services
+
+        def fail(_enterprise_id: str) -> None:
+            raise SlackCallError("auth.teams.list", "unavailable")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(services.client, "workspaces_of", fail)
+            uninstall(both, WORKSPACE, [NIA], "app_uninstalled")
+            assert serves_by_organization(both) is None
+            assert len(services.subscriptions.of_address(NORTH, WES)) == 1
+
+        both.settle()
+
+        assert serves_by_organization(both)
+        assert len(services.subscriptions.of_address(NORTH, WES)) == 1
