@@ -184,8 +184,11 @@ class InstallationLifecycle:
 
     def _remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
         """Delete a bot; find out whether its workspace's organization serves the workspace."""
-        if self._removals.remove_bot(session, enterprise_id, team_id) and enterprise_id and team_id:
-            self._add_check(session, enterprise_id, team_id, CheckKind.WORKSPACE)
+        # A workspace that joined an organization later may report without it.
+        organization_id = enterprise_id or (find_organization(session, team_id) if team_id else "")
+        was_removed = self._removals.remove_bot(session, enterprise_id, team_id)
+        if was_removed and organization_id and team_id:
+            self._add_check(session, organization_id, team_id, CheckKind.WORKSPACE)
 
     def _remove_organization(
         self, session: Session, enterprise_id: str

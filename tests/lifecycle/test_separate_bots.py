@@ -467,12 +467,17 @@ class TestUninstalledWorkspace:
         self, both: Bellhop, first: str
     ) -> None:
         about_wes = traces(both, *ABOUT_WES)
+        key = both.services.api_keys.create(NORTH, "of the workspace's own")
 
         uninstall(both, WORKSPACE, [NIA], first)
         both.services.background.shutdown()
 
         assert serves_by_organization(both)
-        assert traces(both, *ABOUT_WES) == about_wes
+        assert status_of_key(both, key) == 401
+        # An App Home of the removed bot may be published meanwhile, and is then forgotten.
+        about_wes.pop("home_tabs")
+        left = traces(both, *ABOUT_WES)
+        assert {table: left.get(table) for table in about_wes} == about_wes
         assert traces(both, NIA, "nia@globex.example") == {}
 
     @pytest.mark.parametrize("first", EVENTS)
@@ -515,6 +520,27 @@ class TestUninstalledWorkspace:
         assert status_of_key(bellhop, key) == 202
         assert services.profiles.find(NORTH, WES) is not None
         assert len(services.subscriptions.of_address(NORTH, WES)) == 1
+
+    @pytest.mark.parametrize("first", EVENTS)
+    def test_the_organization_that_it_joined_later_serves_it(
+        self, bellhop: Bellhop, first: str
+    ) -> None:
+        """Its own installation is from before, and Slack's report names no organization."""
+        services = bellhop.services
+        services.store.save_bot(bot_of(bellhop, "", NORTH))
+        sign_in(bellhop, None)
+        bellhop.settle()
+        assert serves_by_organization(bellhop) is False
+
+        report = EventOrigin("Ev0LATE001", None, NORTH, is_enterprise_install=False)
+        if first == "app_uninstalled":
+            services.lifecycle.installations.app_uninstalled(report)
+        else:
+            services.lifecycle.installations.tokens_revoked(report, user_ids=[], bot_ids=["U0BOT"])
+        bellhop.settle()
+
+        assert serves_by_organization(bellhop)
+        assert services.profiles.find(NORTH, WES) is not None
 
     def test_nothing_is_erased_while_slack_does_not_answer(
         self, both: Bellhop, monkeypatch: pytest.MonkeyPatch
