@@ -205,7 +205,9 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         access=access,
         profiles=Profiles(database, rows, installations, client, signals, clock=clock),
         lifecycle=lifecycle,
-        installation_checks=InstallationChecks(installations, client, lifecycle.installations),
+        installation_checks=InstallationChecks(
+            installations, client, lifecycle.installations, clock=clock
+        ),
         channels=channels,
         users=Users(database, client, use_ids, budgets, clock=clock),
         lookup_budgets=budgets,

@@ -24,6 +24,7 @@ from bolt_app.db.web_sessions import REVOKED, end_sessions, of_installations
 from bolt_app.installations.records import to_bot, to_installation
 from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
+from bolt_app.installations.serving import serve_by_itself
 
 
 class Installations(InstallationStore):
@@ -135,6 +136,9 @@ class Installations(InstallationStore):
         is_there = self._rows.at(UserInstallation, *workspace)
         end_sessions(session, of_installations(is_there, was_uninstalled), self._clock())
         self._removals.forget_other_apps(session, *workspace)
+        _, team_id = workspace
+        if team_id:
+            serve_by_itself(session, team_id, self._clock())
         upsert(
             session,
             BotInstallation,

@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
+from bolt_app.clock import Clock, utc_now
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
 from bolt_app.installations.directory import InstallationDirectory
@@ -28,10 +29,13 @@ class InstallationChecks:
         directory: InstallationDirectory,
         client: WorkspaceClient,
         lifecycle: InstallationLifecycle,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._directory = directory
         self._client = client
         self._lifecycle = lifecycle
+        self._clock = clock
         # Serializes runs of one process, which would otherwise ask Slack twice.
         self._lock = threading.Lock()
 
@@ -46,7 +50,7 @@ class InstallationChecks:
     def _run(self) -> tuple[int, list[SlackCallError]]:
         errors: list[SlackCallError] = []
         seen: set[tuple[int, str]] = set()
-        # A removed bot requests another check, of its workspace. SQLite may reuse the id.
+        # A removal of a workspace's bot requests another check. SQLite may reuse the id.
         while pending := [one for one in self._lifecycle.pending_checks() if _key(one) not in seen]:
             seen.update(map(_key, pending))
             errors += self._check_all(pending)
@@ -65,10 +69,10 @@ class InstallationChecks:
         return errors
 
     def _check(self, check: InstallationCheck) -> None:
-        if check.kind in (CheckKind.ORGANIZATION, CheckKind.WORKSPACE):
-            self._check_workspaces(check)
-        else:
+        if check.kind in (CheckKind.INSTALLATION, CheckKind.BOT, CheckKind.USER):
             self._check_tokens(check)
+        else:
+            self._check_workspaces(check)
 
     def _check_tokens(self, check: InstallationCheck) -> None:
         is_unreadable, user_id = False, self._user_of(check)
@@ -110,6 +114,7 @@ class InstallationChecks:
 
         https://docs.slack.dev/reference/methods/auth.teams.list
         """
+        listed_at = self._clock()
         try:
             listed = self._client.workspaces_of(check.enterprise_id)
         except NotInstalledError:
@@ -121,7 +126,7 @@ class InstallationChecks:
             # Another check decides whether it was uninstalled.
             self._lifecycle.drop_check(check)
             return
-        self._lifecycle.apply_workspaces(check, listed)
+        self._lifecycle.apply_workspaces(check, listed, listed_at=listed_at)
 
 
 def _key(check: InstallationCheck) -> tuple[int, str]:

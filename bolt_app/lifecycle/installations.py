@@ -21,8 +21,12 @@ from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.lifecycle.erasure import Erasure
 from bolt_app.lifecycle.events import EventOrigin, Events
-from bolt_app.profiles.slack_changes import find_unserved
-from bolt_app.profiles.store import find_teams_of_accounts, register_team
+from bolt_app.profiles.slack_changes import find_unserved, is_latest_listing
+from bolt_app.profiles.store import (
+    find_organization,
+    find_teams_of_accounts,
+    register_served_team,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +38,8 @@ class CheckKind(StrEnum):
     """The kind of an installation check.
 
     The first three verify that Slack still accepts tokens, the others find the workspaces that an
-    organization's installation serves.
+    organization's installation serves: all of them, one whose access may have changed, and one
+    whose own installation was uninstalled.
     """
 
     INSTALLATION = "installation"
@@ -42,6 +47,7 @@ class CheckKind(StrEnum):
     USER = "user"
     ORGANIZATION = "organization"
     WORKSPACE = "workspace"
+    UNINSTALLED = "uninstalled"
 
 
 class InstallationLifecycle:
@@ -153,8 +159,10 @@ class InstallationLifecycle:
                 logger.info("a report of a removal is outdated", extra={"kind": check.kind})
                 self._end_earlier_sessions(session, check)
                 return
-            if check.kind == CheckKind.INSTALLATION:
-                opened = self._remove_installation(session, *workspace)
+            if check.kind == CheckKind.INSTALLATION and check.team_id:
+                opened = self._remove_workspace(session, check.enterprise_id, check.team_id)
+            elif check.kind == CheckKind.INSTALLATION:
+                opened = self._remove_organization(session, check.enterprise_id)
             elif check.kind == CheckKind.BOT:
                 self._remove_bot(session, *workspace)
             else:
@@ -176,42 +184,75 @@ class InstallationLifecycle:
 
     def _remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
         """Delete a bot; find out whether its workspace's organization serves the workspace."""
-        if self._removals.remove_bot(session, enterprise_id, team_id) and enterprise_id and team_id:
-            self._add_check(session, enterprise_id, team_id, CheckKind.WORKSPACE)
+        # A workspace that joined an organization later may report without it.
+        organization_id = enterprise_id or (find_organization(session, team_id) if team_id else "")
+        was_removed = self._removals.remove_bot(session, enterprise_id, team_id)
+        if was_removed and organization_id and team_id:
+            self._add_check(session, organization_id, team_id, CheckKind.WORKSPACE)
 
-    def _remove_installation(
-        self, session: Session, enterprise_id: str | None, team_id: str | None
+    def _remove_organization(
+        self, session: Session, enterprise_id: str
     ) -> Mapping[str, Sequence[str]]:
-        """Delete an installation, and the data of the workspaces that it served.
+        """Delete an organization's installation, and the data of the workspaces that it served.
 
-        Workspaces of an organization with a separate installation stay, but not the people there
-        who were linked only with the organization's.
+        Workspaces with a separate installation stay, but not the people there who were linked only
+        with the organization's.
 
         Returns: the people with an open App Home, by workspace that stays.
         """
-        linked: set[str] = set()
-        if enterprise_id and not team_id:
-            linked = self._removals.find_linked(session, enterprise_id)
-        self._removals.remove_all(session, enterprise_id, team_id)
-        served = set(find_teams_of_accounts(session, enterprise_id, team_id))
-        kept = set() if team_id else set(self._removals.teams_with_separate_bot(session))
+        linked = self._removals.find_linked(session, enterprise_id)
+        self._removals.remove_all(session, enterprise_id, None)
+        served = set(find_teams_of_accounts(session, enterprise_id, None))
+        kept = set(self._removals.teams_with_separate_bot(session))
         opened: dict[str, Sequence[str]] = {}
         for kept_id in sorted(served & kept):
             people = linked - self._removals.find_linked_separately(session, kept_id)
-            opened[kept_id] = self._erase_members(session, enterprise_id, kept_id, sorted(people))
+            opened[kept_id] = self._erase_members(
+                session, enterprise_id, kept_id, people, refreshes=True
+            )
         self._erase_workspaces(session, served - kept)
-        self._erasure.audit_uninstall(session, enterprise_id, team_id)
+        self._erasure.audit_uninstall(session, enterprise_id, None)
         return opened
 
+    def _remove_workspace(
+        self, session: Session, enterprise_id: str, team_id: str
+    ) -> Mapping[str, Sequence[str]]:
+        """Delete a workspace's own installation, and its data unless the organization serves it.
+
+        Only Slack knows whether the organization's installation serves the workspace, so a check
+        decides about its data. The people who were linked only with its own are deleted at once.
+
+        Returns: the people with an open App Home, by workspace.
+        """
+        organization_id = enterprise_id or find_organization(session, team_id)
+        linked = self._removals.find_linked_separately(session, team_id)
+        self._removals.remove_all(session, enterprise_id or None, team_id)
+        self._erasure.audit_uninstall(session, enterprise_id or None, team_id)
+        if not organization_id:
+            self._erase_workspaces(session, [team_id])
+            return {}
+        people = linked - self._removals.find_linked(session, organization_id)
+        self._add_check(session, organization_id, team_id, CheckKind.UNINSTALLED)
+        # Without the bot no message can be updated.
+        opened = self._erase_members(session, organization_id, team_id, people, refreshes=False)
+        return {team_id: opened}
+
     def _erase_members(
-        self, session: Session, enterprise_id: str | None, team_id: str, user_ids: Sequence[str]
+        self,
+        session: Session,
+        enterprise_id: str,
+        team_id: str,
+        user_ids: Collection[str],
+        *,
+        refreshes: bool,
     ) -> Sequence[str]:
         """Delete people's data in a workspace; return who had an open App Home there."""
         opened: list[str] = []
-        for start in range(0, len(user_ids), _MOST_PEOPLE):
-            some = user_ids[start : start + _MOST_PEOPLE]
+        people = sorted(user_ids)
+        for start in range(0, len(people), _MOST_PEOPLE):
+            some = people[start : start + _MOST_PEOPLE]
             erased = self._erasure.erase_people(
-                session, enterprise_id, team_id, some, refreshes=True
+                session, enterprise_id, team_id, some, refreshes=refreshes
             )
             opened += erased.get(team_id, ())
         return opened
@@ -242,18 +283,25 @@ class InstallationLifecycle:
         )
         return opened
 
-    def apply_workspaces(self, check: InstallationCheck, listed: Mapping[str, str | None]) -> None:
+    def apply_workspaces(
+        self, check: InstallationCheck, listed: Mapping[str, str | None], *, listed_at: datetime
+    ) -> None:
         """Record the workspaces that an organization's installation serves.
 
-        Other workspaces of the organization without a separate installation are erased.
+        Other workspaces of the organization without a separate installation are erased. If an
+        answer to a later question took effect meanwhile, the check remains to be verified again.
 
         Args:
             check: a check of the organization, or of a workspace, which is erased too unless it is
                 listed or has a separate installation.
             listed: the names of all workspaces that the installation serves, by id.
+            listed_at: the time of the question that Slack answered.
         """
-        organization_id = check.enterprise_id
+        organization_id, now = check.enterprise_id, self._clock()
         with self._database.writing() as session:
+            if not is_latest_listing(session, organization_id, listed_at, now):
+                logger.info("a list of workspaces is outdated", extra={"check": check.id})
+                return
             if not _take_check(session, check.id):
                 return
             kept = {*listed, *self._removals.teams_with_separate_bot(session)}
@@ -262,15 +310,26 @@ class InstallationLifecycle:
             self._erase_workspaces(session, left)
             for team_id in sorted(left):
                 self._erasure.audit_uninstall(session, organization_id, team_id)
-            for team_id, name in listed.items():
-                facts = {"enterprise_id": organization_id, **({"name": name} if name else {})}
-                register_team(session, self._rows, team_id, facts, self._clock())
+            for team_id in sorted(listed):
+                register_served_team(
+                    session, self._rows, team_id, organization_id, now, name=listed[team_id]
+                )
         self._erasure.publish({})
 
     def drop_check(self, check: InstallationCheck) -> None:
-        """Delete a check of an installation that no longer exists."""
+        """Delete a check of an organization's installation that Slack lists nothing for.
+
+        A workspace whose own installation was uninstalled is erased. If it is recorded as the
+        organization's, the report about that installation decides.
+        """
         with self._database.writing() as session:
-            _take_check(session, check.id)
+            if not _take_check(session, check.id) or check.kind != CheckKind.UNINSTALLED:
+                return
+            is_recorded = find_organization(session, check.team_id) == check.enterprise_id
+            if is_recorded or check.team_id in self._removals.teams_with_separate_bot(session):
+                return
+            self._erase_workspaces(session, [check.team_id])
+        self._erasure.publish({})
 
 
 def _take_check(session: Session, check_id: int) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, wait
+from typing import Any
 
 from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.installations.records import StoredInstallation
@@ -21,6 +22,8 @@ from bolt_app.workspaces.greetings import Greetings
 logger = logging.getLogger(__name__)
 
 _TEMPORARY = (SlackCallError, NotInstalledError, *DATABASE_UNAVAILABLE)
+# The wait for Slack's list of an organization's workspaces. Later, the worker asks again.
+_CHECK_SECONDS = 3.0
 
 
 class OnInstalled:
@@ -56,14 +59,21 @@ class OnInstalled:
             with self._database.writing_connection() as connection:
                 resume_workspaces(connection)
             self._wakeup.notify()
-            if installation.is_enterprise_install and installation.enterprise_id:
-                self._lifecycle.organization_installed(installation.enterprise_id)
-                self._background.submit(self._installation_checks.run)
-            self._profiles.record(installation)
+            checked = self._request_check(installation)
+            profile = self._profiles.record(installation)
+            if checked is not None and not workspace_of(installation, profile).team_id:
+                # The next page shows the workspace only if the organization's bot serves it.
+                wait([checked], _CHECK_SECONDS)
         except _TEMPORARY as error:
             logger.warning(
                 "a profile is still to be recorded", extra={"error": describe_error(error)}
             )
+
+    def _request_check(self, installation: StoredInstallation) -> Future[Any] | None:
+        if not installation.is_enterprise_install or not installation.enterprise_id:
+            return None
+        self._lifecycle.organization_installed(installation.enterprise_id)
+        return self._background.submit(self._installation_checks.run)
 
     def welcome(self, installation: StoredInstallation) -> None:
         """Post the welcome message to the person who installed the bot."""

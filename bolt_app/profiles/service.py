@@ -26,7 +26,7 @@ from bolt_app.db.receipts import CLOCK_SKEW
 from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.rows import InstallationRows
-from bolt_app.profiles.slack_changes import FOLLOWED_FACTS, without_older
+from bolt_app.profiles.slack_changes import FOLLOWED_FACTS, is_latest_listing, without_older
 from bolt_app.profiles.store import (
     ACCOUNTS,
     PROFILE_OF_COLLEAGUE,
@@ -36,6 +36,7 @@ from bolt_app.profiles.store import (
     has_separate_bot,
     may_be_joined,
     register_membership,
+    register_served_team,
     register_team,
     register_user,
     search_user,
@@ -86,12 +87,13 @@ class Profiles:
         stated_at = asked_at if is_fresh else installation.installed_at
         now = self._clock()
         with self._database.writing() as session:
-            if installation.team_id and not has_separate_bot(session, self._rows, team_id):
-                # It would count as served by the organization's bot, which only Slack knows.
+            if not installation.team_id or not has_separate_bot(session, self._rows, team_id):
+                # It would count as served by the organization's bot, which only Slack knows: a
+                # check that lists the organization's workspaces records it.
                 del team["enterprise_id"]
             _require_linked(session, installation)
             facts_of_team = without_older(session, team_id, team, stated_at, now)
-            register_team(session, self._rows, team_id, facts_of_team, now)
+            register_team(session, team_id, facts_of_team, now)
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             row_id = register_user(session, home_id, facts, now)
             register_membership(session, row_id, team_id, facts, now)
@@ -104,16 +106,24 @@ class Profiles:
         self._signals.person_changed(team_id, installation.user_id)
         return profile
 
-    def record_workspace(self, team_id: str, enterprise_id: str) -> None:
+    def record_workspace(self, team_id: str, enterprise_id: str, *, listed_at: datetime) -> bool:
         """Record that an organization's installation serves a workspace, before anyone links there.
 
         Slack must have confirmed it; a workspace named in a request is not enough. API keys and
-        webhooks of an earlier installation of the workspace are revoked.
+        webhooks of another installation of the workspace are revoked.
+
+        Args:
+            listed_at: the time of the question that Slack answered.
+
+        Returns: whether it was recorded; a later answer of Slack takes precedence.
         """
         now = self._clock()
         with self._database.writing() as session:
-            register_team(session, self._rows, team_id, {"enterprise_id": enterprise_id}, now)
+            if not is_latest_listing(session, enterprise_id, listed_at, now):
+                return False
+            register_served_team(session, self._rows, team_id, enterprise_id, now)
         self._signals.admin_data_changed(team_id)
+        return True
 
     def record_pending(self) -> tuple[int, list[SlackCallError]]:
         """Retry every pending recording.

@@ -79,6 +79,19 @@ def without_older(
     }
 
 
+def is_latest_listing(
+    session: Session, enterprise_id: str, listed_at: datetime, now: datetime
+) -> bool:
+    """Record when Slack was asked for the workspaces that an organization's installation serves.
+
+    The second of two transactions about the same organization waits for the first to end.
+
+    Returns: whether no answer to a later question took effect. An earlier answer must not, because
+        the organization may have closed or opened a workspace in between.
+    """
+    return is_latest(session, enterprise_id, "workspaces", listed_at, now)
+
+
 def find_unserved(
     session: Session, enterprise_id: str, kept: Collection[str], *, until: datetime
 ) -> Sequence[str]:

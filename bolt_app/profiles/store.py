@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from bolt_app.credentials.ending import end_earlier_credentials
 from bolt_app.db import PreparedSelect
 from bolt_app.db.accounts import DESCRIPTION_COLUMNS, ROLE_COLUMNS
 from bolt_app.db.models import Membership, Team, User
 from bolt_app.db.upsert import upsert
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.rows import InstallationRows
+from bolt_app.installations.serving import serve_by_organization
 from bolt_app.profiles.view import Profile, profile_of
 from bolt_app.slack_user import membership_values, updated_at, user_values
 
@@ -120,6 +120,11 @@ def find_teams(session: Session, enterprise_id: str | None, team_id: str | None)
     return [team_id] if team_id else session.scalars(teams_of(enterprise_id, team_id)).all()
 
 
+def find_organization(session: Session, team_id: str) -> str:
+    """Return the organization that a workspace is recorded with; empty if unknown."""
+    return session.scalar(select(Team.enterprise_id).where(Team.team_id == team_id)) or ""
+
+
 def find_teams_of_accounts(
     session: Session,
     enterprise_id: str | None,
@@ -178,15 +183,26 @@ def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now:
     return row_id
 
 
-def register_team(
-    session: Session, rows: InstallationRows, team_id: str, facts: Mapping[str, Any], now: datetime
+def register_served_team(
+    session: Session,
+    rows: InstallationRows,
+    team_id: str,
+    enterprise_id: str,
+    now: datetime,
+    *,
+    name: str | None = None,
 ) -> None:
-    """Insert or update a team.
+    """Insert or update a team that an organization's installation serves according to Slack.
 
-    If it joins an organization, the credentials of an earlier installation are revoked.
+    API keys and webhooks of another installation are revoked.
     """
-    if facts.get("enterprise_id"):
-        end_earlier_credentials(session, rows, team_id, facts["enterprise_id"], now)
+    serve_by_organization(session, rows, team_id, enterprise_id, now)
+    facts = {"enterprise_id": enterprise_id, **({"name": name} if name else {})}
+    register_team(session, team_id, facts, now)
+
+
+def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now: datetime) -> None:
+    """Insert or update a team."""
     upsert(session, Team, key={"team_id": team_id}, insert={"created_at": now}, update=facts)
 
 

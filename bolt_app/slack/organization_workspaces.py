@@ -1,8 +1,8 @@
 """Workspaces that use an organization's installation, recorded at the first request from them.
 
-Linking a profile records the person's workspace. Before anyone has linked, only a request shows
-that the organization's installation serves the workspace. Once it is recorded, an uninstall also
-erases its people.
+An install, and events about access, list an organization's workspaces
+(`lifecycle.installation_checks`). If such an event is lost, a request shows that the organization's
+installation may serve the workspace. Once it is recorded, an uninstall also erases its people.
 
 A request may name a workspace of another organization: that of a person in a shared channel.
 Therefore people are authorized first, and a workspace is recorded only if Slack lists it for the
@@ -27,6 +27,7 @@ from bolt_app.workspaces.client import NotInstalledError
 logger = logging.getLogger(__name__)
 
 # The lifetime of an organization's list. It delays only a workspace that is not on the list yet.
+# About one on the list Slack is asked again: the organization may have closed it since.
 _LISTED_FOR = timedelta(seconds=60)
 _MOST_ORGANIZATIONS = 1000
 
@@ -73,8 +74,12 @@ class _WorkspaceRecords(Middleware):
             return
         if not _is_served_by_organization(context) or self._is_known(team_id):
             return
+        known = self._listed.find(enterprise_id)
+        if known is not None and team_id not in known:
+            return
+        listed_at = self._services.clock()
         if team_id in self._list(enterprise_id):
-            self._services.profiles.record_workspace(team_id, enterprise_id)
+            self._services.profiles.record_workspace(team_id, enterprise_id, listed_at=listed_at)
 
     def _is_known(self, team_id: str) -> bool:
         try:
@@ -84,9 +89,6 @@ class _WorkspaceRecords(Middleware):
         return True
 
     def _list(self, enterprise_id: str) -> frozenset[str]:
-        known = self._listed.find(enterprise_id)
-        if known is not None:
-            return known
         client = self._services.client
         return self._listed.ask(
             enterprise_id, lambda: frozenset(client.workspaces_of(enterprise_id))

@@ -299,7 +299,7 @@ def give_to_an_organization(bellhop: Bellhop) -> None:
     bellhop.services.webhooks.create(BETA, "", [GENERAL])
     bellhop.slack.uninstall(BETA)
     bellhop.settle()
-    bellhop.services.profiles.record_workspace(BETA, GRID)
+    bellhop.services.profiles.record_workspace(BETA, GRID, listed_at=bellhop.clock())
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

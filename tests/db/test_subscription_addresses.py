@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bolt_app.db import Database, schema
 from bolt_app.db.models import Channel
-from bolt_app.installations.rows import InstallationRows
 from bolt_app.notifications.subscriptions.service import Subscriptions, SubscriptionSpec
 from bolt_app.profiles.store import register_membership, register_team, register_user
 from tests.conftest import FakeClock
@@ -31,7 +30,7 @@ def test_data_of_an_earlier_version_is_migrated(empty_database: Database, clock:
     with empty_database.writing() as session:
         for id_, is_archived in ((GENERAL, False), ("C0ACMEOLD1", True)):
             session.add(Channel(**CHANNEL, channel_id=id_, is_archived=is_archived))
-        register_team(session, InstallationRows("111.222"), ACME, {"enterprise_id": ""}, clock())
+        register_team(session, ACME, {"enterprise_id": ""}, clock())
         row_id = register_user(session, ACME, PERSON, clock())
         register_membership(session, row_id, ACME, PERSON, clock())
 

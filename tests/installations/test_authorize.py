@@ -13,7 +13,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bolt_app.db import Database
 from bolt_app.installations.authorize import InstallationAuthorize
-from bolt_app.installations.rows import InstallationRows
 from bolt_app.installations.tokens import cache as remembered_grants
 from bolt_app.installations.tokens.cache import GrantCache
 from bolt_app.profiles.store import register_membership, register_team, register_user
@@ -342,7 +341,7 @@ class TestChangesElsewhere:
         for is_deleted in (False, True, False):
             with elsewhere.database.writing() as session:
                 facts = {"id": "U1", "deleted": is_deleted}
-                register_team(session, InstallationRows("111.222"), "T1", {}, clock())
+                register_team(session, "T1", {}, clock())
                 row_id = register_user(session, "T1", facts, clock())
                 register_membership(session, row_id, "T1", facts, clock())
 

@@ -17,6 +17,7 @@ from bolt_app.lifecycle import installations
 from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
+from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.tokens import InstallKey
 from tests.lifecycle.test_deletion import tidied, traces
@@ -182,6 +183,18 @@ class TestRevokedBot:
         assert status_of_key(bellhop, key) == 202
 
 
+def bot_of(bellhop: Bellhop, enterprise_id: str, team_id: str | None) -> Bot:
+    return Bot(
+        bot_token="xoxb-unknown",
+        bot_id="B0TESTS001",
+        bot_user_id="U0TESTS001",
+        enterprise_id=enterprise_id,
+        team_id=team_id,
+        is_enterprise_install=team_id is None,
+        installed_at=bellhop.clock.timestamp(),
+    )
+
+
 class TestAnotherApp:
     """The operator replaces the Slack app, whose installations remain in the database."""
 
@@ -213,16 +226,7 @@ class TestAnotherApp:
     def test_the_later_app_serves_no_workspace_before_slack_lists_it(
         self, replaced: Bellhop
     ) -> None:
-        bot = Bot(
-            bot_token="xoxb-unknown",
-            bot_id="B0TESTS001",
-            bot_user_id="U0TESTS001",
-            enterprise_id=GRID,
-            is_enterprise_install=True,
-            installed_at=replaced.clock.timestamp(),
-        )
-
-        replaced.services.store.save_bot(bot)
+        replaced.services.store.save_bot(bot_of(replaced, GRID, None))
 
         assert serves_by_organization(replaced) is None
 
@@ -252,9 +256,13 @@ def link_separately(bellhop: Bellhop, user_id: str) -> None:
 
 
 def uninstall_organization(bellhop: Bellhop, people: Sequence[str], first: str) -> None:
-    """Uninstall the organization's installation; Slack sends its two events in any order."""
-    installed = bellhop.slack.installations[ORGANIZATION]
-    bellhop.slack.tokens.uninstall(ORGANIZATION)
+    uninstall(bellhop, ORGANIZATION, people, first)
+
+
+def uninstall(bellhop: Bellhop, key: InstallKey, people: Sequence[str], first: str) -> None:
+    """Uninstall an installation; Slack sends its two events in any order."""
+    installed = bellhop.slack.installations[key]
+    bellhop.slack.tokens.uninstall(key)
     revoked = {"oauth": list(people), "bot": [installed.bot_user_id]}
     events: list[dict[str, Any]] = [
         {"type": "app_uninstalled"},
@@ -351,3 +359,204 @@ def test_nobody_unlinks_another_persons_profile(both: Bellhop) -> None:
 
     assert answer is not None
     assert "You have not linked your profile yet" in answer.text
+
+
+class TestCredentialsOfAnotherInstallation:
+    """Keys and webhooks command only the installation under which they were created."""
+
+    def create(self, bellhop: Bellhop) -> tuple[str, str]:
+        services = bellhop.services
+        key = services.api_keys.create(NORTH, "old")
+        hook = services.webhooks.create(NORTH, "old", [CHANNEL])
+        assert status_of_key(bellhop, key) == 202
+        return key, hook
+
+    def require_revoked(self, bellhop: Bellhop, key: str, hook: str) -> None:
+        assert status_of_key(bellhop, key) == 401
+        assert status_of_webhook(bellhop, hook) in (403, 404)
+        assert status_of_key(bellhop, bellhop.services.api_keys.create(NORTH, "new")) == 202
+        revoked = {
+            event.credential
+            for action in ("api_key_revoked", "webhook_revoked")
+            for event in bellhop.services.audit.find(team_id=NORTH, action=action)
+        }
+        assert revoked == {"api_key:1", "webhook:1"}
+
+    @pytest.mark.parametrize("how", ["still served", "closed", "uninstalled", "bot revoked"])
+    def test_the_organizations_do_not_command_the_workspaces_own(
+        self, bellhop: Bellhop, how: str
+    ) -> None:
+        sign_in(bellhop, None)
+        bellhop.settle()
+        key, hook = self.create(bellhop)
+        bellhop.clock.advance(60)
+        leave_organization(bellhop, how)
+
+        # The stand-in installs no separate bot where the organization's is installed.
+        bellhop.services.store.save_bot(bot_of(bellhop, GRID, NORTH))
+        bellhop.settle()
+
+        assert serves_by_organization(bellhop) is False
+        self.require_revoked(bellhop, key, hook)
+
+    def test_a_former_organizations_do_not_command_the_next_ones(self, bellhop: Bellhop) -> None:
+        services = bellhop.services
+        services.store.save_bot(bot_of(bellhop, "E0FORMER01", None))
+        now = bellhop.clock()
+        assert services.profiles.record_workspace(NORTH, "E0FORMER01", listed_at=now)
+        key, hook = self.create(bellhop)
+        bellhop.clock.advance(60)
+
+        sign_in(bellhop, None)
+        bellhop.settle()
+
+        assert services.client.find_workspace(NORTH).enterprise_id == GRID
+        self.require_revoked(bellhop, key, hook)
+
+    @pytest.mark.parametrize("how", ["still served", "closed", "uninstalled", "bot revoked"])
+    def test_an_organization_that_installs_again_keeps_them(
+        self, bellhop: Bellhop, how: str
+    ) -> None:
+        sign_in(bellhop, None)
+        bellhop.settle()
+        key, hook = self.create(bellhop)
+        bellhop.clock.advance(60)
+        leave_organization(bellhop, how)
+        bellhop.clock.advance(60)
+
+        sign_in(bellhop, None)
+        bellhop.settle()
+
+        assert status_of_key(bellhop, key) == 202
+        assert status_of_webhook(bellhop, hook) == 200
+
+    def test_a_workspace_keeps_its_own_while_the_organization_installs(
+        self, bellhop: Bellhop
+    ) -> None:
+        sign_in(bellhop, NORTH)
+        key, hook = self.create(bellhop)
+
+        sign_in(bellhop, None)
+        bellhop.settle()
+
+        assert status_of_key(bellhop, key) == 202
+        assert status_of_webhook(bellhop, hook) == 200
+
+
+def leave_organization(bellhop: Bellhop, how: str) -> None:
+    """End what the organization's installation does for North, as Slack reports it."""
+    installed = bellhop.slack.installations[ORGANIZATION]
+    if how == "closed":
+        bellhop.slack.change_team_access(NORTH, is_granted=False)
+    elif how == "uninstalled":
+        bellhop.slack.tokens.uninstall(ORGANIZATION)
+        bellhop.slack.queue_event(NORTH, {"type": "app_uninstalled"}, installed)
+    elif how == "bot revoked":
+        assert installed.bot_user_id is not None
+        assert bellhop.slack.tokens.revoke(ORGANIZATION, "bot", installed.bot_user_id)
+        tokens = {"oauth": [], "bot": [installed.bot_user_id]}
+        bellhop.slack.queue_event(NORTH, {"type": "tokens_revoked", "tokens": tokens}, installed)
+    bellhop.settle()
+
+
+class TestUninstalledWorkspace:
+    """A workspace uninstalls its own installation while the organization has one."""
+
+    @pytest.mark.parametrize("first", EVENTS)
+    def test_the_organization_serves_it_and_its_people_stay(
+        self, both: Bellhop, first: str
+    ) -> None:
+        about_wes = traces(both, *ABOUT_WES)
+        key = both.services.api_keys.create(NORTH, "of the workspace's own")
+
+        uninstall(both, WORKSPACE, [NIA], first)
+        both.services.background.shutdown()
+
+        assert serves_by_organization(both)
+        assert status_of_key(both, key) == 401
+        # An App Home of the removed bot may be published meanwhile, and is then forgotten.
+        about_wes.pop("home_tabs")
+        left = traces(both, *ABOUT_WES)
+        assert {table: left.get(table) for table in about_wes} == about_wes
+        assert traces(both, NIA, "nia@globex.example") == {}
+
+    @pytest.mark.parametrize("first", EVENTS)
+    @pytest.mark.parametrize("is_removed", [False, True])
+    def test_it_is_erased_where_the_organization_does_not_serve_it(
+        self, both: Bellhop, first: str, is_removed: bool
+    ) -> None:
+        """Slack does not list it, or rejects the organization's token without a report."""
+        if is_removed:
+            both.slack.tokens.uninstall(ORGANIZATION)
+        else:
+            list_only(both, SOUTH)
+
+        uninstall(both, WORKSPACE, [NIA], first)
+        both.services.background.shutdown()
+
+        assert serves_by_organization(both) is None
+        with both.services.database.reading() as session:
+            assert session.get(Team, NORTH) is None
+        assert both.services.subscriptions.of_address(NORTH, WES) == []
+        assert traces(both, NIA, "nia@globex.example") == {}
+
+    def test_a_late_report_erases_nothing_of_the_organizations_time(self, bellhop: Bellhop) -> None:
+        sign_in(bellhop, NORTH)
+        services, happened_at = bellhop.services, bellhop.clock()
+        bellhop.clock.advance(60)
+        revoke_bot(bellhop)
+        bellhop.clock.advance(60)
+        sign_in(bellhop, None)
+        bellhop.settle()
+        bellhop.slack.tokens.uninstall(WORKSPACE)
+        key = services.api_keys.create(NORTH, "new")
+        services.subscriptions.subscribe(NORTH, WES, SubscriptionSpec("deploys", created_by=WES))
+
+        late = EventOrigin("Ev0LATE001", GRID, NORTH, is_enterprise_install=False, at=happened_at)
+        services.lifecycle.installations.app_uninstalled(late)
+        bellhop.settle()
+
+        assert serves_by_organization(bellhop)
+        assert status_of_key(bellhop, key) == 202
+        assert services.profiles.find(NORTH, WES) is not None
+        assert len(services.subscriptions.of_address(NORTH, WES)) == 1
+
+    @pytest.mark.parametrize("first", EVENTS)
+    def test_the_organization_that_it_joined_later_serves_it(
+        self, bellhop: Bellhop, first: str
+    ) -> None:
+        """Its own installation is from before, and Slack's report names no organization."""
+        services = bellhop.services
+        services.store.save_bot(bot_of(bellhop, "", NORTH))
+        sign_in(bellhop, None)
+        bellhop.settle()
+        assert serves_by_organization(bellhop) is False
+
+        report = EventOrigin("Ev0LATE001", None, NORTH, is_enterprise_install=False)
+        if first == "app_uninstalled":
+            services.lifecycle.installations.app_uninstalled(report)
+        else:
+            services.lifecycle.installations.tokens_revoked(report, user_ids=[], bot_ids=["U0BOT"])
+        bellhop.settle()
+
+        assert serves_by_organization(bellhop)
+        assert services.profiles.find(NORTH, WES) is not None
+
+    def test_nothing_is_erased_while_slack_does_not_answer(
+        self, both: Bellhop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        services = both.services
+
+        def fail(_enterprise_id: str) -> None:
+            raise SlackCallError("auth.teams.list", "unavailable")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(services.client, "workspaces_of", fail)
+            uninstall(both, WORKSPACE, [NIA], "app_uninstalled")
+            assert serves_by_organization(both) is None
+            assert len(services.subscriptions.of_address(NORTH, WES)) == 1
+
+        both.settle()
+
+        assert serves_by_organization(both)
+        assert len(services.subscriptions.of_address(NORTH, WES)) == 1

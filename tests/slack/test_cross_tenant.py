@@ -116,7 +116,7 @@ def test_their_linked_profile_gives_no_access(bellhop: Bellhop, shared: Message)
 
 def test_nobody_of_another_organization_has_a_role(bellhop: Bellhop, shared: Message) -> None:
     """Not even if their workspace is served by mistake."""
-    bellhop.services.profiles.record_workspace(BETA, GRID)
+    bellhop.services.profiles.record_workspace(BETA, GRID, listed_at=bellhop.clock())
 
     assert bellhop.services.access.person(BETA, BEA).role is Role.EXTERNAL
     assert bellhop.services.access.person(NORTH, WES).role is Role.ADMIN
@@ -192,7 +192,7 @@ class TestAnOwnInstallationBefore:
         install_everywhere(bellhop)
         key = bellhop.services.api_keys.create(NORTH, "kept")
 
-        bellhop.services.profiles.record_workspace(NORTH, GRID)
+        bellhop.services.profiles.record_workspace(NORTH, GRID, listed_at=bellhop.clock())
 
         assert send_with(bellhop, key, "C0GLBX0001") == 202
 

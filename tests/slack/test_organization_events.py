@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import update
 
 from bolt_app.db.models import Team
-from bolt_app.installations.rows import InstallationRows
 from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.profiles.store import register_team
@@ -19,13 +18,12 @@ from slack_sandbox.tokens import InstallKey
 from tests.lifecycle.test_deletion import tidied, traces
 from tests.notifications.hand import accept, deliveries
 from tests.people import GRID, NORTH, SOUTH, WES
-from tests.running import CLIENT_ID, Bellhop
+from tests.running import Bellhop
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 MOVED = "T0MOVED001"
 NORTH_GENERAL, SOUTH_GENERAL = "C0GLBX0001", "C0GLBX1001"
-ROWS = InstallationRows(CLIENT_ID)
 
 
 @pytest.fixture
@@ -208,7 +206,7 @@ def test_a_workspace_that_slack_does_not_list_is_no_longer_the_organizations(
     installed.settle()
     before = {"enterprise_id": GRID, "name": "Moved away"}
     with installed.services.database.writing() as session:
-        register_team(session, ROWS, MOVED, before, installed.clock())
+        register_team(session, MOVED, before, installed.clock())
     assert installed.services.client.find_workspace(MOVED).is_enterprise_install
 
     list_only(installed, NORTH, SOUTH)
@@ -239,7 +237,7 @@ def test_a_workspace_recorded_since_the_request_is_kept(installed: Bellhop) -> N
     installed.services.lifecycle.installations.organization_installed(GRID)
     installed.clock.advance(60)
     with installed.services.database.writing() as session:
-        register_team(session, ROWS, MOVED, {"enterprise_id": GRID}, installed.clock())
+        register_team(session, MOVED, {"enterprise_id": GRID}, installed.clock())
 
     installed.settle()
 

@@ -17,6 +17,7 @@ from bolt_app.db.models.installations import (
     InstallationCheck,
     InstallationRevision,
     OAuthState,
+    ServingInstallation,
     TokenRevocation,
     UserInstallation,
 )
@@ -96,6 +97,7 @@ __all__ = [
     "Preference",
     "RateLimit",
     "Reaction",
+    "ServingInstallation",
     "Shard",
     "Subscription",
     "Team",

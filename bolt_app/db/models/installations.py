@@ -27,6 +27,18 @@ class InstallationRevision(Base):
     revision: Mapped[int]
 
 
+class ServingInstallation(Base):
+    """The installation that serves a workspace, or served it last: its credentials belong to it.
+
+    An empty `enterprise_id` means the workspace's own installation. The row outlives it.
+    """
+
+    __tablename__ = "serving_installations"
+
+    team_id: Mapped[str] = mapped_column(SlackId, primary_key=True)
+    enterprise_id: Mapped[str] = mapped_column(SlackId)
+
+
 class BotInstallation(Base):
     """The bot of one workspace (or organization) and its token."""
 
@@ -140,7 +152,9 @@ class InstallationCheck(Base):
 
 
 class EventTime(Base):
-    """The time of the latest event about one fact of a workspace; earlier events are ignored.
+    """The time of the latest event about one fact of a workspace (or organization).
+
+    Earlier events are ignored.
 
     `subject` names the fact, such as a channel's name. Rows are kept as long as receipts.
     """

@@ -1,0 +1,95 @@
+"""The installation that serves a workspace, and the end of credentials of another one.
+
+A workspace is served by its own installation or by its organization's. API keys and webhooks belong
+to the one that served it when they were created: the bot of another one was approved by other
+people, and reaches other channels. Therefore they are revoked once another installation serves the
+workspace. A workspace that uninstalls and installs again, or whose organization does, keeps them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.models import (
+    ApiKey,
+    CallbackEndpoint,
+    ServingInstallation,
+    Webhook,
+    WebhookBody,
+)
+from bolt_app.db.upsert import upsert
+from bolt_app.installations.rows import InstallationRows
+
+
+def serve_by_organization(
+    session: Session, rows: InstallationRows, team_id: str, enterprise_id: str, now: datetime
+) -> None:
+    """Record that an organization's installation serves a workspace, unless its own one does.
+
+    Call it before rows of the workspace are locked.
+    """
+    known = _lock(session, team_id)
+    # The bot is kept until the transaction ends. A removal locks it first, too.
+    own = rows.separate_bot(team_id).with_for_update(read=True, key_share=True)
+    if session.scalars(own).first() is None:
+        _record(session, team_id, known, enterprise_id, now)
+
+
+def serve_by_itself(session: Session, team_id: str, now: datetime) -> None:
+    """Record that a workspace's own installation serves it. Call it before the bot is stored."""
+    _record(session, team_id, _lock(session, team_id), "", now)
+
+
+def _lock(session: Session, team_id: str) -> str | None:
+    """Return the organization that served a workspace last; empty for its own installation."""
+    last = select(ServingInstallation.enterprise_id).where(ServingInstallation.team_id == team_id)
+    return session.scalar(last.with_for_update())
+
+
+def _record(
+    session: Session, team_id: str, known: str | None, enterprise_id: str, now: datetime
+) -> None:
+    if known == enterprise_id:
+        return
+    upsert(
+        session,
+        ServingInstallation,
+        key={"team_id": team_id},
+        insert={},
+        update={"enterprise_id": enterprise_id},
+    )
+    if known is not None:
+        _revoke_credentials(session, team_id, now)
+
+
+def _revoke_credentials(session: Session, team_id: str, now: datetime) -> None:
+    """Revoke the API keys and webhooks of a workspace."""
+    keys = _revoke(session, ApiKey, team_id, now)
+    webhooks = _revoke(session, Webhook, team_id, now)
+    session.execute(delete(WebhookBody).where(WebhookBody.webhook_id.in_(webhooks)))
+    session.execute(delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id.in_(keys)))
+    for action, name, ids in (
+        (AuditAction.API_KEY_REVOKED, "api_key", keys),
+        (AuditAction.WEBHOOK_REVOKED, "webhook", webhooks),
+    ):
+        for id_ in ids:
+            write_audit(
+                session,
+                action,
+                at=now,
+                address=None,  # the person who installs revoked nothing
+                team_id=team_id,
+                credential=f"{name}:{id_}",
+            )
+
+
+def _revoke(
+    session: Session, model: type[ApiKey | Webhook], team_id: str, now: datetime
+) -> list[int]:
+    is_active = (model.team_id == team_id, model.revoked_at.is_(None))
+    revoked = update(model).where(*is_active).values(revoked_at=now).returning(model.id)
+    return list(session.scalars(revoked))
