@@ -46,9 +46,11 @@ class Installations(InstallationStore):
 
         A reinstall without a user token, bot token or webhook keeps the stored one. Sessions that
         began with a token that Slack has rejected since end, because the row becomes valid again.
+        All rows of a workspace get the organization that is installed with it.
         """
         with self._database.writing() as session:
             self._rows.bump_revision(session, *_key_of(installation))
+            self._rows.move(session, *_key_of(installation), installation.enterprise_name)
             if installation.bot_token is not None:
                 self._write_bot(session, installation.to_bot())
             self._write_installation(session, installation)
@@ -67,6 +69,7 @@ class Installations(InstallationStore):
         """Insert or update a bot."""
         with self._database.writing() as session:
             self._rows.bump_revision(session, *_key_of(bot))
+            self._rows.move(session, *_key_of(bot), bot.enterprise_name)
             self._write_bot(session, bot)
 
     def find_bot(

@@ -102,6 +102,8 @@ class InstallationLifecycle:
             if session is None:
                 return
             workspace = origin.enterprise_id, origin.installed_team_id
+            if origin.enterprise_id:  # an event need not name the organization
+                self._rows.move(session, *workspace)
             now = self._clock()
             at = now if origin.at is None else min(origin.at, now)
             for kind, user_id in checks:
@@ -263,6 +265,7 @@ class InstallationLifecycle:
             for team_id in sorted(left):
                 self._erasure.audit_uninstall(session, organization_id, team_id)
             for team_id, name in listed.items():
+                self._rows.move(session, organization_id, team_id)
                 facts = {"enterprise_id": organization_id, **({"name": name} if name else {})}
                 register_team(session, self._rows, team_id, facts, self._clock())
         self._erasure.publish({})
