@@ -96,20 +96,6 @@ class InstallationDirectory:
             enterprise_id=row.enterprise_id or None,
         )
 
-    def find_newest_user(self, enterprise_id: str | None, team_id: str | None) -> str | None:
-        """Return the id of the person whose token was installed last, if there is one."""
-        newest = (
-            select(UserInstallation.user_id)
-            .where(
-                self._rows.at(UserInstallation, enterprise_id, team_id),
-                UserInstallation.user_token.is_not(None),
-            )
-            .order_by(UserInstallation.installed_at.desc(), UserInstallation.id.desc())
-            .limit(1)
-        )
-        with self._database.reading() as session:
-            return session.scalar(newest)
-
     def has_bot(self) -> bool:
         """Whether Bellhop is installed anywhere."""
         bots = select(BotInstallation.id).where(BotInstallation.client_id == self._rows.client_id)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db.models import BotInstallation, Team, TokenRevocation, UserInstallation
+from bolt_app.db.receipts import CLOCK_SKEW
 from bolt_app.db.web_sessions import end_sessions, of_earlier_grants, of_revoked_grants
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.rows import InstallationRows
@@ -47,6 +48,22 @@ class InstallationRemovals:
             UserInstallation.invalid_reason.is_(None),
         )
         return session.scalar(working) is not None
+
+    def find_users_since(
+        self, session: Session, enterprise_id: str | None, team_id: str | None, at: datetime
+    ) -> set[str]:
+        """Return the people with tokens granted since an uninstall that Slack has not rejected.
+
+        Args:
+            at: the time of the uninstall according to Slack.
+        """
+        granted = select(UserInstallation.user_id).where(
+            self._rows.at(UserInstallation, enterprise_id, team_id),
+            UserInstallation.installed_at > at - CLOCK_SKEW,
+            UserInstallation.user_token.is_not(None),
+            UserInstallation.invalid_reason.is_(None),
+        )
+        return set(session.scalars(granted))
 
     def teams_with_separate_bot(self, session: Session) -> Sequence[str]:
         """Return the workspaces with an installation other than their organization's."""
@@ -122,23 +139,43 @@ class InstallationRemovals:
         enterprise_id: str | None,
         team_id: str | None,
         user_ids: Sequence[str] | None,
+        *,
+        kept: Collection[str] = (),
     ) -> bool:
-        """Delete people's installations (None: all) in the transaction of `session`.
+        """Delete people's installations (None: all but `kept`) in the transaction of `session`.
 
         Returns: whether there were any.
         """
         self._rows.bump_revision(session, enterprise_id, team_id)
         statement = delete(UserInstallation).where(
-            self._rows.at(UserInstallation, enterprise_id, team_id)
+            self._rows.at(UserInstallation, enterprise_id, team_id),
+            UserInstallation.user_id.not_in(kept),
         )
         if user_ids is not None:
             statement = statement.where(UserInstallation.user_id.in_(user_ids))
         return bool(session.scalars(statement.returning(UserInstallation.id)).all())
 
-    def remove_all(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
-        """Delete the bot and all installations in the transaction of `session`."""
+    def remove_all(
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        team_id: str | None,
+        *,
+        kept: Collection[str] = (),
+    ) -> None:
+        """Delete the bot and all installations in the transaction of `session`.
+
+        Args:
+            kept: people whose installations stay; their profiles are to be recorded again.
+        """
         self.remove_bot(session, enterprise_id, team_id)
-        self.remove_users(session, enterprise_id, team_id, None)
+        self.remove_users(session, enterprise_id, team_id, None, kept=kept)
+        session.execute(
+            update(UserInstallation)
+            .where(self._rows.at(UserInstallation, enterprise_id, team_id))
+            .values(profile_recorded_at=None),
+            execution_options={"synchronize_session": False},
+        )
 
     def end_earlier_sessions(
         self,
@@ -197,10 +234,17 @@ class InstallationRemovals:
         )
         return True
 
-    def release_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
-        """Delete everyone's installations of workspaces, and queue their tokens for revocation."""
+    def release_workspaces(
+        self, session: Session, team_ids: Collection[str], *, kept: Collection[str] = ()
+    ) -> None:
+        """Delete people's installations of workspaces, and queue their tokens for revocation.
+
+        Args:
+            kept: people whose installations stay.
+        """
         is_own = UserInstallation.client_id == self._rows.client_id
-        self._release(session, is_own, UserInstallation.team_id.in_(team_ids))
+        is_left = UserInstallation.team_id.in_(team_ids), UserInstallation.user_id.not_in(kept)
+        self._release(session, is_own, *is_left)
 
     def _is_in_organization(
         self, session: Session, enterprise_id: str | None, is_theirs: ColumnElement[bool]

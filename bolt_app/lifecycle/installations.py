@@ -133,48 +133,63 @@ class InstallationLifecycle:
         with self._database.reading() as session:
             return session.scalars(select(InstallationCheck).order_by(InstallationCheck.id)).all()
 
+    def people_since(self, check: InstallationCheck) -> Collection[str]:
+        """Return the people whose tokens were granted since the uninstall that a check is about."""
+        with self._database.reading() as session:
+            return self._removals.find_users_since(session, *_place_of(check), check.created_at)
+
     def remove_rejected(
-        self, check: InstallationCheck, user_id: str | None, *, is_unreadable: bool
+        self, check: InstallationCheck, *, is_unreadable: bool, unreadable: Collection[str] = ()
     ) -> None:
         """Delete the installation of a check, as far as Slack rejected its tokens.
 
-        If they were granted again since, only the sessions end that began before the report.
+        Each token proves only itself: a working bot that the installation was not removed, a
+        person's token that the person has signed in since. If they were granted again since, only
+        the sessions end that began before the report.
 
         Args:
-            user_id: the person whose token was verified, besides the bot's or instead of it.
-            is_unreadable: whether a token could not be decrypted and verified; the report is then
-                trusted.
+            is_unreadable: whether the token of the bot, or of the person that the check is about,
+                could not be decrypted and verified; the report is then trusted.
+            unreadable: the people with such a token among `people_since`.
         """
-        workspace = check.enterprise_id or None, check.team_id or None
         opened: Mapping[str, Sequence[str]] = {}
         with self._database.writing() as session:
             if not _take_check(session, check.id):
                 return
-            self._removals.lock(session, *workspace)
-            if not is_unreadable and self._is_accepted(session, check, user_id):
+            self._removals.lock(session, *_place_of(check))
+            if not is_unreadable and self._is_accepted(session, check):
                 logger.info("a report of a removal is outdated", extra={"kind": check.kind})
                 self._end_earlier_sessions(session, check)
                 return
             if check.kind == CheckKind.INSTALLATION:
-                opened = self._remove_installation(session, *workspace)
+                opened = self._remove_uninstalled(session, check, unreadable)
             elif check.kind == CheckKind.BOT:
-                self._remove_bot(session, *workspace)
+                self._remove_bot(session, *_place_of(check))
             else:
-                opened = self._remove_user(session, *workspace, check.user_id)
+                opened = self._remove_user(session, *_place_of(check), check.user_id)
         self._erasure.publish(opened)
+
+    def _is_accepted(self, session: Session, check: InstallationCheck) -> bool:
+        if check.kind == CheckKind.USER:
+            return self._removals.has_working_user(session, *_place_of(check), check.user_id)
+        return self._removals.has_working_bot(session, *_place_of(check))
 
     def _end_earlier_sessions(self, session: Session, check: InstallationCheck) -> None:
         if check.kind == CheckKind.BOT:
             return  # No session began with the bot's token.
-        workspace = check.enterprise_id or None, check.team_id or None
         user_id = check.user_id if check.kind == CheckKind.USER else None
-        self._removals.end_earlier_sessions(session, *workspace, user_id, check.created_at)
+        self._removals.end_earlier_sessions(session, *_place_of(check), user_id, check.created_at)
 
-    def _is_accepted(self, session: Session, check: InstallationCheck, user_id: str | None) -> bool:
-        workspace = check.enterprise_id or None, check.team_id or None
-        if check.kind != CheckKind.USER and self._removals.has_working_bot(session, *workspace):
-            return True
-        return user_id is not None and self._removals.has_working_user(session, *workspace, user_id)
+    def _remove_uninstalled(
+        self, session: Session, check: InstallationCheck, unreadable: Collection[str]
+    ) -> Mapping[str, Sequence[str]]:
+        """Delete an installation; the people who signed in since stay signed in."""
+        place = _place_of(check)
+        since = self._removals.find_users_since(session, *place, check.created_at)
+        kept = since - set(unreadable)
+        for user_id in sorted(kept):
+            self._removals.end_earlier_sessions(session, *place, user_id, check.created_at)
+        return self._remove_installation(session, *place, kept)
 
     def _remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
         """Delete a bot; find out whether its workspace's organization serves the workspace."""
@@ -182,9 +197,15 @@ class InstallationLifecycle:
             self._add_check(session, enterprise_id, team_id, CheckKind.WORKSPACE)
 
     def _remove_installation(
-        self, session: Session, enterprise_id: str | None, team_id: str | None
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        team_id: str | None,
+        signed_in: Collection[str],
     ) -> Mapping[str, Sequence[str]]:
         """Delete an installation, and the data of the workspaces that it served.
+
+        Of people who have signed in since only the link stays, and their profile is recorded again.
 
         Workspaces of an organization with a separate installation stay, but not the people there
         who were linked only with the organization's.
@@ -194,14 +215,15 @@ class InstallationLifecycle:
         linked: set[str] = set()
         if enterprise_id and not team_id:
             linked = self._removals.find_linked(session, enterprise_id)
-        self._removals.remove_all(session, enterprise_id, team_id)
+        self._removals.remove_all(session, enterprise_id, team_id, kept=signed_in)
         served = set(find_teams_of_accounts(session, enterprise_id, team_id))
         kept = set() if team_id else set(self._removals.teams_with_separate_bot(session))
         opened: dict[str, Sequence[str]] = {}
         for kept_id in sorted(served & kept):
             people = linked - self._removals.find_linked_separately(session, kept_id)
+            people -= set(signed_in)
             opened[kept_id] = self._erase_members(session, enterprise_id, kept_id, sorted(people))
-        self._erase_workspaces(session, served - kept)
+        self._erase_workspaces(session, served - kept, signed_in)
         self._erasure.audit_uninstall(session, enterprise_id, team_id)
         return opened
 
@@ -218,9 +240,11 @@ class InstallationLifecycle:
             opened += erased.get(team_id, ())
         return opened
 
-    def _erase_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
-        """Delete workspaces that no bot serves, with everyone's links there."""
-        self._removals.release_workspaces(session, team_ids)
+    def _erase_workspaces(
+        self, session: Session, team_ids: Collection[str], signed_in: Collection[str] = ()
+    ) -> None:
+        """Delete workspaces that no bot serves, with the links there, except of `signed_in`."""
+        self._removals.release_workspaces(session, team_ids, kept=signed_in)
         self._erasure.erase_workspaces(session, team_ids)
 
     def _remove_user(
@@ -274,6 +298,10 @@ class InstallationLifecycle:
         """Delete a check of an installation that no longer exists."""
         with self._database.writing() as session:
             _take_check(session, check.id)
+
+
+def _place_of(check: InstallationCheck) -> tuple[str | None, str | None]:
+    return check.enterprise_id or None, check.team_id or None
 
 
 def _take_check(session: Session, check_id: int) -> bool:
