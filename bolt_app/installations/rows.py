@@ -38,21 +38,7 @@ class InstallationRows:
         self, model: _Model, enterprise_id: str | None, team_id: str | None
     ) -> ColumnElement[bool]:
         """Return the condition for rows of one workspace (or organization)."""
-        if team_id:
-            return and_(model.client_id == self.client_id, model.team_id == team_id)
-        return and_(
-            model.client_id == self.client_id,
-            model.enterprise_id == (enterprise_id or ""),
-            model.team_id == "",
-        )
-
-    def within(
-        self, model: _Model, enterprise_id: str | None, team_id: str | None
-    ) -> ColumnElement[bool]:
-        """Return the condition for rows of a workspace, or of an organization and all below it."""
-        if team_id or not enterprise_id:
-            return self.at(model, enterprise_id, team_id)
-        return and_(model.client_id == self.client_id, model.enterprise_id == enterprise_id)
+        return and_(model.client_id == self.client_id, is_at(model, enterprise_id, team_id))
 
     def separate_bot(self, team_id: str) -> Select[int]:
         """Return the query for the id of a workspace's own bot, not that of its organization.
@@ -82,12 +68,15 @@ class InstallationRows:
         team_id: str | None,
         enterprise_name: str | None = None,
     ) -> None:
-        """Record the organization of a workspace's rows, which it may have joined or left since."""
+        """Record the organization of a workspace, which it may have joined or left since.
+
+        Rows of earlier Slack apps move too.
+        """
         if not team_id:
             return
         for model in (BotInstallation, UserInstallation):
             is_moved = and_(
-                self.at(model, None, team_id), model.enterprise_id != (enterprise_id or "")
+                is_at(model, None, team_id), model.enterprise_id != (enterprise_id or "")
             )
             if session.scalar(select(model.id).where(is_moved).limit(1)) is None:
                 continue
@@ -110,3 +99,21 @@ class InstallationRows:
             key=self.revision_key(enterprise_id, team_id),
             counter=InstallationRevision.revision,
         )
+
+
+def is_at(model: _Model, enterprise_id: str | None, team_id: str | None) -> ColumnElement[bool]:
+    """Return the condition for rows of one workspace (or organization) of any Slack app."""
+    if team_id:
+        return model.team_id == team_id
+    return and_(model.enterprise_id == (enterprise_id or ""), model.team_id == "")
+
+
+def is_within(model: _Model, enterprise_id: str | None, team_id: str | None) -> ColumnElement[bool]:
+    """Return the condition for rows of a workspace, or an organization and all in it, of any app.
+
+    Deletions about a person or a workspace include the rows of earlier Slack apps: they are
+    personal data, and would be valid again if the operator returned to that app.
+    """
+    if team_id or not enterprise_id:
+        return is_at(model, enterprise_id, team_id)
+    return model.enterprise_id == enterprise_id

@@ -216,6 +216,7 @@ class InstallationLifecycle:
         if enterprise_id and not team_id:
             linked = self._removals.find_linked(session, enterprise_id)
         self._removals.remove_all(session, enterprise_id, team_id, kept=signed_in)
+        self._removals.release_earlier_apps(session, enterprise_id, team_id)
         served = set(find_teams_of_accounts(session, enterprise_id, team_id))
         kept = set() if team_id else set(self._removals.teams_with_separate_bot(session))
         opened: dict[str, Sequence[str]] = {}
@@ -234,6 +235,7 @@ class InstallationLifecycle:
         opened: list[str] = []
         for start in range(0, len(user_ids), _MOST_PEOPLE):
             some = user_ids[start : start + _MOST_PEOPLE]
+            self._removals.release_earlier_members(session, team_id, some)
             erased = self._erasure.erase_people(
                 session, enterprise_id, team_id, some, refreshes=True
             )
