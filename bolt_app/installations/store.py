@@ -21,6 +21,7 @@ from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import BotInstallation, UserInstallation
 from bolt_app.db.upsert import upsert
 from bolt_app.db.web_sessions import REVOKED, end_sessions, of_installations
+from bolt_app.installations.checks import check_people
 from bolt_app.installations.records import to_bot, to_installation
 from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
@@ -132,6 +133,9 @@ class Installations(InstallationStore):
 
     def _write_bot(self, session: Session, bot: Bot) -> None:
         workspace = _key_of(bot)
+        if not self._removals.has_working_bot(session, *workspace):
+            # Perhaps an uninstall was not reported, which ended the tokens of everyone.
+            check_people(session, self._rows, *workspace)
         was_uninstalled = exists().where(
             self._rows.at(BotInstallation, *workspace), BotInstallation.invalid_reason.in_(REVOKED)
         )

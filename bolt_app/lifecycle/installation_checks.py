@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
+from bolt_app.installations.checks import CheckKind
 from bolt_app.installations.directory import InstallationDirectory
-from bolt_app.lifecycle.installations import CheckKind, InstallationLifecycle
+from bolt_app.lifecycle.installations import InstallationLifecycle
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -17,6 +16,7 @@ from bolt_app.clock import Clock
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import InstallationCheck
+from bolt_app.installations.checks import NEVER, CheckKind
 from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.lifecycle.erasure import Erasure
@@ -28,20 +28,6 @@ logger = logging.getLogger(__name__)
 
 # Databases limit the values of a statement; an organization may have more people.
 _MOST_PEOPLE = 1000
-
-
-class CheckKind(StrEnum):
-    """The kind of an installation check.
-
-    The first three verify that Slack still accepts tokens, the others find the workspaces that an
-    organization's installation serves.
-    """
-
-    INSTALLATION = "installation"
-    BOT = "bot"
-    USER = "user"
-    ORGANIZATION = "organization"
-    WORKSPACE = "workspace"
 
 
 class InstallationLifecycle:
@@ -149,7 +135,7 @@ class InstallationLifecycle:
 
         Args:
             is_unreadable: whether the token of the bot, or of the person that the check is about,
-                could not be decrypted and verified; the report is then trusted.
+                could not be decrypted and verified; a report is then trusted.
             unreadable: the people with such a token among `people_since`.
         """
         opened: Mapping[str, Sequence[str]] = {}
@@ -157,7 +143,8 @@ class InstallationLifecycle:
             if not _take_check(session, check.id):
                 return
             self._removals.lock(session, *_place_of(check))
-            if not is_unreadable and self._is_accepted(session, check):
+            is_trusted = is_unreadable and check.created_at > NEVER
+            if not is_trusted and self._is_accepted(session, check):
                 logger.info("a report of a removal is outdated", extra={"kind": check.kind})
                 self._end_earlier_sessions(session, check)
                 return

@@ -147,8 +147,9 @@ class InstallationCheck(Base):
     """A report about an installation, to be verified with Slack before it takes effect.
 
     Slack retries events for minutes, and Bellhop may be installed again by then. `kind` is a
-    `bolt_app.lifecycle.installations.CheckKind`; `user_id` is empty unless it concerns one
-    person's token. `created_at` of a report about tokens is the time of Slack's event.
+    `bolt_app.installations.checks.CheckKind`; `user_id` is empty unless it concerns one
+    person's token. `created_at` of a report about tokens is the time of Slack's event, or
+    `bolt_app.installations.checks.NEVER` without a report.
     """
 
     __tablename__ = "installation_checks"
