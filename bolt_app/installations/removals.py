@@ -170,12 +170,7 @@ class InstallationRemovals:
         """
         self.remove_bot(session, enterprise_id, team_id)
         self.remove_users(session, enterprise_id, team_id, None, kept=kept)
-        session.execute(
-            update(UserInstallation)
-            .where(self._rows.at(UserInstallation, enterprise_id, team_id))
-            .values(profile_recorded_at=None),
-            execution_options={"synchronize_session": False},
-        )
+        self._record_again(session, self._rows.at(UserInstallation, enterprise_id, team_id))
 
     def end_earlier_sessions(
         self,
@@ -241,11 +236,12 @@ class InstallationRemovals:
         Bots of earlier Slack apps are included.
 
         Args:
-            kept: people whose installations stay.
+            kept: people whose installations stay; their profiles are to be recorded again.
         """
         is_left = UserInstallation.team_id.in_(team_ids), UserInstallation.user_id.not_in(kept)
         self._release(session, *is_left)
         self._release_earlier_bots(session, BotInstallation.team_id.in_(team_ids))
+        self._record_again(session, UserInstallation.team_id.in_(team_ids))
 
     def release_earlier_apps(
         self, session: Session, enterprise_id: str | None, team_id: str | None
@@ -289,6 +285,12 @@ class InstallationRemovals:
             self._rows.bump_revision(session, *place)
         self._queue_tokens(session, UserInstallation.user_token, *conditions)
         session.execute(delete(UserInstallation).where(*conditions))
+
+    def _record_again(self, session: Session, is_there: ColumnElement[bool]) -> None:
+        session.execute(
+            update(UserInstallation).where(is_there).values(profile_recorded_at=None),
+            execution_options={"synchronize_session": False},
+        )
 
     def _release_earlier_bots(self, session: Session, is_there: ColumnElement[bool]) -> None:
         conditions = self._is_earlier(BotInstallation), is_there
