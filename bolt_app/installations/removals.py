@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, insert, literal, select, update
+from sqlalchemy import ColumnElement, delete, insert, literal, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from bolt_app.clock import Clock, utc_now
@@ -236,12 +236,14 @@ class InstallationRemovals:
         Bots of earlier Slack apps are included.
 
         Args:
-            kept: people whose installations stay; their profiles are to be recorded again.
+            kept: people whose installations of the current app stay; their profiles are to be
+                recorded again.
         """
-        is_left = UserInstallation.team_id.in_(team_ids), UserInstallation.user_id.not_in(kept)
-        self._release(session, *is_left)
+        is_there = UserInstallation.team_id.in_(team_ids)
+        is_left = or_(UserInstallation.user_id.not_in(kept), self._is_earlier(UserInstallation))
+        self._release(session, is_there, is_left)
         self._release_earlier_bots(session, BotInstallation.team_id.in_(team_ids))
-        self._record_again(session, UserInstallation.team_id.in_(team_ids))
+        self._record_again(session, is_there)
 
     def release_earlier_apps(
         self, session: Session, enterprise_id: str | None, team_id: str | None

@@ -10,6 +10,7 @@ import pytest
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox.tokens import InstallKey
 from tests.lifecycle.test_deletion import tidied, traces
+from tests.lifecycle.test_joined_organization import AFTER, join
 from tests.lifecycle.test_separate_bots import (
     ABOUT_WES,
     NIA,
@@ -89,6 +90,22 @@ def test_it_keeps_that_person_where_there_is_no_bot(bellhop: Bellhop) -> None:
     report(bellhop, [UNINSTALLED])
 
     assert [can_see_profile(browser) for browser in browsers] == [False, False, True]
+    assert traces(bellhop, ANN) == {}
+    assert bellhop.services.profiles.find(ACME, BEN) is not None
+
+
+def test_it_keeps_that_person_in_a_workspace_that_joined_an_organization(
+    bellhop: Bellhop,
+) -> None:
+    """The organization has no installation."""
+    before = [bellhop.install(user_id)[0] for user_id in (ANN, BEN)]
+    join(bellhop)
+    uninstall_silently(bellhop, AFTER)
+    after = sign_in_to_acme(bellhop, BEN)
+
+    report(bellhop, [UNINSTALLED])
+
+    assert [can_see_profile(browser) for browser in (*before, after)] == [False, False, True]
     assert traces(bellhop, ANN) == {}
     assert bellhop.services.profiles.find(ACME, BEN) is not None
 
