@@ -11,7 +11,7 @@ from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import BotInstallation, Team, UserInstallation
 from bolt_app.installations.records import BotIdentity, StoredInstallation, to_stored
-from bolt_app.installations.rows import InstallationRows
+from bolt_app.installations.rows import IS_BOT_OF_USER, InstallationRows
 
 logger = logging.getLogger(__name__)
 
@@ -96,20 +96,6 @@ class InstallationDirectory:
             enterprise_id=row.enterprise_id or None,
         )
 
-    def find_newest_user(self, enterprise_id: str | None, team_id: str | None) -> str | None:
-        """Return the id of the person whose token was installed last, if there is one."""
-        newest = (
-            select(UserInstallation.user_id)
-            .where(
-                self._rows.at(UserInstallation, enterprise_id, team_id),
-                UserInstallation.user_token.is_not(None),
-            )
-            .order_by(UserInstallation.installed_at.desc(), UserInstallation.id.desc())
-            .limit(1)
-        )
-        with self._database.reading() as session:
-            return session.scalar(newest)
-
     def has_bot(self) -> bool:
         """Whether Bellhop is installed anywhere."""
         bots = select(BotInstallation.id).where(BotInstallation.client_id == self._rows.client_id)
@@ -155,15 +141,10 @@ class InstallationDirectory:
         return found[0] if found else None
 
     def _find_all(self, *conditions: ColumnElement[bool], limit: int) -> list[StoredInstallation]:
-        same_workspace = and_(
-            BotInstallation.client_id == UserInstallation.client_id,
-            BotInstallation.enterprise_id == UserInstallation.enterprise_id,
-            BotInstallation.team_id == UserInstallation.team_id,
-        )
         statement = (
             select(UserInstallation, BotInstallation)
             .select_from(UserInstallation)
-            .outerjoin(BotInstallation, same_workspace)
+            .outerjoin(BotInstallation, IS_BOT_OF_USER)
             .where(UserInstallation.client_id == self._rows.client_id, *conditions)
             .order_by(UserInstallation.installed_at, UserInstallation.id)
             .limit(limit)

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, insert, literal, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, insert, literal, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db.models import BotInstallation, Team, TokenRevocation, UserInstallation
+from bolt_app.db.receipts import CLOCK_SKEW
 from bolt_app.db.web_sessions import end_sessions, of_earlier_grants, of_revoked_grants
 from bolt_app.installations.records import StoredInstallation
-from bolt_app.installations.rows import InstallationRows
+from bolt_app.installations.rows import InstallationRows, is_at, is_within
 
 
 class InstallationRemovals:
-    """Deletes the installations of one Slack app."""
+    """Deletes the installations of one Slack app, and what earlier apps have left there."""
 
     def __init__(self, rows: InstallationRows, *, clock: Clock = utc_now) -> None:
         self._rows = rows
@@ -47,6 +48,22 @@ class InstallationRemovals:
             UserInstallation.invalid_reason.is_(None),
         )
         return session.scalar(working) is not None
+
+    def find_users_since(
+        self, session: Session, enterprise_id: str | None, team_id: str | None, at: datetime
+    ) -> set[str]:
+        """Return the people with tokens granted since an uninstall that Slack has not rejected.
+
+        Args:
+            at: the time of the uninstall according to Slack.
+        """
+        granted = select(UserInstallation.user_id).where(
+            self._rows.at(UserInstallation, enterprise_id, team_id),
+            UserInstallation.installed_at > at - CLOCK_SKEW,
+            UserInstallation.user_token.is_not(None),
+            UserInstallation.invalid_reason.is_(None),
+        )
+        return set(session.scalars(granted))
 
     def teams_with_separate_bot(self, session: Session) -> Sequence[str]:
         """Return the workspaces with an installation other than their organization's."""
@@ -122,23 +139,38 @@ class InstallationRemovals:
         enterprise_id: str | None,
         team_id: str | None,
         user_ids: Sequence[str] | None,
+        *,
+        kept: Collection[str] = (),
     ) -> bool:
-        """Delete people's installations (None: all) in the transaction of `session`.
+        """Delete people's installations (None: all but `kept`) in the transaction of `session`.
 
         Returns: whether there were any.
         """
         self._rows.bump_revision(session, enterprise_id, team_id)
         statement = delete(UserInstallation).where(
-            self._rows.at(UserInstallation, enterprise_id, team_id)
+            self._rows.at(UserInstallation, enterprise_id, team_id),
+            UserInstallation.user_id.not_in(kept),
         )
         if user_ids is not None:
             statement = statement.where(UserInstallation.user_id.in_(user_ids))
         return bool(session.scalars(statement.returning(UserInstallation.id)).all())
 
-    def remove_all(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
-        """Delete the bot and all installations in the transaction of `session`."""
+    def remove_all(
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        team_id: str | None,
+        *,
+        kept: Collection[str] = (),
+    ) -> None:
+        """Delete the bot and all installations in the transaction of `session`.
+
+        Args:
+            kept: people whose installations stay; their profiles are to be recorded again.
+        """
         self.remove_bot(session, enterprise_id, team_id)
-        self.remove_users(session, enterprise_id, team_id, None)
+        self.remove_users(session, enterprise_id, team_id, None, kept=kept)
+        self._record_again(session, self._rows.at(UserInstallation, enterprise_id, team_id))
 
     def end_earlier_sessions(
         self,
@@ -167,7 +199,7 @@ class InstallationRemovals:
         """Delete a person's installation, and queue their token for revocation.
 
         A person with an installation of the whole organization also loses those of its workspaces,
-        because each of them shows the data of the other.
+        because each of them shows the data of the other. Those of earlier Slack apps are included.
 
         Returns: the ids of the organization and the workspace that the person leaves; without a
             workspace, the whole organization.
@@ -177,7 +209,7 @@ class InstallationRemovals:
         if self._is_in_organization(session, installation.enterprise_id, is_theirs):
             scope = installation.enterprise_id, None
         self._rows.bump_revision(session, *scope)
-        self._release(session, self._rows.within(UserInstallation, *scope), is_theirs)
+        self._release(session, is_within(UserInstallation, *scope), is_theirs)
         return scope
 
     def remove_account(
@@ -185,22 +217,48 @@ class InstallationRemovals:
     ) -> bool:
         """Delete a person's installation whose token Slack rejects.
 
-        After that of an organization, their installations of its workspaces are released.
+        After that of an organization, their installations of its workspaces are released, and in
+        any case those of earlier Slack apps.
 
         Returns: whether it existed; otherwise nothing changes.
         """
         if not self.remove_users(session, enterprise_id, team_id, [user_id]):
             return False
         is_theirs = UserInstallation.user_id == user_id
-        self._release(
-            session, self._rows.within(UserInstallation, enterprise_id, team_id), is_theirs
-        )
+        self._release(session, is_within(UserInstallation, enterprise_id, team_id), is_theirs)
         return True
 
-    def release_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
-        """Delete everyone's installations of workspaces, and queue their tokens for revocation."""
-        is_own = UserInstallation.client_id == self._rows.client_id
-        self._release(session, is_own, UserInstallation.team_id.in_(team_ids))
+    def release_workspaces(
+        self, session: Session, team_ids: Collection[str], *, kept: Collection[str] = ()
+    ) -> None:
+        """Delete people's installations of workspaces, and queue their tokens for revocation.
+
+        Bots of earlier Slack apps are included.
+
+        Args:
+            kept: people whose installations of the current app stay; their profiles are to be
+                recorded again.
+        """
+        is_there = UserInstallation.team_id.in_(team_ids)
+        is_left = or_(UserInstallation.user_id.not_in(kept), self._is_earlier(UserInstallation))
+        self._release(session, is_there, is_left)
+        self._release_earlier_bots(session, BotInstallation.team_id.in_(team_ids))
+        self._record_again(session, is_there)
+
+    def release_earlier_apps(
+        self, session: Session, enterprise_id: str | None, team_id: str | None
+    ) -> None:
+        """Delete the installations of earlier Slack apps, and queue their tokens for revocation."""
+        place = enterprise_id, team_id
+        self._release(session, self._is_earlier(UserInstallation), is_at(UserInstallation, *place))
+        self._release_earlier_bots(session, is_at(BotInstallation, *place))
+
+    def release_earlier_members(
+        self, session: Session, team_id: str, user_ids: Collection[str]
+    ) -> None:
+        """Delete people's installations of a workspace that earlier Slack apps have left."""
+        is_theirs = UserInstallation.team_id == team_id, UserInstallation.user_id.in_(user_ids)
+        self._release(session, self._is_earlier(UserInstallation), *is_theirs)
 
     def _is_in_organization(
         self, session: Session, enterprise_id: str | None, is_theirs: ColumnElement[bool]
@@ -208,21 +266,48 @@ class InstallationRemovals:
         if enterprise_id is None:
             return False
         found = select(UserInstallation.id).where(
-            self._rows.at(UserInstallation, enterprise_id, None), is_theirs
+            is_at(UserInstallation, enterprise_id, None), is_theirs
         )
-        return session.scalar(found) is not None
+        return session.scalar(found.limit(1)) is not None
+
+    def _is_earlier(
+        self, model: type[BotInstallation] | type[UserInstallation]
+    ) -> ColumnElement[bool]:
+        """Return the condition for rows of another Slack app, which the operator has replaced."""
+        return model.client_id != self._rows.client_id
 
     def _release(self, session: Session, *conditions: ColumnElement[bool]) -> None:
         """Delete installations and queue their tokens; locks them in the order of their ids."""
-        places = select(UserInstallation.enterprise_id, UserInstallation.team_id).distinct()
-        for place in sorted(tuple(row) for row in session.execute(places.where(*conditions))):
+        places = (
+            select(UserInstallation.enterprise_id, UserInstallation.team_id)
+            .where(UserInstallation.client_id == self._rows.client_id, *conditions)
+            .distinct()
+        )
+        for place in sorted(tuple(row) for row in session.execute(places)):
             self._rows.bump_revision(session, *place)
+        self._queue_tokens(session, UserInstallation.user_token, *conditions)
+        session.execute(delete(UserInstallation).where(*conditions))
+
+    def _record_again(self, session: Session, is_there: ColumnElement[bool]) -> None:
+        session.execute(
+            update(UserInstallation).where(is_there).values(profile_recorded_at=None),
+            execution_options={"synchronize_session": False},
+        )
+
+    def _release_earlier_bots(self, session: Session, is_there: ColumnElement[bool]) -> None:
+        conditions = self._is_earlier(BotInstallation), is_there
+        self._queue_tokens(session, BotInstallation.bot_token, *conditions)
+        session.execute(delete(BotInstallation).where(*conditions))
+
+    def _queue_tokens(
+        self,
+        session: Session,
+        token: InstrumentedAttribute[str] | InstrumentedAttribute[str | None],
+        *conditions: ColumnElement[bool],
+    ) -> None:
         # Copied as stored: a token that cannot be decrypted is revoked once its key is back. It may
         # have been refreshed since the installation was read.
         now = literal(self._clock(), TokenRevocation.created_at.type)
-        tokens = select(UserInstallation.user_token, now).where(
-            *conditions, UserInstallation.user_token.is_not(None)
-        )
+        tokens = select(token, now).where(*conditions, token.is_not(None))
         columns = [TokenRevocation.token, TokenRevocation.created_at]
         session.execute(insert(TokenRevocation).from_select(columns, tokens))
-        session.execute(delete(UserInstallation).where(*conditions))

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import BotInstallation, InstallationRevision, UserInstallation
 from bolt_app.db.upsert import count_up
 
 _Model = type[BotInstallation] | type[UserInstallation] | type[InstallationRevision]
+# The bot of a person's installation, of the same workspace or organization.
+IS_BOT_OF_USER = and_(
+    BotInstallation.client_id == UserInstallation.client_id,
+    BotInstallation.team_id == UserInstallation.team_id,
+    or_(
+        UserInstallation.team_id != "",
+        BotInstallation.enterprise_id == UserInstallation.enterprise_id,
+    ),
+)
 
 
 @dataclass(frozen=True)
 class InstallationRows:
     """Conditions and keys for the rows of one Slack app.
 
-    An empty `team_id` means the installation of an organization.
+    A workspace's rows are found by its id alone, which is unique in all of Slack: a workspace may
+    join or leave an organization, and Slack then names another one in its requests. All rows of a
+    workspace name the same organization (`move`). An empty `team_id` means the installation of an
+    organization.
     """
 
     client_id: str
@@ -26,19 +38,7 @@ class InstallationRows:
         self, model: _Model, enterprise_id: str | None, team_id: str | None
     ) -> ColumnElement[bool]:
         """Return the condition for rows of one workspace (or organization)."""
-        return and_(
-            model.client_id == self.client_id,
-            model.enterprise_id == (enterprise_id or ""),
-            model.team_id == (team_id or ""),
-        )
-
-    def within(
-        self, model: _Model, enterprise_id: str | None, team_id: str | None
-    ) -> ColumnElement[bool]:
-        """Return the condition for rows of a workspace, or of an organization and all below it."""
-        if team_id or not enterprise_id:
-            return self.at(model, enterprise_id, team_id)
-        return and_(model.client_id == self.client_id, model.enterprise_id == enterprise_id)
+        return and_(model.client_id == self.client_id, is_at(model, enterprise_id, team_id))
 
     def separate_bot(self, team_id: str) -> Select[int]:
         """Return the query for the id of a workspace's own bot, not that of its organization.
@@ -50,12 +50,44 @@ class InstallationRows:
         )
 
     def key(self, enterprise_id: str | None, team_id: str | None) -> dict[str, str]:
-        """Return the key of one workspace's (or organization's) rows."""
+        """Return the values that a row of one workspace (or organization) is stored with."""
         return {
             "client_id": self.client_id,
             "enterprise_id": enterprise_id or "",
             "team_id": team_id or "",
         }
+
+    def revision_key(self, enterprise_id: str | None, team_id: str | None) -> dict[str, str]:
+        """Return the key of an installation's revision: of a workspace without organization."""
+        return self.key(None if team_id else enterprise_id, team_id)
+
+    def move(
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        team_id: str | None,
+        enterprise_name: str | None = None,
+    ) -> None:
+        """Record the organization of a workspace, which it may have joined or left since.
+
+        Rows of earlier Slack apps move too.
+        """
+        if not team_id:
+            return
+        for model in (BotInstallation, UserInstallation):
+            is_moved = and_(
+                is_at(model, None, team_id), model.enterprise_id != (enterprise_id or "")
+            )
+            if session.scalar(select(model.id).where(is_moved).limit(1)) is None:
+                continue
+            # Otherwise an install at the same time could insert a second row.
+            self.bump_revision(session, enterprise_id, team_id)
+            session.execute(
+                update(model)
+                .where(is_moved)
+                .values(enterprise_id=enterprise_id or "", enterprise_name=enterprise_name),
+                execution_options={"synchronize_session": False},
+            )
 
     def bump_revision(
         self, session: Session, enterprise_id: str | None, team_id: str | None
@@ -64,6 +96,24 @@ class InstallationRows:
         count_up(
             session,
             InstallationRevision,
-            key=self.key(enterprise_id, team_id),
+            key=self.revision_key(enterprise_id, team_id),
             counter=InstallationRevision.revision,
         )
+
+
+def is_at(model: _Model, enterprise_id: str | None, team_id: str | None) -> ColumnElement[bool]:
+    """Return the condition for rows of one workspace (or organization) of any Slack app."""
+    if team_id:
+        return model.team_id == team_id
+    return and_(model.enterprise_id == (enterprise_id or ""), model.team_id == "")
+
+
+def is_within(model: _Model, enterprise_id: str | None, team_id: str | None) -> ColumnElement[bool]:
+    """Return the condition for rows of a workspace, or an organization and all in it, of any app.
+
+    Deletions about a person or a workspace include the rows of earlier Slack apps: they are
+    personal data, and would be valid again if the operator returned to that app.
+    """
+    if team_id or not enterprise_id:
+        return is_at(model, enterprise_id, team_id)
+    return model.enterprise_id == enterprise_id

@@ -21,6 +21,7 @@ from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import BotInstallation, UserInstallation
 from bolt_app.db.upsert import upsert
 from bolt_app.db.web_sessions import REVOKED, end_sessions, of_installations
+from bolt_app.installations.checks import check_people
 from bolt_app.installations.records import to_bot, to_installation
 from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
@@ -47,9 +48,11 @@ class Installations(InstallationStore):
 
         A reinstall without a user token, bot token or webhook keeps the stored one. Sessions that
         began with a token that Slack has rejected since end, because the row becomes valid again.
+        All rows of a workspace get the organization that is installed with it.
         """
         with self._database.writing() as session:
             self._rows.bump_revision(session, *_key_of(installation))
+            self._rows.move(session, *_key_of(installation), installation.enterprise_name)
             if installation.bot_token is not None:
                 self._write_bot(session, installation.to_bot())
             self._write_installation(session, installation)
@@ -68,6 +71,7 @@ class Installations(InstallationStore):
         """Insert or update a bot."""
         with self._database.writing() as session:
             self._rows.bump_revision(session, *_key_of(bot))
+            self._rows.move(session, *_key_of(bot), bot.enterprise_name)
             self._write_bot(session, bot)
 
     def find_bot(
@@ -130,6 +134,9 @@ class Installations(InstallationStore):
 
     def _write_bot(self, session: Session, bot: Bot) -> None:
         workspace = _key_of(bot)
+        if not self._removals.has_working_bot(session, *workspace):
+            # Perhaps an uninstall was not reported, which ended the tokens of everyone.
+            check_people(session, self._rows, *workspace)
         was_uninstalled = exists().where(
             self._rows.at(BotInstallation, *workspace), BotInstallation.invalid_reason.in_(REVOKED)
         )

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
+from bolt_app.installations.checks import CheckKind
 from bolt_app.installations.directory import InstallationDirectory
-from bolt_app.lifecycle.installations import CheckKind, InstallationLifecycle
+from bolt_app.lifecycle.installations import InstallationLifecycle
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 
@@ -75,39 +76,39 @@ class InstallationChecks:
             self._check_workspaces(check)
 
     def _check_tokens(self, check: InstallationCheck) -> None:
-        is_unreadable, user_id = False, self._user_of(check)
+        unreadable: list[str] = []
+        if check.kind == CheckKind.USER:
+            is_readable = self._verify_user(check, check.user_id)
+        else:
+            is_working, is_readable = self._verify_bot(check)
+            if check.kind == CheckKind.INSTALLATION and not is_working:
+                people = sorted(self._lifecycle.people_since(check))
+                unreadable = [one for one in people if not self._verify_user(check, one)]
+        self._lifecycle.remove_rejected(check, is_unreadable=not is_readable, unreadable=unreadable)
+
+    def _verify_bot(self, check: InstallationCheck) -> tuple[bool, bool]:
+        """Return whether a bot's token works, and whether it could be decrypted."""
         try:
-            if check.kind != CheckKind.USER:
-                self._client.verify_bot(_workspace_of(check))
-            if user_id is not None:
-                self._verify_user(check, user_id)
+            return self._client.verify_bot(_workspace_of(check)), True
         except DecryptionError:
             logger.warning("a revoked token cannot be read", extra={"check": check.id})
-            is_unreadable = True
-        self._lifecycle.remove_rejected(check, user_id, is_unreadable=is_unreadable)
+            return False, False
 
-    def _user_of(self, check: InstallationCheck) -> str | None:
-        """Return the person whose token to verify.
-
-        For a whole installation it is the newest: if it is invalid, there was no later install.
-        """
-        if check.kind == CheckKind.USER:
-            return check.user_id
-        if check.kind == CheckKind.INSTALLATION:
-            return self._directory.find_newest_user(
-                check.enterprise_id or None, check.team_id or None
+    def _verify_user(self, check: InstallationCheck, user_id: str) -> bool:
+        """Mark a person's token if Slack rejects it; return whether it could be decrypted."""
+        try:
+            installation = self._directory.find(
+                enterprise_id=check.enterprise_id or None,
+                team_id=check.team_id or None,
+                user_id=user_id,
+                is_enterprise_install=not check.team_id,
             )
-        return None
-
-    def _verify_user(self, check: InstallationCheck, user_id: str) -> None:
-        installation = self._directory.find(
-            enterprise_id=check.enterprise_id or None,
-            team_id=check.team_id or None,
-            user_id=user_id,
-            is_enterprise_install=not check.team_id,
-        )
-        if installation is not None:
-            self._client.verify_user(installation)
+            if installation is not None:
+                self._client.verify_user(installation)
+        except DecryptionError:
+            logger.warning("a revoked token cannot be read", extra={"check": check.id})
+            return False
+        return True
 
     def _check_workspaces(self, check: InstallationCheck) -> None:
         """Find the workspaces that an organization's installation serves.

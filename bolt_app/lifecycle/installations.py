@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -17,6 +16,7 @@ from bolt_app.clock import Clock
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import InstallationCheck
+from bolt_app.installations.checks import NEVER, CheckKind
 from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.lifecycle.erasure import Erasure
@@ -32,22 +32,6 @@ logger = logging.getLogger(__name__)
 
 # Databases limit the values of a statement; an organization may have more people.
 _MOST_PEOPLE = 1000
-
-
-class CheckKind(StrEnum):
-    """The kind of an installation check.
-
-    The first three verify that Slack still accepts tokens, the others find the workspaces that an
-    organization's installation serves: all of them, one whose access may have changed, and one
-    whose own installation was uninstalled.
-    """
-
-    INSTALLATION = "installation"
-    BOT = "bot"
-    USER = "user"
-    ORGANIZATION = "organization"
-    WORKSPACE = "workspace"
-    UNINSTALLED = "uninstalled"
 
 
 class InstallationLifecycle:
@@ -108,6 +92,8 @@ class InstallationLifecycle:
             if session is None:
                 return
             workspace = origin.enterprise_id, origin.installed_team_id
+            if origin.enterprise_id:  # an event need not name the organization
+                self._rows.move(session, *workspace)
             now = self._clock()
             at = now if origin.at is None else min(origin.at, now)
             for kind, user_id in checks:
@@ -137,50 +123,66 @@ class InstallationLifecycle:
         with self._database.reading() as session:
             return session.scalars(select(InstallationCheck).order_by(InstallationCheck.id)).all()
 
+    def people_since(self, check: InstallationCheck) -> Collection[str]:
+        """Return the people whose tokens were granted since the uninstall that a check is about."""
+        with self._database.reading() as session:
+            return self._removals.find_users_since(session, *_place_of(check), check.created_at)
+
     def remove_rejected(
-        self, check: InstallationCheck, user_id: str | None, *, is_unreadable: bool
+        self, check: InstallationCheck, *, is_unreadable: bool, unreadable: Collection[str] = ()
     ) -> None:
         """Delete the installation of a check, as far as Slack rejected its tokens.
 
-        If they were granted again since, only the sessions end that began before the report.
+        Each token proves only itself: a working bot that the installation was not removed, a
+        person's token that the person has signed in since. If they were granted again since, only
+        the sessions end that began before the report.
 
         Args:
-            user_id: the person whose token was verified, besides the bot's or instead of it.
-            is_unreadable: whether a token could not be decrypted and verified; the report is then
-                trusted.
+            is_unreadable: whether the token of the bot, or of the person that the check is about,
+                could not be decrypted and verified; a report is then trusted.
+            unreadable: the people with such a token among `people_since`.
         """
-        workspace = check.enterprise_id or None, check.team_id or None
         opened: Mapping[str, Sequence[str]] = {}
         with self._database.writing() as session:
             if not _take_check(session, check.id):
                 return
-            self._removals.lock(session, *workspace)
-            if not is_unreadable and self._is_accepted(session, check, user_id):
+            self._removals.lock(session, *_place_of(check))
+            is_trusted = is_unreadable and check.created_at > NEVER
+            if not is_trusted and self._is_accepted(session, check):
                 logger.info("a report of a removal is outdated", extra={"kind": check.kind})
                 self._end_earlier_sessions(session, check)
                 return
-            if check.kind == CheckKind.INSTALLATION and check.team_id:
-                opened = self._remove_workspace(session, check.enterprise_id, check.team_id)
-            elif check.kind == CheckKind.INSTALLATION:
-                opened = self._remove_organization(session, check.enterprise_id)
+            if check.kind == CheckKind.INSTALLATION:
+                opened = self._remove_uninstalled(session, check, unreadable)
             elif check.kind == CheckKind.BOT:
-                self._remove_bot(session, *workspace)
+                self._remove_bot(session, *_place_of(check))
             else:
-                opened = self._remove_user(session, *workspace, check.user_id)
+                opened = self._remove_user(session, *_place_of(check), check.user_id)
         self._erasure.publish(opened)
+
+    def _is_accepted(self, session: Session, check: InstallationCheck) -> bool:
+        if check.kind == CheckKind.USER:
+            return self._removals.has_working_user(session, *_place_of(check), check.user_id)
+        return self._removals.has_working_bot(session, *_place_of(check))
 
     def _end_earlier_sessions(self, session: Session, check: InstallationCheck) -> None:
         if check.kind == CheckKind.BOT:
             return  # No session began with the bot's token.
-        workspace = check.enterprise_id or None, check.team_id or None
         user_id = check.user_id if check.kind == CheckKind.USER else None
-        self._removals.end_earlier_sessions(session, *workspace, user_id, check.created_at)
+        self._removals.end_earlier_sessions(session, *_place_of(check), user_id, check.created_at)
 
-    def _is_accepted(self, session: Session, check: InstallationCheck, user_id: str | None) -> bool:
-        workspace = check.enterprise_id or None, check.team_id or None
-        if check.kind != CheckKind.USER and self._removals.has_working_bot(session, *workspace):
-            return True
-        return user_id is not None and self._removals.has_working_user(session, *workspace, user_id)
+    def _remove_uninstalled(
+        self, session: Session, check: InstallationCheck, unreadable: Collection[str]
+    ) -> Mapping[str, Sequence[str]]:
+        """Delete an installation; the people who signed in since stay signed in."""
+        place = _place_of(check)
+        since = self._removals.find_users_since(session, *place, check.created_at)
+        kept = since - set(unreadable)
+        for user_id in sorted(kept):
+            self._removals.end_earlier_sessions(session, *place, user_id, check.created_at)
+        if check.team_id:
+            return self._remove_workspace(session, check.enterprise_id, check.team_id, kept)
+        return self._remove_organization(session, check.enterprise_id, kept)
 
     def _remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
         """Delete a bot; find out whether its workspace's organization serves the workspace."""
@@ -191,9 +193,11 @@ class InstallationLifecycle:
             self._add_check(session, organization_id, team_id, CheckKind.WORKSPACE)
 
     def _remove_organization(
-        self, session: Session, enterprise_id: str
+        self, session: Session, enterprise_id: str, signed_in: Collection[str]
     ) -> Mapping[str, Sequence[str]]:
         """Delete an organization's installation, and the data of the workspaces that it served.
+
+        Of people who have signed in since only the link stays, and their profile is recorded again.
 
         Workspaces with a separate installation stay, but not the people there who were linked only
         with the organization's.
@@ -201,37 +205,41 @@ class InstallationLifecycle:
         Returns: the people with an open App Home, by workspace that stays.
         """
         linked = self._removals.find_linked(session, enterprise_id)
-        self._removals.remove_all(session, enterprise_id, None)
+        self._removals.remove_all(session, enterprise_id, None, kept=signed_in)
+        self._removals.release_earlier_apps(session, enterprise_id, None)
         served = set(find_teams_of_accounts(session, enterprise_id, None))
         kept = set(self._removals.teams_with_separate_bot(session))
         opened: dict[str, Sequence[str]] = {}
         for kept_id in sorted(served & kept):
             people = linked - self._removals.find_linked_separately(session, kept_id)
+            people -= set(signed_in)
             opened[kept_id] = self._erase_members(
                 session, enterprise_id, kept_id, people, refreshes=True
             )
-        self._erase_workspaces(session, served - kept)
+        self._erase_workspaces(session, served - kept, signed_in)
         self._erasure.audit_uninstall(session, enterprise_id, None)
         return opened
 
     def _remove_workspace(
-        self, session: Session, enterprise_id: str, team_id: str
+        self, session: Session, enterprise_id: str, team_id: str, signed_in: Collection[str]
     ) -> Mapping[str, Sequence[str]]:
         """Delete a workspace's own installation, and its data unless the organization serves it.
 
         Only Slack knows whether the organization's installation serves the workspace, so a check
-        decides about its data. The people who were linked only with its own are deleted at once.
+        decides about its data. The people who were linked only with its own are deleted at once,
+        except those who have signed in since.
 
         Returns: the people with an open App Home, by workspace.
         """
         organization_id = enterprise_id or find_organization(session, team_id)
         linked = self._removals.find_linked_separately(session, team_id)
-        self._removals.remove_all(session, enterprise_id or None, team_id)
+        self._removals.remove_all(session, enterprise_id or None, team_id, kept=signed_in)
+        self._removals.release_earlier_apps(session, enterprise_id or None, team_id)
         self._erasure.audit_uninstall(session, enterprise_id or None, team_id)
         if not organization_id:
-            self._erase_workspaces(session, [team_id])
+            self._erase_workspaces(session, [team_id], signed_in)
             return {}
-        people = linked - self._removals.find_linked(session, organization_id)
+        people = linked - self._removals.find_linked(session, organization_id) - set(signed_in)
         self._add_check(session, organization_id, team_id, CheckKind.UNINSTALLED)
         # Without the bot no message can be updated.
         opened = self._erase_members(session, organization_id, team_id, people, refreshes=False)
@@ -251,15 +259,18 @@ class InstallationLifecycle:
         people = sorted(user_ids)
         for start in range(0, len(people), _MOST_PEOPLE):
             some = people[start : start + _MOST_PEOPLE]
+            self._removals.release_earlier_members(session, team_id, some)
             erased = self._erasure.erase_people(
                 session, enterprise_id, team_id, some, refreshes=refreshes
             )
             opened += erased.get(team_id, ())
         return opened
 
-    def _erase_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
-        """Delete workspaces that no bot serves, with everyone's links there."""
-        self._removals.release_workspaces(session, team_ids)
+    def _erase_workspaces(
+        self, session: Session, team_ids: Collection[str], signed_in: Collection[str] = ()
+    ) -> None:
+        """Delete workspaces that no bot serves, with the links there, except of `signed_in`."""
+        self._removals.release_workspaces(session, team_ids, kept=signed_in)
         self._erasure.erase_workspaces(session, team_ids)
 
     def _remove_user(
@@ -307,10 +318,11 @@ class InstallationLifecycle:
             kept = {*listed, *self._removals.teams_with_separate_bot(session)}
             left = set(find_unserved(session, organization_id, kept, until=check.created_at))
             left.update({check.team_id} - {*kept, ""})
-            self._erase_workspaces(session, left)
+            self._erase_workspaces(session, left, self._signed_in_since(session, check))
             for team_id in sorted(left):
                 self._erasure.audit_uninstall(session, organization_id, team_id)
             for team_id in sorted(listed):
+                self._rows.move(session, organization_id, team_id)
                 register_served_team(
                     session, self._rows, team_id, organization_id, now, name=listed[team_id]
                 )
@@ -328,8 +340,19 @@ class InstallationLifecycle:
             is_recorded = find_organization(session, check.team_id) == check.enterprise_id
             if is_recorded or check.team_id in self._removals.teams_with_separate_bot(session):
                 return
-            self._erase_workspaces(session, [check.team_id])
+            signed_in = self._signed_in_since(session, check)
+            self._erase_workspaces(session, [check.team_id], signed_in)
         self._erasure.publish({})
+
+    def _signed_in_since(self, session: Session, check: InstallationCheck) -> Collection[str]:
+        """Return the people whose links have outlived the uninstall of a workspace's own bot."""
+        if check.kind != CheckKind.UNINSTALLED:
+            return ()
+        return self._removals.find_linked_separately(session, check.team_id)
+
+
+def _place_of(check: InstallationCheck) -> tuple[str | None, str | None]:
+    return check.enterprise_id or None, check.team_id or None
 
 
 def _take_check(session: Session, check_id: int) -> bool:

@@ -176,6 +176,7 @@ class ProfileLifecycle:
                 continue
             forget_preferences(session, [team_id], [user_id])
             if not is_kept:
+                self._removals.release_earlier_members(session, team_id, [user_id])
                 people = ErasedPeople(team_id, [user_id])
                 opened[team_id] = erase_people(session.connection(), people, now, refreshes=True)
         return opened

@@ -35,6 +35,7 @@ from bolt_app.profiles.store import (
     get_profile,
     has_separate_bot,
     may_be_joined,
+    move_account,
     register_membership,
     register_served_team,
     register_team,
@@ -95,6 +96,7 @@ class Profiles:
             facts_of_team = without_older(session, team_id, team, stated_at, now)
             register_team(session, team_id, facts_of_team, now)
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
+            move_account(session, team_id, home_id, installation.user_id)
             row_id = register_user(session, home_id, facts, now)
             register_membership(session, row_id, team_id, facts, now)
             if facts.get("deleted"):

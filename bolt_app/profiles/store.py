@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import Select, and_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from bolt_app.db import PreparedSelect
@@ -181,6 +181,24 @@ def register_user(session: Session, home_id: str, facts: Mapping[str, Any], now:
     row_id = session.scalars(select(User.id).filter_by(**key)).one()
     separate_accounts(session, row_id)
     return row_id
+
+
+def move_account(session: Session, team_id: str, home_id: str, user_id: str) -> None:
+    """Move a person's account from a workspace to the organization that the workspace has joined.
+
+    A second account of the person would keep the facts of the first, such as that it is active.
+    """
+    if home_id == team_id:
+        return
+    former = and_(User.home_id == team_id, User.user_id == user_id)
+    other = aliased(User)
+    is_known = exists().where(other.home_id == home_id, other.user_id == user_id)
+    unsynchronized = {"synchronize_session": False}
+    session.execute(
+        update(User).where(former, ~is_known).values(home_id=home_id),
+        execution_options=unsynchronized,
+    )
+    session.execute(delete(User).where(former), execution_options=unsynchronized)
 
 
 def register_served_team(

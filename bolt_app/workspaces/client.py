@@ -251,10 +251,12 @@ class WorkspaceClient:
         request = TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
         return _token_in(self._grants.find(request), workspace, method)
 
-    def verify_bot(self, workspace: BotWorkspace) -> None:
+    def verify_bot(self, workspace: BotWorkspace) -> bool:
         """Check the bot's token with Slack, and mark a rejected one as invalid.
 
         https://docs.slack.dev/reference/methods/auth.test
+
+        Returns: whether there is one that Slack did not reject.
 
         Raises:
             SlackCallError: Slack did not answer, or limited the call.
@@ -262,10 +264,12 @@ class WorkspaceClient:
         try:
             self.as_bot(workspace, "auth.test")
         except NotInstalledError:
-            return
+            return False
         except SlackCallError as error:
             if not error.is_permanent:
                 raise
+            return not error.is_dead_token
+        return True
 
     def verify_user(self, installation: StoredInstallation) -> None:
         """Check a person's token with Slack, and mark a rejected one as invalid.

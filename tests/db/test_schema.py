@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from typing import Any
 
 import pytest
-from sqlalchemy import bindparam, inspect, select, text
+from sqlalchemy import Text, bindparam, inspect, select, text
 
 from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.webhooks import Webhooks
@@ -177,6 +178,59 @@ def test_the_workspaces_of_an_organization_are_learned(
     with empty_database.reading() as session:
         [check] = session.scalars(select(InstallationCheck))
     assert (check.enterprise_id, check.team_id, check.kind) == ("E1", "", "organization")
+
+
+def test_a_workspace_that_joined_an_organization_has_one_installation(
+    empty_database: Database, clock: FakeClock
+) -> None:
+    schema.upgrade(empty_database)
+    schema.downgrade(empty_database, "0032-1")
+    for home in ("", "E1"):
+        clock.advance(60)
+        for statement in (
+            "INSERT INTO teams (team_id, enterprise_id, created_at) VALUES ('T1', '', :now)"
+            " ON CONFLICT DO NOTHING",
+            "INSERT INTO installation_revisions (client_id, enterprise_id, team_id, revision)"
+            " VALUES ('1.2', :home, 'T1', 3)",
+            "INSERT INTO bots (client_id, enterprise_id, team_id, bot_token, bot_scopes,"
+            " is_enterprise_install, installed_at)"
+            " VALUES ('1.2', :home, 'T1', 'x', '', false, :now)",
+            "INSERT INTO installations (client_id, enterprise_id, team_id, user_id, user_scopes,"
+            " is_enterprise_install, installed_at)"
+            " SELECT '1.2', :home, 'T1', user_id, '', false, :now"
+            " FROM (SELECT 'U1' AS user_id UNION SELECT 'U2' WHERE :home = '') AS people",
+            "INSERT INTO sessions (token_hash, installation_id, created_at, last_seen_at)"
+            " SELECT user_id || enterprise_id, id, :now, :now FROM installations"
+            " WHERE enterprise_id = :home",
+            "INSERT INTO users (home_id, user_id, person_id, images, is_bot, is_deleted,"
+            " slack_updated, linked_at, refreshed_at)"
+            " VALUES (CASE :home WHEN '' THEN 'T1' ELSE :home END,"
+            " 'U1', :home, '{}', false, false, 0, :now, :now)",
+            "INSERT INTO memberships (user_id, team_id, is_admin, is_owner, is_guest, linked_at)"
+            " SELECT max(id), 'T1', false, false, false, :now FROM users",
+        ):
+            known = {"home": home, "now": clock()}
+            used = {name: value for name, value in known.items() if f":{name}" in statement}
+            types: dict[str, Any] = {"home": Text, "now": UTCDateTime}
+            typed = [bindparam(name, type_=types[name]) for name in used]
+            prepared = text(statement).bindparams(*typed)
+            with empty_database.writing_connection() as connection:
+                connection.execute(prepared, used)
+
+    schema.upgrade(empty_database)
+
+    def found(statement: str) -> list[tuple[Any, ...]]:
+        with empty_database.reading_connection() as connection:
+            return sorted(tuple(row) for row in connection.execute(text(statement)))
+
+    assert found("SELECT enterprise_id FROM bots") == [("E1",)]
+    assert found("SELECT enterprise_id, user_id FROM installations") == [("E1", "U1"), ("E1", "U2")]
+    assert found("SELECT token_hash FROM sessions") == [("U1E1",), ("U2",)]
+    assert found("SELECT home_id FROM users") == [("E1",)]
+    revisions = "SELECT enterprise_id, revision FROM installation_revisions"
+    assert found(revisions) == [("", 6)]
+    schema.downgrade(empty_database, "0032-1")
+    assert found(revisions) == [("E1", 6)]
 
 
 def test_a_difference_is_found(empty_database: Database) -> None:

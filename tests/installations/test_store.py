@@ -299,6 +299,33 @@ class TestOrganizations:
         assert of_team.bot_token == "xoxb-team"
         assert of_organization.bot_token == "xoxb-org"
 
+    @pytest.mark.parametrize(("before", "after"), [(None, "E1"), ("E1", "E2"), ("E1", None)])
+    def test_a_workspace_joins_or_leaves_one(
+        self, database: Database, store: Store, before: str | None, after: str | None
+    ) -> None:
+        """Its id is unique in all of Slack: slack_sdk's store would have further rows."""
+        for user_id in ("U1", "U2"):
+            store.save(an_installation(user_id, enterprise_id=before, enterprise_name="Before"))
+        known = [stored_of(store, user_id).id for user_id in ("U1", "U2")]
+        revision = revision_of(store)
+
+        store.save(an_installation("U1", enterprise_id=after, enterprise_name="After"))
+
+        moved = [stored_of(store, user_id) for user_id in ("U1", "U2")]
+        assert [found.id for found in moved] == known
+        assert {found.enterprise_id for found in moved} == {after}
+        assert {found.enterprise_name for found in moved} == {"After"}
+        assert {found.bot_token for found in moved} == {"xoxb-1"}
+        assert bot_of(store).enterprise_id == after
+        assert rows(database, BotInstallation) == rows(database, InstallationRevision) == 1
+        for enterprise_id in (before, after):
+            place = {"enterprise_id": enterprise_id, "team_id": "T1"}
+            assert store.reader.revision(**place) > revision
+            assert store.reader.find(**place, user_id="U2") is not None
+            assert store.reader.revisions([(enterprise_id, "T1")]).keys() == {(enterprise_id, "T1")}
+        store.delete_all(enterprise_id=before, team_id="T1")
+        assert rows(database, UserInstallation) == rows(database, BotInstallation) == 0
+
     def test_its_bot_serves_a_known_workspace(
         self, database: Database, store: Store, clock: FakeClock
     ) -> None:
@@ -527,7 +554,7 @@ class TestRelease:
             place = {**in_organization, "team_id": f"T{number}"}
             store.save(an_installation("W1", user_token=f"xoxp-T{number}", **place))
             store.save(an_installation("W2", **place))
-        store.save(an_installation("W1", enterprise_id="E2"))
+        store.save(an_installation("W1", enterprise_id="E2", team_id="T3"))
         released = store.directory.find(
             enterprise_id="E1", team_id=team_id, user_id="W1", is_enterprise_install=not team_id
         )

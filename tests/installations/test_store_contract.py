@@ -64,7 +64,6 @@ def test_a_bot_is_found_in_its_own_workspace_alone(store: InstallationStore) -> 
 
     assert has_bot(store, "E1", "T1")
     assert not has_bot(store, "E1", "T2")
-    assert not has_bot(store, None, "T1")
     assert not has_bot(store, "E1", None)
 
 
@@ -73,7 +72,6 @@ def test_an_installation_is_found_by_workspace_and_by_person(store: Installation
 
     assert has_installation(store, "E1", "T1")
     assert not has_installation(store, "E1", "T2")
-    assert not has_installation(store, None, "T1")
     assert has_installation(store, "E1", "T1", "U1")
     assert not has_installation(store, "E1", "T1", "U2")
     assert not has_installation(store, "E1", "T2", "U1")

@@ -304,6 +304,7 @@ DELETIONS = {
     "notifications/subscriptions/channel_sync.py": "of a channel, or a row with the same data",
     "notifications/subscriptions/service.py": "",
     "profiles/removal.py": "",
+    "profiles/store.py": "of an account that the person has in the organization as well",
     "workspaces/home_tabs.py": "",
 }
 ABOUT_PEOPLE = {"HomeTab", "Membership", "Preference", "Subscription", "User"}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import String, Text, UniqueConstraint
+from sqlalchemy import Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bolt_app.db.encryption import EncryptedText
 from bolt_app.db.models.base import Base, SlackId
+
+# A workspace's id is unique in all of Slack, while its organization may change.
+_IS_WORKSPACE = text("team_id <> ''")
 
 
 class InstallationRevision(Base):
@@ -16,7 +19,7 @@ class InstallationRevision(Base):
 
     Every change increments `revision` in its transaction. The row is the lock that serializes
     concurrent installs, and tells each process whether its cached grants are current. It outlives
-    the installation.
+    the installation. A workspace's row names no organization, which may change.
     """
 
     __tablename__ = "installation_revisions"
@@ -43,7 +46,17 @@ class BotInstallation(Base):
     """The bot of one workspace (or organization) and its token."""
 
     __tablename__ = "bots"
-    __table_args__ = (UniqueConstraint("client_id", "enterprise_id", "team_id"),)
+    __table_args__ = (
+        UniqueConstraint("client_id", "enterprise_id", "team_id"),
+        Index(
+            "uq_bots_client_id_team_id",
+            "client_id",
+            "team_id",
+            unique=True,
+            sqlite_where=_IS_WORKSPACE,
+            postgresql_where=_IS_WORKSPACE,
+        ),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     client_id: Mapped[str] = mapped_column(SlackId)
@@ -72,6 +85,15 @@ class UserInstallation(Base):
     __tablename__ = "installations"
     __table_args__ = (
         UniqueConstraint("client_id", "enterprise_id", "team_id", "user_id"),
+        Index(
+            "uq_installations_client_id_team_id_user_id",
+            "client_id",
+            "team_id",
+            "user_id",
+            unique=True,
+            sqlite_where=_IS_WORKSPACE,
+            postgresql_where=_IS_WORKSPACE,
+        ),
         # Web sessions refer to the row, so an id must never be reused.
         {"sqlite_autoincrement": True},
     )
@@ -137,8 +159,9 @@ class InstallationCheck(Base):
     """A report about an installation, to be verified with Slack before it takes effect.
 
     Slack retries events for minutes, and Bellhop may be installed again by then. `kind` is a
-    `bolt_app.lifecycle.installations.CheckKind`; `user_id` is empty unless it concerns one
-    person's token. `created_at` of a report about tokens is the time of Slack's event.
+    `bolt_app.installations.checks.CheckKind`; `user_id` is empty unless it concerns one
+    person's token. `created_at` of a report about tokens is the time of Slack's event, or
+    `bolt_app.installations.checks.NEVER` without a report.
     """
 
     __tablename__ = "installation_checks"

@@ -50,20 +50,23 @@ class GrantReader:
 
     def revision(self, *, enterprise_id: str | None, team_id: str | None) -> int:
         """Return the number of changes of the installation; 0 if there never was one."""
-        rows = self._database.fetch(_FIND_REVISION, self._rows.key(enterprise_id, team_id))
+        rows = self._database.fetch(_FIND_REVISION, self._rows.revision_key(enterprise_id, team_id))
         return rows[0].revision if rows else 0
 
     def revisions(
         self, owners: Collection[tuple[str | None, str | None]]
     ) -> dict[tuple[str | None, str | None], int]:
         """Return the revisions of installations, by enterprise and workspace, in one statement."""
+        keys = {owner: self._rows.revision_key(*owner) for owner in owners}
         values = {
             "client_id": self._rows.client_id,
-            "enterprise_ids": {enterprise_id or "" for enterprise_id, _ in owners},
-            "team_ids": {team_id or "" for _, team_id in owners},
+            "enterprise_ids": {key["enterprise_id"] for key in keys.values()},
+            "team_ids": {key["team_id"] for key in keys.values()},
         }
         rows = self._database.fetch(_REVISIONS, values)
-        return {(row.enterprise_id or None, row.team_id or None): row.revision for row in rows}
+        found = {(row.enterprise_id, row.team_id): row.revision for row in rows}
+        places = {owner: (key["enterprise_id"], key["team_id"]) for owner, key in keys.items()}
+        return {owner: found[place] for owner, place in places.items() if place in found}
 
     def status(
         self,
@@ -80,7 +83,7 @@ class GrantReader:
             workspace_id: the workspace of the request.
         """
         values = {
-            **self._rows.key(enterprise_id, team_id),
+            **self._rows.revision_key(enterprise_id, team_id),
             # An organization's bot serves the people of the organization, not all of a workspace.
             "workspace_id": workspace_id if team_id else "",
             "home_id": enterprise_id or "",
