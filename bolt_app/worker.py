@@ -97,6 +97,7 @@ def create_dispatcher(
                 most=max(1, settings.workspace_requests // 4),
             ),
             transitions.follow_move,
+            transitions.senders_of,
             clock=clock,
         ),
         DestinationResolver(client, channels, users, delays, clock=clock),
