@@ -89,6 +89,7 @@ def create_dispatcher(
             services.access,
             services.signer,
             delays,
+            services.lookup_budgets,
             FileLinks(
                 client,
                 UploadUrls(settings.slack_base_url, services.api),

@@ -29,7 +29,8 @@ from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
 
-INFO, LIST, NOT_FOUND = "conversations.info", "conversations.list", "channel_not_found"
+INFO, LIST, JOIN = "conversations.info", "conversations.list", "conversations.join"
+NOT_FOUND = "channel_not_found"
 # How long a listing is current. conversations.list is a "tier 2" method, with about twenty calls
 # per minute (https://docs.slack.dev/reference/methods/conversations.list).
 LISTING_LIFETIME = timedelta(minutes=5)
@@ -248,7 +249,7 @@ class Channels:
             NotInstalledError: the workspace has no bot.
             SlackCallError: the call failed.
         """
-        self._client.as_bot(workspace, "conversations.join", channel=channel_id)
+        self._client.as_bot(workspace, JOIN, channel=channel_id)
         self.record_joined(workspace.team_id, channel_id)
 
     def record_joined(self, team_id: str, channel_id: str) -> None:

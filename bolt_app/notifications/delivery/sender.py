@@ -48,9 +48,9 @@ from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_api import NotSentError, SlackCallError
 from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.sliding_limit import SlidingLimit
-from bolt_app.workspaces.channels import Channels
+from bolt_app.workspaces.channels import JOIN, Channels
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
-from bolt_app.workspaces.lookup_budgets import LookupLimitError, LookupShare
+from bolt_app.workspaces.lookup_budgets import LookupBudgets, LookupLimitError, LookupShare
 from bolt_app.workspaces.organization_channels import OrganizationChannels
 from bolt_app.workspaces.users import LOOKUP, UNKNOWN, FoundPeople, Users
 
@@ -120,6 +120,7 @@ class MessageSender:
         access: Authorization,
         signer: ValueSigner,
         delays: Delays,
+        budgets: LookupBudgets,
         file_links: FileLinks,
         follow_move: Callable[[str, str], bool],
         senders_of: Callable[[int], Collection[str]],
@@ -136,6 +137,7 @@ class MessageSender:
         """
         self._mention_waits = SlidingLimit(MENTION_WAITS, MENTION_WAITS_WINDOW, clock=clock)
         self._delays = delays
+        self._budgets = budgets
         self._file_links = file_links
         self._follow_move = follow_move
         self._senders_of = senders_of
@@ -536,9 +538,9 @@ class MessageSender:
         channel_id = attempt.channel_id
         # A look for an attempt in doubt is the first to see some channels.
         await self._require_in_workspace(workspace, attempt)
-        await self._client.call_as_bot(
-            workspace, "conversations.join", before_request=check, channel=channel_id
-        )
+        take, team_id = self._budgets.take, workspace.team_id
+        await asyncio.to_thread(self._look_up, attempt, lambda share: take(JOIN, team_id, share))
+        await self._client.call_as_bot(workspace, JOIN, before_request=check, channel=channel_id)
         await asyncio.to_thread(self._channels.record_joined, workspace.team_id, channel_id)
 
     async def _find(

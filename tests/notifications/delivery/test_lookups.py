@@ -18,10 +18,11 @@ from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop, running_bellhop
 from tests.web.calling import caller
 from tests.web.methods.calling import JSON, method_caller
+from tests.workspaces.test_lookup_budgets import SLACKS
 
 pytestmark = pytest.mark.sqlite_only
 
-LOOK_UP = "users.lookupByEmail"
+LOOK_UP, JOIN = "users.lookupByEmail", "conversations.join"
 KNOWN = "@ben@acme.example"
 HOUR = 3600.0
 # Addresses that a sender can invent, each of which costs a call to Slack.
@@ -81,6 +82,21 @@ def test_a_flood_to_the_same_address_delays_nobody_else(
         installed.clock.advance(1)
 
     assert other() == ["sent"]
+
+
+def test_a_flood_to_channels_without_the_bot_delays_nobody_else(installed: Bellhop) -> None:
+    most = SLACKS[JOIN] + 1
+    *flooded, wanted = [one.id for one in installed.slack.add_channels(ACME, most + 1)]
+    send(installed, *flooded)
+    for _ in range(most):
+        Hand(installed).deliver()
+        installed.clock.advance(0.5)
+
+    other = send(installed, wanted)
+    Hand(installed).deliver()
+
+    assert other() == ["sent"]
+    assert len(installed.slack.calls_to(JOIN)) == share_of_one(BUDGETS[JOIN][Purpose.DELIVERY]) + 1
 
 
 @pytest.mark.parametrize("is_limited", [True, False])
