@@ -17,8 +17,8 @@ V = TypeVar("V")
 class RecentAnswers(Generic[K, V]):
     """Caches the latest `most` answers for a limited time.
 
-    An answer to a question asked before a call of `forget` is returned but not cached, because it
-    may be older than the change that `forget` was called for.
+    An answer to a question asked before a call of `forget` or `change` is returned but not cached,
+    because it may be older than the event that they were called for.
     """
 
     def __init__(self, lifetime: timedelta, most: int, clock: Clock) -> None:
@@ -56,6 +56,14 @@ class RecentAnswers(Generic[K, V]):
             self._forgotten += 1
             for key in list(filter(matches, self._kept)):
                 del self._kept[key]
+
+    def change(self, matches: Callable[[K], bool], change: Callable[[V], V]) -> None:
+        """Change the answers whose keys `matches` accepts; they get no younger."""
+        with self._lock:
+            self._forgotten += 1
+            for key in filter(matches, self._kept):
+                asked_at, answer = self._kept[key]
+                self._kept[key] = asked_at, change(answer)
 
     def __len__(self) -> int:
         return len(self._kept)

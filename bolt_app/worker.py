@@ -90,6 +90,7 @@ def create_dispatcher(
             services.access,
             services.signer,
             delays,
+            services.lookup_budgets,
             FileLinks(
                 client,
                 UploadUrls(settings.slack_base_url, services.api),
@@ -102,6 +103,7 @@ def create_dispatcher(
                 ),
             ),
             transitions.follow_move,
+            transitions.senders_of,
             clock=clock,
         ),
         DestinationResolver(client, channels, users, delays, clock=clock),

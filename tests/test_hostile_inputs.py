@@ -207,7 +207,12 @@ class TestHttp:
             database_url, encryption_key, clock, workspace_per_minute=600_000
         ) as bellhop:
             bellhop.install(ANN)
-            channels = bellhop.slack.add_channels(ACME, len(payloads))
+            channels = [
+                bellhop.slack.add_channel(ACME, f"hostile-{number}", members=[ANN])
+                for number in range(len(payloads))
+            ]
+            for channel in channels:
+                bellhop.slack.invite_bot(ANN, channel.id)
             for channel, payload in zip(channels, payloads, strict=True):
                 url = bellhop.services.webhooks.create(ACME, "ci", [channel.id])
                 assert (

@@ -9,7 +9,7 @@ shown to the person.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -36,6 +36,10 @@ UNANSWERED_FOR = timedelta(seconds=10)
 # Checks of one person's role at that moment. Slack allows 100 calls of users.info a minute
 # (https://docs.slack.dev/apis/web-api/rate-limits), which all people of a workspace share.
 CHECKS_A_MINUTE = 20
+# How often a person's joining or leaving a channel, and a change of a channel in their workspace,
+# let Slack be asked for their channels again. It allows 50 calls a minute in a workspace
+# (https://docs.slack.dev/reference/methods/users.conversations).
+JOINS_A_MINUTE, CHANGES_A_MINUTE = 4, 2
 PAGE_SIZE = 999
 # Slack's errors for a person unknown in this workspace.
 _UNKNOWN_PERSON = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
@@ -249,7 +253,10 @@ class Authorization:
         self._unanswered: RecentAnswers[tuple[str, str], bool] = RecentAnswers(
             UNANSWERED_FOR, most_remembered, clock
         )
-        self._checks = SlidingLimit(CHECKS_A_MINUTE, timedelta(minutes=1), clock=clock)
+        minute = timedelta(minutes=1)
+        self._checks = SlidingLimit(CHECKS_A_MINUTE, minute, clock=clock)
+        self._joins = SlidingLimit(JOINS_A_MINUTE, minute, clock=clock)
+        self._changes = SlidingLimit(CHANGES_A_MINUTE, minute, clock=clock)
 
     def allowed(self, action: Action) -> frozenset[Role]:
         """Return the roles that may perform an action."""
@@ -428,13 +435,33 @@ class Authorization:
         for answers in (self._roles, self._memberships):
             answers.forget(lambda key: key[1] == user_id)
 
-    def membership_changed(self, team_id: str, user_id: str) -> None:
-        """Drop the cached channels of a person."""
-        self._memberships.forget(lambda key: key == (team_id, user_id))
+    def membership_changed(self, team_id: str, user_id: str, channel_id: str) -> None:
+        """Drop the cached channels of a person who has joined or left one.
 
-    def channels_changed(self, team_id: str) -> None:
-        """Drop the cached channels of all people of a workspace."""
-        self._memberships.forget(lambda key: key[0] == team_id)
+        Beyond `JOINS_A_MINUTE` only that channel is dropped: each person could otherwise use up
+        Slack's limit, and nobody would see a private channel.
+        """
+        wait = self._joins.take(f"{team_id}/{user_id}")
+        self._drop_channel(lambda key: key == (team_id, user_id), channel_id, asks=not wait)
+
+    def channels_changed(self, team_id: str, channel_id: str) -> None:
+        """Drop the cached channels of all people of a workspace, because one has changed.
+
+        Beyond `CHANGES_A_MINUTE` only that channel is dropped, for the same reason.
+        """
+        wait = self._changes.take(team_id)
+        self._drop_channel(lambda key: key[0] == team_id, channel_id, asks=not wait)
+
+    def _drop_channel(
+        self, matches: Callable[[tuple[str, str]], bool], channel_id: str, *, asks: bool
+    ) -> None:
+        """Drop a channel from cached channels; they are asked for again at once, or when old."""
+        if asks:
+            self._memberships.forget(matches)
+            return
+        self._memberships.change(
+            matches, lambda names: {id_: names[id_] for id_ in names if id_ != channel_id}
+        )
 
     def _ask_person(
         self, team_id: str, user_id: str, workspace: BotWorkspace | None = None

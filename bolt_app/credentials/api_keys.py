@@ -120,6 +120,11 @@ class ApiKeyRecord:
         return self.created_by is not None
 
     @property
+    def reads_all(self) -> bool:
+        """Whether it may read all notifications of its workspace, and where they went."""
+        return self.may(Scope.READ) and not self.channels and not self.is_personal
+
+    @property
     def manages_all(self) -> bool:
         """Whether it may change notifications of other sources, anywhere."""
         return self.may(Scope.ADMIN) and not self.channels

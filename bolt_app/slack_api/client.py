@@ -106,12 +106,17 @@ class SlackApi:
                 Slack (`overloaded`).
         """
         attempt = _Attempt()
-        with self._room(method), _answered(method, attempt):
+        with self.room(method), _answered(method, attempt):
             call = self._call(attempt, token, method, arguments)
             return self._http.run(call, self._timeout)
 
     @contextmanager
-    def _room(self, method: str) -> Iterator[None]:
+    def room(self, method: str) -> Iterator[None]:
+        """Let this thread wait for calls of a method, until the context ends.
+
+        Raises:
+            SlackCallError: too many threads wait for Slack (`overloaded`).
+        """
         if self._waits is None:
             yield
             return
@@ -149,7 +154,7 @@ class SlackApi:
             SlackCallError: Slack did not answer, or too many threads wait for it (`overloaded`).
         """
         attempt = _Attempt()
-        with self._room(RESPONSE_URL), _answered(RESPONSE_URL, attempt):
+        with self.room(RESPONSE_URL), _answered(RESPONSE_URL, attempt):
             return self._http.run(self._post_to(attempt, url, message), self._timeout)
 
     async def upload_to(self, url: str, data: AsyncIterable[bytes], length: int) -> int:

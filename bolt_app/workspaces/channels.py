@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
+import random
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import Any
 
 from sqlalchemy import and_, bindparam, delete, func, insert, select, update
@@ -26,12 +30,15 @@ from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
 
+LIST, JOIN = "conversations.list", "conversations.join"
 NOT_FOUND = "channel_not_found"
 # How long a listing is current. conversations.list is a "tier 2" method, with about twenty calls
 # per minute (https://docs.slack.dev/reference/methods/conversations.list).
 LISTING_LIFETIME = timedelta(minutes=5)
 # How long a listing decides what people may see while Slack does not answer; then none is public.
 LISTING_GRACE = timedelta(minutes=15)
+# After a listing that Slack did not answer.
+LIST_AGAIN_SECONDS = 10.0, 60.0
 PAGE_SIZE = 999
 _LISTED_AT = PreparedSelect(
     select(ChannelListing.listed_at).where(ChannelListing.team_id == bindparam("team_id"))
@@ -61,6 +68,14 @@ class ListedChannel:
     member_count: int
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """A listing that Slack did not answer: its error, and the end of the pause after it."""
+
+    until: datetime
+    code: str
+
+
 class Channels:
     """Lists, finds and joins channels."""
 
@@ -76,8 +91,10 @@ class Channels:
         self._client = client
         self._store_ids = store_ids
         self._clock = clock
-        # By workspace, of listings that Slack did not answer since the last one that it did.
-        self._failed_at: dict[str, datetime] = {}
+        # By workspace, for the thread that lists.
+        self._listing: defaultdict[str, Lock] = defaultdict(Lock)
+        # By workspace, of the latest listing if Slack did not answer it.
+        self._failures: dict[str, _Failure] = {}
 
     def search(
         self,
@@ -96,7 +113,7 @@ class Channels:
             NotInstalledError: the workspace has no bot.
             SlackCallError: the channels had to be listed, and the call failed.
         """
-        self._list_if_old(workspace)
+        self.list_if_older(workspace, LISTING_LIFETIME)
         wanted = normal_channel_name(query)
         begins = func.lower(Channel.name).startswith(wanted, autoescape=True)
         statement = (
@@ -233,7 +250,7 @@ class Channels:
             NotInstalledError: the workspace has no bot.
             SlackCallError: the call failed.
         """
-        self._client.as_bot(workspace, "conversations.join", channel=channel_id)
+        self._client.as_bot(workspace, JOIN, channel=channel_id)
         self.record_joined(workspace.team_id, channel_id)
 
     def record_joined(self, team_id: str, channel_id: str) -> None:
@@ -297,24 +314,53 @@ class Channels:
         listed_at = self.listed_at(team_id)
         return None if listed_at is None else self._clock() - listed_at
 
-    def _list_if_old(self, workspace: BotWorkspace) -> None:
-        if not self.has_current_listing(workspace.team_id):
-            self.refresh_listing(workspace)
-
     def _list_or_use_stale(self, workspace: BotWorkspace) -> None:
         age = self.listing_age(workspace.team_id)
-        if age is not None and age <= LISTING_LIFETIME:
-            return
         try:
-            self.refresh_listing(workspace)
+            self.list_if_older(workspace, LISTING_LIFETIME)
         except SlackCallError as error:
             if age is None or age > LISTING_GRACE:
                 raise
             logger.info("the channels could not be listed", extra={"error": error.code})
 
-    def failed_at(self, team_id: str) -> datetime | None:
-        """Return when Slack last did not answer a listing; None if it answered the next one."""
-        return self._failed_at.get(team_id)
+    def list_if_older(
+        self, workspace: BotWorkspace, most: timedelta, *, waits: bool = False
+    ) -> None:
+        """List the channels of a workspace, unless the last listing is recent enough.
+
+        One thread lists at a time: many callers cause no more calls than one. After a listing that
+        Slack did not answer none is made for a while.
+
+        Args:
+            most: the age up to which the last listing is used.
+            waits: whether to wait for another thread's listing, even if the last one is not older
+                than `LISTING_GRACE`.
+
+        Raises:
+            NotInstalledError: the workspace has no bot.
+            SlackCallError: Slack did not answer, now or just before, or too many threads wait.
+        """
+        age = self.listing_age(workspace.team_id)
+        if age is not None and age <= most:
+            return
+        waits = waits or age is None or age > LISTING_GRACE
+        with self._client.room(LIST):
+            lock = self._listing[workspace.team_id]
+            if not lock.acquire(blocking=waits):
+                return
+            try:
+                age = self.listing_age(workspace.team_id)
+                if age is None or age > most:
+                    self._require_no_failure(workspace.team_id)
+                    self._list(workspace)
+            finally:
+                lock.release()
+
+    def _require_no_failure(self, team_id: str) -> None:
+        failure = self._failures.get(team_id)
+        wait = 0.0 if failure is None else (failure.until - self._clock()).total_seconds()
+        if failure is not None and wait > 0:
+            raise SlackCallError(LIST, failure.code, retry_after=math.ceil(wait))
 
     def refresh_listing(self, workspace: BotWorkspace) -> datetime:
         """List the channels of a workspace; return the start of the listing.
@@ -323,6 +369,10 @@ class Channels:
             NotInstalledError: the workspace has no bot.
             SlackCallError: the call failed.
         """
+        with self._listing[workspace.team_id]:
+            return self._list(workspace)
+
+    def _list(self, workspace: BotWorkspace) -> datetime:
         team_id, listed_at = workspace.team_id, self._clock()
         kinds = "public_channel"
         if self._client.has_scope(workspace, "groups:read"):
@@ -331,7 +381,7 @@ class Channels:
         # Includes archived channels, so that senders learn that a channel is archived, not missing.
         pages = self._client.pages_as_bot(
             workspace,
-            "conversations.list",
+            LIST,
             "channels",
             types=kinds,
             team_id=workspace.team_id,
@@ -341,9 +391,10 @@ class Channels:
             channels = list(pages)
         except SlackCallError as error:
             if not error.is_permanent and error.code != OVERLOADED:
-                self._failed_at[team_id] = self._clock()
+                until = self._clock() + timedelta(seconds=_pause_after(error))
+                self._failures[team_id] = _Failure(until, error.code)
             raise
-        self._failed_at.pop(team_id, None)
+        self._failures.pop(team_id, None)
         with self._database.writing() as session:
             # The row serves as a lock, because two processes may list at once.
             upsert(
@@ -356,6 +407,14 @@ class Channels:
             ids = _replace_channels(session, team_id, channels)
             self._store_ids(session, team_id, ids)
         return listed_at
+
+
+def _pause_after(error: SlackCallError) -> float:
+    """Return the seconds after which the channels may be listed again.
+
+    They are random: processes that have reached Slack's limit together would reach it again.
+    """
+    return (error.retry_after or 0) + random.uniform(*LIST_AGAIN_SECONDS)  # noqa: S311
 
 
 def is_in_workspace(workspace: BotWorkspace, channel: Mapping[str, Any]) -> bool:

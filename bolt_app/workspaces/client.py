@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -133,6 +134,14 @@ class WorkspaceClient:
                 if is_last or error.code != "token_expired":
                     raise
         raise AssertionError("unreachable")
+
+    def room(self, method: str) -> AbstractContextManager[None]:
+        """Let this thread wait for several calls of a method, until the context ends.
+
+        Raises:
+            SlackCallError: too many threads wait for Slack (`overloaded`).
+        """
+        return self._api.room(method)
 
     def workspaces_of(self, enterprise_id: str) -> dict[str, str | None]:
         """Return the names of the workspaces that an organization's installation serves, by id.

@@ -3,8 +3,8 @@
 Slack limits each method in each workspace (https://docs.slack.dev/apis/web-api/rate-limits).
 Deliveries, mentions and API calls have separate budgets, so that none of them waits for another;
 within a budget each sender has its share (`fair_limit.py`). The budgets of a method add up to
-Slack's limit at most. Those of `users.info` and `conversations.info` leave room for the roles of
-people and for the channels that they choose.
+Slack's limit at most. Those of `users.info`, `conversations.info` and `conversations.join` leave
+room for the roles of people and for the channels that they choose.
 
 Each process counts for itself. One process delivers, and the web processes divide the budgets of
 API calls among themselves.
@@ -47,6 +47,7 @@ BUDGETS: Mapping[str, Mapping[Purpose, int]] = {
     "users.lookupByEmail": {Purpose.DELIVERY: 20, Purpose.MENTION: 14, Purpose.CALL: 15},
     "conversations.open": {Purpose.DELIVERY: 25, Purpose.CALL: 25},
     CONVERSATIONS_INFO: {Purpose.DELIVERY: 25, Purpose.CALL: 15},
+    "conversations.join": {Purpose.DELIVERY: 30, Purpose.CALL: 15},
     USERS_INFO: {Purpose.DELIVERY: 35, Purpose.CALL: 25},
     "users.list": {Purpose.CALL: 15},
     "chat.postEphemeral": {Purpose.CALL: 75},

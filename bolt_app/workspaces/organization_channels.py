@@ -7,9 +7,7 @@ serves. The senders of a workspace may use only those in the workspace or shared
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from datetime import timedelta
-from threading import Lock
 
 from sqlalchemy import select
 
@@ -19,7 +17,6 @@ from bolt_app.db.models import ChannelMove
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.channels import (
-    LISTING_GRACE,
     LISTING_LIFETIME,
     NOT_FOUND,
     Channels,
@@ -32,8 +29,6 @@ logger = logging.getLogger(__name__)
 
 REMEMBERED_FOR = timedelta(minutes=5)
 MOST_REMEMBERED = 10_000
-# After a listing that Slack did not answer.
-LIST_AGAIN_AFTER = timedelta(minutes=1)
 
 
 class OrganizationChannels:
@@ -52,9 +47,6 @@ class OrganizationChannels:
         self._client = client
         self._channels = channels
         self._budgets = budgets
-        self._clock = clock
-        # By workspace, for the thread that lists.
-        self._listing: defaultdict[str, Lock] = defaultdict(Lock)
         # By workspace and channel.
         self._known: RecentAnswers[tuple[str, str], bool] = RecentAnswers(
             REMEMBERED_FOR, MOST_REMEMBERED, clock
@@ -92,32 +84,13 @@ class OrganizationChannels:
             return connection.scalar(moved) or channel_id
 
     def _is_listed(self, workspace: BotWorkspace, channel_id: str) -> bool:
-        age = self._channels.listing_age(workspace.team_id)
-        if age is None or age > LISTING_LIFETIME:
-            self._list(workspace, waits=age is None or age > LISTING_GRACE)
-        return self._channels.is_listed(workspace.team_id, channel_id)
-
-    def _list(self, workspace: BotWorkspace, *, waits: bool) -> None:
-        """List the channels, unless another thread does or Slack did not answer just now.
-
-        Args:
-            waits: whether to wait for another thread's listing, because the last one is too old.
-        """
-        lock = self._listing[workspace.team_id]
-        if not lock.acquire(blocking=waits):
-            return
         try:
-            age = self._channels.listing_age(workspace.team_id)
-            failed_at = self._channels.failed_at(workspace.team_id)
-            has_failed = failed_at is not None and self._clock() - failed_at < LIST_AGAIN_AFTER
-            if not has_failed and (age is None or age > LISTING_LIFETIME):
-                self._channels.refresh_listing(workspace)
+            self._channels.list_if_older(workspace, LISTING_LIFETIME)
         except SlackCallError as error:
             if error.is_dead_token:
                 raise
             logger.info("the channels could not be listed", extra={"error": error.code})
-        finally:
-            lock.release()
+        return self._channels.is_listed(workspace.team_id, channel_id)
 
     def _ask(self, workspace: BotWorkspace, channel_id: str, share: LookupShare) -> bool:
         """Ask Slack about a channel that is not listed: a new one, for example.

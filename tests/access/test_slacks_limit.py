@@ -1,13 +1,17 @@
-"""No person uses up Slack's limit of `users.info`, which everyone's role checks share."""
+"""No person uses up Slack's limits of the methods that everyone's access depends on."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
-from bolt_app.access.authorization import CHECKS_A_MINUTE
+from bolt_app.access.authorization import (
+    CHANGES_A_MINUTE,
+    CHECKS_A_MINUTE,
+    JOINS_A_MINUTE,
+)
 from bolt_app.application import REFRESHES_A_MINUTE
 from bolt_app.config import ROOT
 from slack_sandbox import Fault
@@ -17,7 +21,7 @@ from tests.running import Bellhop, Browser
 pytestmark = pytest.mark.sqlite_only
 
 GUEST = "U0GUS00001"
-INFO = "users.info"
+INFO, MEMBERSHIPS = "users.info", "users.conversations"
 PROFILE = "?only=profile"
 # More than Slack allows within a minute.
 FLOOD = 110
@@ -30,12 +34,14 @@ def installed(bellhop: Bellhop) -> Bellhop:
     return bellhop
 
 
-def calls_of(bellhop: Bellhop, do: Callable[[], object], times: int = FLOOD) -> int:
-    """Return how many calls of `users.info` repeated requests of a person cause."""
-    before = len(bellhop.slack.calls_to(INFO))
+def calls_of(
+    bellhop: Bellhop, do: Callable[[], object], times: int = FLOOD, method: str = INFO
+) -> int:
+    """Return how many calls of a method repeated requests of a person cause."""
+    before = len(bellhop.slack.calls_to(method))
     for _ in range(times):
         do()
-    return len(bellhop.slack.calls_to(INFO)) - before
+    return len(bellhop.slack.calls_to(method)) - before
 
 
 def notify(bellhop: Bellhop, user_id: str, words: str, channel_id: str = GENERAL) -> str:
@@ -113,18 +119,83 @@ def test_a_profile_is_refreshed_so_often_a_minute(installed: Bellhop) -> None:
     assert "Try again in a minute" in refresh()
 
 
-def test_nothing_else_calls_the_method() -> None:
+class TestChannelsOfPeople:
+    """`users.conversations`, which everyone's private channels depend on."""
+
+    @pytest.fixture
+    def secret(self, installed: Bellhop) -> str:
+        channel = installed.slack.add_channel(ACME, "secret", members=[BEN], is_private=True)
+        installed.slack.invite_bot(BEN, channel.id)
+        return channel.id
+
+    @staticmethod
+    def event(bellhop: Bellhop, kind: str, channel_id: str = GENERAL, **more: str) -> None:
+        bellhop.slack.send_event(ACME, {"type": kind, "channel": channel_id, **more})
+        bellhop.slack.deliver_due()
+
+    def seen(self, bellhop: Bellhop, user_id: str = BEN) -> Mapping[str, str]:
+        return bellhop.services.access.person(ACME, user_id).memberships()
+
+    @pytest.mark.parametrize(
+        "kinds", [("member_left_channel", "member_joined_channel"), ("channel_archive",) * 2]
+    )
+    def test_events_let_slack_be_asked_seldom(
+        self, installed: Bellhop, secret: str, kinds: tuple[str, str]
+    ) -> None:
+        def do() -> None:
+            for kind in kinds:
+                self.event(installed, kind, user=BEN)
+                assert secret in self.seen(installed)
+
+        assert calls_of(installed, do, 10, MEMBERSHIPS) <= 1 + JOINS_A_MINUTE + CHANGES_A_MINUTE
+
+    def test_beyond_the_limit_a_channel_that_was_left_is_hidden_at_once(
+        self, installed: Bellhop, secret: str
+    ) -> None:
+        for _ in range(JOINS_A_MINUTE):
+            self.event(installed, "member_joined_channel", user=BEN)
+        assert {secret, GENERAL} <= self.seen(installed).keys()
+
+        def leave() -> None:
+            self.event(installed, "member_left_channel", secret, user=BEN)
+            assert secret not in self.seen(installed)
+
+        assert calls_of(installed, leave, 1, MEMBERSHIPS) == 0
+        assert GENERAL in self.seen(installed)
+
+    def test_so_is_one_that_the_bot_left(self, installed: Bellhop, secret: str) -> None:
+        for _ in range(CHANGES_A_MINUTE):
+            self.event(installed, "channel_archive", user=ANN)
+        assert secret in self.seen(installed)
+
+        self.event(installed, "group_left", secret)
+
+        assert secret not in self.seen(installed)
+
+
+@pytest.mark.parametrize("method", [INFO, MEMBERSHIPS])
+def test_nothing_else_calls_the_method(method: str) -> None:
     """A new call belongs into this list together with its limit."""
-    called = re.compile(r'"users\.info"|\bUSERS_INFO\b')
+    constant = method.replace(".", "_").upper()
+    called = re.compile(rf'"{re.escape(method)}"|\b{constant}\b')
     files = sorted(ROOT.glob("bolt_app/**/*.py"))
 
     found = {str(file.relative_to(ROOT)) for file in files if called.search(file.read_text())}
 
-    assert found == {
+    assert found == CALLERS[method]
+
+
+CALLERS = {
+    MEMBERSHIPS: {
+        "bolt_app/access/authorization.py",  # cached; `JOINS_A_MINUTE`
+        "bolt_app/web/methods/conversations.py",  # Bellhop's own method
+    },
+    INFO: {
         "bolt_app/access/authorization.py",  # cached; `require_now`
         "bolt_app/profiles/service.py",  # `TooManyRefreshesError`
         "bolt_app/slack/preferences/time_zones.py",  # cached
         "bolt_app/web/methods/users.py",  # `LookupBudgets`
         "bolt_app/workspaces/lookup_budgets.py",
         "bolt_app/workspaces/people.py",  # `LookupBudgets`
-    }
+    },
+}

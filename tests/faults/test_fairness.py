@@ -30,8 +30,13 @@ def flooded(database_url: str, encryption_key: str) -> Iterator[Bellhop]:
     with quick_bellhop(database_url, encryption_key, **pace) as bellhop:
         bellhop.slack.limits.enabled = False
         bellhop.install(ANN)
+        [installation] = bellhop.slack.installations.values()
+        members = [str(installation.bot_user_id)]
         bellhop.install("U0ANN00002")
-        channels = [bellhop.slack.add_channel(ACME, f"flood-{n}").id for n in range(CHANNELS)]
+        channels = [
+            bellhop.slack.add_channel(ACME, f"flood-{n}", members=members).id
+            for n in range(CHANNELS)
+        ]
         for _ in range(FLOOD // BATCH):
             requests = [
                 NotificationRequest.model_validate({"to": one, "text": "flood"}) for one in channels

@@ -288,6 +288,24 @@ def test_invented_ids_make_few_calls(grid: Bellhop) -> None:
     assert asked == share_of_one(BUDGETS[INFO][Purpose.DELIVERY])
 
 
+def test_a_flood_to_an_unlisted_channel_delays_nobody_else(grid: Bellhop) -> None:
+    grid.services.channels.refresh_listing(grid.services.client.find_workspace(NORTH))
+    channel = grid.slack.add_channel(NORTH, "new", members=[WES])
+    flood, other = caller(grid, team_id=NORTH), caller(grid, team_id=NORTH)
+    for number in range(3 * share_of_one(BUDGETS[INFO][Purpose.DELIVERY])):
+        flood.send({"to": f"C0NOBODY{number:02}", "text": "x"})
+    flooding = flood.send({"to": channel.id, "text": "x"}).json()["id"]
+    deliver(grid)
+    assert outcome(grid, flooding) == [("waiting", "ratelimited")]
+
+    id_ = other.send({"to": channel.id, "text": "x"}).json()["id"]
+    deliver(grid, 59)
+    deliver(grid, 2)
+    deliver(grid, 2)
+
+    assert outcome(grid, id_) == [("sent", None)]
+
+
 def test_a_workspaces_own_installation_asks_nothing(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     id_ = accept(bellhop, GENERAL, "x")

@@ -15,6 +15,7 @@ SLACKS = {
     "users.lookupByEmail": 50,
     "conversations.open": 50,
     "conversations.info": 50,
+    "conversations.join": 50,
     "users.info": 100,
     "users.list": 20,
     "chat.postEphemeral": 100,

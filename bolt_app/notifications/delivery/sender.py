@@ -5,10 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from bolt_app.access.authorization import Authorization
 from bolt_app.blockkit.signed_values import ValueSigner
@@ -40,13 +48,15 @@ from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_api import NotSentError, SlackCallError
 from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.sliding_limit import SlidingLimit
-from bolt_app.workspaces.channels import Channels
+from bolt_app.workspaces.channels import JOIN, Channels
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
-from bolt_app.workspaces.lookup_budgets import LookupLimitError, LookupShare
+from bolt_app.workspaces.lookup_budgets import LookupBudgets, LookupLimitError, LookupShare
 from bolt_app.workspaces.organization_channels import OrganizationChannels
 from bolt_app.workspaces.users import LOOKUP, UNKNOWN, FoundPeople, Users
 
 logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 EVENT_TYPE = "bellhop_delivery"
 # Tolerated difference between Slack's clock and ours.
@@ -108,8 +118,10 @@ class MessageSender:
         access: Authorization,
         signer: ValueSigner,
         delays: Delays,
+        budgets: LookupBudgets,
         file_links: FileLinks,
         follow_move: Callable[[str, str], bool],
+        senders_of: Callable[[int], Collection[str]],
         *,
         clock: Clock = utc_now,
     ) -> None:
@@ -119,11 +131,14 @@ class MessageSender:
             file_links: uploads the files of messages, or links to their pages.
             follow_move: takes workspace and channel id, moves the rows of a channel whose id has
                 changed, and returns whether it has.
+            senders_of: takes the id of a lane and returns the senders of its pending deliveries.
         """
         self._mention_waits = SlidingLimit(MENTION_WAITS, MENTION_WAITS_WINDOW, clock=clock)
         self._delays = delays
+        self._budgets = budgets
         self._file_links = file_links
         self._follow_move = follow_move
+        self._senders_of = senders_of
         self._access = access
         self._client = client
         self._channels = channels
@@ -313,7 +328,9 @@ class MessageSender:
         if not _is_for_person(attempt):
             await self._require_in_workspace(workspace, attempt)
             return True
-        return await asyncio.to_thread(self._may_receive, workspace, attempt)
+        return await asyncio.to_thread(
+            self._look_up, attempt, lambda share: self._may_receive(workspace, attempt, share)
+        )
 
     async def _require_in_workspace(self, workspace: BotWorkspace, attempt: Attempt) -> None:
         """Require that a channel is not one of another workspace of the organization.
@@ -322,20 +339,34 @@ class MessageSender:
             NotInstalledError, SlackCallError: see `OrganizationChannels.require`.
         """
         if workspace.is_enterprise_install:
+            require = self._organization_channels.require
             await asyncio.to_thread(
-                self._organization_channels.require,
-                workspace,
-                attempt.channel_id,
-                LookupShare.of_delivery(attempt.sender),
+                self._look_up, attempt, lambda share: require(workspace, attempt.channel_id, share)
             )
 
-    def _may_receive(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
+    def _look_up(self, attempt: Attempt, ask: Callable[[LookupShare], _Result]) -> _Result:
+        """Return the result of a lookup, with the share of any sender that waits for it.
+
+        Deliveries of other senders wait in the lane behind this one.
+
+        Raises:
+            LookupLimitError: all of them have used up their shares.
+        """
+        try:
+            return ask(LookupShare.of_delivery(attempt.sender))
+        except LookupLimitError:
+            others = set(self._senders_of(attempt.lane_id)) - {attempt.sender}
+            if not others:
+                raise
+            return ask(LookupShare.of_delivery(*others))
+
+    def _may_receive(self, workspace: BotWorkspace, attempt: Attempt, share: LookupShare) -> bool:
         """Whether the person may still receive the delivery.
 
         Raises:
             SlackCallError: a call failed, or the e-mail address is no longer the person's.
         """
-        address, share = attempt.address, LookupShare.of_delivery(attempt.sender)
+        address = attempt.address
         if is_conversation(address):
             address = self._users.find_by_conversation(workspace, address, share)
         # The address may have become someone else's since its lane was found.
@@ -505,9 +536,9 @@ class MessageSender:
         channel_id = attempt.channel_id
         # A look for an attempt in doubt is the first to see some channels.
         await self._require_in_workspace(workspace, attempt)
-        await self._client.call_as_bot(
-            workspace, "conversations.join", before_request=check, channel=channel_id
-        )
+        take, team_id = self._budgets.take, workspace.team_id
+        await asyncio.to_thread(self._look_up, attempt, lambda share: take(JOIN, team_id, share))
+        await self._client.call_as_bot(workspace, JOIN, before_request=check, channel=channel_id)
         await asyncio.to_thread(self._channels.record_joined, workspace.team_id, channel_id)
 
     async def _find(

@@ -10,6 +10,9 @@ from bolt_app.notifications.content.moment import Moment
 from bolt_app.notifications.content.states import OPEN_STATES, ShownState
 from bolt_app.notifications.incidents.reports import IncidentReport
 
+# Replaces the address of a subscription in reports to API keys that may not see it.
+SUBSCRIBER = "subscriber"
+
 
 class DeliveryError(BaseModel):
     """The latest error from Slack."""
@@ -25,7 +28,11 @@ class DeliveryReport(BaseModel):
     """The delivery of a notification to one channel or person."""
 
     id: int = Field(description="Its number; deliveries are numbered in order of acceptance.")
-    to: str = Field(description="The recipient.", examples=["#general"])
+    to: str = Field(
+        description="The recipient; `subscriber` for a subscription of a channel or person that "
+        "the key may not see, without `channel_id`, `ts` and `permalink`.",
+        examples=["#general"],
+    )
     state: ShownState = Field(
         description="`waiting`, `held` and `sending` may still change; a `held` delivery goes out "
         "at `send_at`, in a digest with others. `sent`: the message is in Slack. `digested`: the "

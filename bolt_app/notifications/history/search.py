@@ -41,11 +41,12 @@ _BY_INDEX: Mapping[str, ColumnElement[bool]] = {
 
 @dataclass(frozen=True)
 class Visible:
-    """The notifications that a restricted API key may see.
+    """The notifications that a restricted API key may see, and the subscribers that they went to.
 
     Attributes:
         sources: credentials whose notifications it may see without further limits.
         addresses: notifications of others must have gone only to these; None: to any.
+            Subscribers elsewhere are hidden, in its own notifications too.
         public_of: a workspace to whose public channels alone they must have gone; None: to any.
     """
 
@@ -60,6 +61,10 @@ class Visible:
         elsewhere = deliveries.where(or_(*self._is_elsewhere()))
         is_within = and_(deliveries.exists(), ~elsewhere.exists())
         return or_(notification.source.in_(self.sources), is_within)
+
+    def hides_address(self) -> ColumnElement[bool]:
+        """Return the condition for a delivery, joined with its lane, whose address is hidden."""
+        return and_(Delivery.subscription_id.is_not(None), or_(*self._is_elsewhere()))
 
     def _is_elsewhere(self) -> Iterator[ColumnElement[bool]]:
         if self.addresses is not None:
@@ -171,9 +176,12 @@ def _matching(query: HistoryQuery, notification: Any) -> list[ColumnElement[bool
         deliveries.append(Delivery.state == query.state)
     if query.to is not None:
         deliveries.append(Delivery.target == query.to)
+        if query.visible is not None:
+            deliveries.append(~query.visible.hides_address())
     if deliveries:
+        found = select(Delivery.id).join(Lane, Lane.id == Delivery.lane_id)
         is_of_it = Delivery.notification_id == notification.id
-        conditions.append(select(Delivery.id).where(is_of_it, *deliveries).exists())
+        conditions.append(found.where(is_of_it, *deliveries).exists())
     return conditions
 
 

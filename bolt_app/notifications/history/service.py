@@ -86,20 +86,27 @@ class History:
         self._clock = clock
 
     def visible_to(
-        self, team_id: str, source: str, channels: Sequence[str], *, only_public: bool = False
+        self,
+        team_id: str,
+        source: str,
+        channels: Sequence[str] | None,
+        *,
+        only_public: bool = False,
     ) -> Visible:
-        """Return the visibility of an API key that is limited to `channels`; none are no limit.
+        """Return the visibility of an API key.
 
         A channel's name means the channel that has it now.
 
         Args:
+            channels: to which notifications of others are limited, and subscribers that it sees;
+                None: no limit.
             only_public: whether notifications of others are limited to public channels.
         """
-        names = [name.removeprefix("#") for name in channels if name.startswith("#")]
+        names = [name.removeprefix("#") for name in channels or () if name.startswith("#")]
         with self._database.reading_connection() as connection:
             found = find_named(connection, team_id, names).values()
             sources = credentials_of(connection, team_id, source)
-        addresses = [*channels, *found] if channels else None
+        addresses = None if channels is None else [*channels, *found]
         return Visible(sources, addresses, team_id if only_public else None)
 
     def credentials_of(self, team_id: str, source: str) -> frozenset[str]:
@@ -113,14 +120,14 @@ class History:
         """Return a notification of a workspace, with every delivery.
 
         Args:
-            visible: limits the notifications that may be seen; None: no limit.
+            visible: limits the notifications and subscribers that may be seen; None: no limit.
         """
         conditions = [Notification.id == notification_id, Notification.team_id == team_id]
         if visible is not None:
             conditions.append(visible.condition(Notification))
         with self._database.reading() as session:
             rows = session.execute(select(*NOTIFICATION_COLUMNS).where(*conditions)).all()
-            return next(iter(self._reports(session, rows)), None)
+            return next(iter(self._reports(session, rows, visible)), None)
 
     def find_by_message(
         self, team_id: str, channel_id: str, ts: str, *, enterprise_id: str | None = None
@@ -171,7 +178,7 @@ class History:
                 next_cursor = fitting[-1]
             statement = select(*NOTIFICATION_COLUMNS).where(Notification.id.in_(fitting))
             rows = session.execute(statement.order_by(Notification.id.desc())).all()
-            return HistoryPage(self._reports(session, rows), next_cursor)
+            return HistoryPage(self._reports(session, rows, query.visible), next_cursor)
 
     def reports(self, notification_ids: Sequence[str]) -> dict[str, NotificationReport]:
         """Return the existing notifications among those given, by id."""
@@ -179,7 +186,7 @@ class History:
         with self._database.reading() as session:
             for chunk in _chunks(notification_ids):
                 statement = select(*NOTIFICATION_COLUMNS).where(Notification.id.in_(chunk))
-                reports = self._reports(session, session.execute(statement).all())
+                reports = self._reports(session, session.execute(statement).all(), None)
                 found.update((report.id, report) for report in reports)
         return found
 
@@ -208,8 +215,14 @@ class History:
             rows = session.execute(statement.order_by(Notification.id.desc())).all()
             return build_reports(session, rows, self._public_url, IS_TROUBLED)
 
-    def cancel(self, team_id: str, notification_id: str) -> Cancelled:
-        """Cancel the pending deliveries of a workspace's notification."""
+    def cancel(
+        self, team_id: str, notification_id: str, visible: Visible | None = None
+    ) -> Cancelled:
+        """Cancel the pending deliveries of a workspace's notification.
+
+        Args:
+            visible: limits the subscribers that may be seen; None: no limit.
+        """
         with self._database.writing() as session:
             values = self._cancelled(session, team_id)
             is_of_it = _deliveries_of(team_id, notification_id)
@@ -218,7 +231,8 @@ class History:
             # Deliveries that have failed may go out by themselves after a channel's move.
             expired = {"expires_at": values["finished_at"], "seq": values["seq"]}
             session.execute(update(Delivery).where(is_of_it, IS_TROUBLED).values(expired))
-            reports = find_delivery_reports(session, [notification_id])[notification_id]
+            found = find_delivery_reports(session, [notification_id], visible=visible)
+        reports = found[notification_id]
         return Cancelled(
             [report for report in reports if report.id in ids],
             [report for report in reports if report.id not in ids],
@@ -291,8 +305,10 @@ class History:
             )
             return count_addressed((row[0], row[1]) for row in session.execute(failed))
 
-    def _reports(self, session: Session, rows: Sequence[Any]) -> list[NotificationReport]:
-        return build_reports(session, rows, self._public_url)
+    def _reports(
+        self, session: Session, rows: Sequence[Any], visible: Visible | None
+    ) -> list[NotificationReport]:
+        return build_reports(session, rows, self._public_url, visible=visible)
 
     def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
         seq = begin_change(session.connection(), [team_id])[team_id]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, func, select
+from sqlalchemy import ColumnElement, TextClause, false, func, select
 from sqlalchemy.orm import Session
 
 from bolt_app.credentials.sources import plain_key
@@ -14,13 +14,20 @@ from bolt_app.db.content import content_summary, stored_length
 from bolt_app.db.models import (
     Delivery,
     Incident,
+    Lane,
     Notification,
     WorkspaceQueue,
 )
 from bolt_app.notifications.content.modes import SILENT
 from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.states import ShownState, shown_state
-from bolt_app.notifications.history.reports import DeliveryError, DeliveryReport, NotificationReport
+from bolt_app.notifications.history.reports import (
+    SUBSCRIBER,
+    DeliveryError,
+    DeliveryReport,
+    NotificationReport,
+)
+from bolt_app.notifications.history.search import Visible
 from bolt_app.notifications.incidents.reports import IncidentReport, incident_report
 from bolt_app.slack_api import SlackCallError
 
@@ -83,7 +90,11 @@ def _fitting(ids: Sequence[str], rows: Iterable[Any], most: int) -> int:
 
 
 def build_reports(
-    session: Session, rows: Sequence[Any], public_url: str, *conditions: Condition
+    session: Session,
+    rows: Sequence[Any],
+    public_url: str,
+    *conditions: Condition,
+    visible: Visible | None = None,
 ) -> list[NotificationReport]:
     """Return the reports of notifications.
 
@@ -91,8 +102,10 @@ def build_reports(
         rows: with `NOTIFICATION_COLUMNS` or `SUMMARY_COLUMNS`; without incidents for the latter.
         public_url: base of notification pages.
         conditions: that the reported deliveries meet.
+        visible: hides addresses of subscribers; None: none.
     """
-    deliveries = find_delivery_reports(session, [row.id for row in rows], *conditions)
+    ids = [row.id for row in rows]
+    deliveries = find_delivery_reports(session, ids, *conditions, visible=visible)
     incidents = _incident_reports(session, [row for row in rows if "actions" in row.content])
     return [
         NotificationReport(
@@ -125,11 +138,21 @@ def _incident_reports(session: Session, rows: Sequence[Any]) -> dict[str, Incide
 
 
 def find_delivery_reports(
-    session: Session, notification_ids: Sequence[str], *conditions: Condition
+    session: Session,
+    notification_ids: Sequence[str],
+    *conditions: Condition,
+    visible: Visible | None = None,
 ) -> dict[str, list[DeliveryReport]]:
-    """Return the reports of notifications' deliveries, by notification id."""
+    """Return the reports of notifications' deliveries, by notification id.
+
+    Args:
+        conditions: that the deliveries meet.
+        visible: hides addresses of subscribers; None: none.
+    """
+    is_hidden = false() if visible is None else visible.hides_address()
     statement = (
-        select(*_DELIVERY, WorkspaceQueue.pause_reason)
+        select(*_DELIVERY, WorkspaceQueue.pause_reason, is_hidden.label("is_hidden"))
+        .join(Lane, Lane.id == Delivery.lane_id)
         .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
         .where(
             Delivery.notification_id.in_(notification_ids),
@@ -151,13 +174,13 @@ def _delivery_report(row: Any) -> DeliveryReport:
     code = row.error or (row.pause_reason if state == ShownState.WAITING else None)
     return DeliveryReport(
         id=row.id,
-        to=row.target,
+        to=SUBSCRIBER if row.is_hidden else row.target,
         state=state,
         attempts=row.attempts,
         error=None if code is None else _error(code),
-        channel_id=row.channel_id,
-        ts=row.ts,
-        permalink=row.permalink,
+        channel_id=None if row.is_hidden else row.channel_id,
+        ts=None if row.is_hidden else row.ts,
+        permalink=None if row.is_hidden else row.permalink,
         digest_id=row.digest_id,
         send_at=row.send_at,
         expires_at=row.expires_at,

@@ -14,12 +14,14 @@ class NewDelivery:
 
     Attributes:
         provisional_ts: of a message of the Slack-compatible Web API.
+        is_subscribed: whether a subscription named the recipient, not the sender.
     """
 
     id: int
     to: str
     state: ShownState
     provisional_ts: str | None = None
+    is_subscribed: bool = False
 
 
 @dataclass(frozen=True)

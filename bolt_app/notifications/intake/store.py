@@ -43,6 +43,7 @@ _DELIVERIES = (
         Delivery.target,
         Delivery.state,
         Delivery.provisional_ts,
+        Delivery.subscription_id,
     )
     .where(Delivery.notification_id.in_(bindparam("ids", expanding=True)))
     .order_by(Delivery.id)
@@ -102,7 +103,8 @@ def find_deliveries(
 
 def _delivery(id_: int, row: Any) -> NewDelivery:
     state = _INITIAL_STATES.get(row["state"], ShownState.WAITING)
-    return NewDelivery(id_, row["target"], state, row["provisional_ts"])
+    is_subscribed = row["subscription_id"] is not None
+    return NewDelivery(id_, row["target"], state, row["provisional_ts"], is_subscribed)
 
 
 def _raised_urgency(row: Row) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from bolt_app.notifications.content.errors import (
 from bolt_app.notifications.content.page_urls import is_notification_id, page_url
 from bolt_app.notifications.content.schema import NotificationRequest, read_batch, read_one
 from bolt_app.notifications.history.errors import NothingToRetryError
-from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
+from bolt_app.notifications.history.reports import SUBSCRIBER, DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import HistoryQuery, Visible
 from bolt_app.notifications.intake.errors import IdempotencyConflictError
 from bolt_app.notifications.intake.results import NewNotification, SubmitResult
@@ -78,7 +78,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             raise revoked(services, caller) from None
         except LimitError as error:
             raise over_limit(error) from None
-        return _accepted(answer, public_url, is_batch=is_batch)
+        return _accepted(answer, caller, public_url, is_batch=is_batch)
 
     @blueprint.get("/notifications")
     def search() -> Response:
@@ -112,7 +112,8 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     @blueprint.delete("/notifications/<notification_id>")
     def cancel(notification_id: str) -> Response:
         caller = _require_owner(services, notification_id)
-        result = services.history.cancel(caller.team_id, notification_id)
+        visible = _visible(services, caller)
+        result = services.history.cancel(caller.team_id, notification_id, visible)
         return _json(
             CancelledNotification(
                 id=notification_id,
@@ -233,20 +234,24 @@ def _require_owner(services: Services, notification_id: str) -> ApiKeyRecord:
 
 
 def _visible(services: Services, caller: ApiKeyRecord) -> Visible | None:
-    """Return the notifications that a key may see; None for all of its workspace.
+    """Return the notifications and subscribers that a key may see; None for all of its workspace.
 
     A personal key reads nothing that its owner could not read in Slack.
 
     Raises:
         SlackCallError: the list of public channels was outdated, and the call to Slack failed.
     """
+    if caller.reads_all:
+        return None
     if caller.is_personal:
         # Refreshes an outdated list of public channels.
         services.channels.names_of_public(caller.team_id, ())
-    elif not caller.channels:
-        return None
+    is_unlimited = caller.may(Scope.READ) and not caller.channels
     return services.history.visible_to(
-        caller.team_id, caller.source, caller.channels, only_public=caller.is_personal
+        caller.team_id,
+        caller.source,
+        None if is_unlimited else caller.channels,
+        only_public=caller.is_personal,
     )
 
 
@@ -264,9 +269,11 @@ def _in_brief(deliveries: Iterable[DeliveryReport]) -> list[AcceptedDelivery]:
     ]
 
 
-def _accepted(answer: SubmitResult, public_url: str, *, is_batch: bool) -> Response:
+def _accepted(
+    answer: SubmitResult, caller: ApiKeyRecord, public_url: str, *, is_batch: bool
+) -> Response:
     # Plain dictionaries, because this response must be fast.
-    bodies = [_accepted_body(accepted, public_url) for accepted in answer.notifications]
+    bodies = [_accepted_body(accepted, caller, public_url) for accepted in answer.notifications]
     body = {"notifications": bodies} if is_batch else bodies[0]
     response = Response(json.dumps(body), status=202, mimetype="application/json")
     if not is_batch:
@@ -276,14 +283,24 @@ def _accepted(answer: SubmitResult, public_url: str, *, is_batch: bool) -> Respo
     return response
 
 
-def _accepted_body(accepted: NewNotification, public_url: str) -> dict[str, Any]:
+def _accepted_body(
+    accepted: NewNotification, caller: ApiKeyRecord, public_url: str
+) -> dict[str, Any]:
+    shows_subscribers = caller.reads_all
     return {
         "id": accepted.id,
         "url": f"{public_url}{NOTIFICATIONS_PATH}/{accepted.id}",
         "page_url": page_url(public_url, accepted.id),
         "unrouted": accepted.is_unrouted,
         "deliveries": [
-            {"id": delivery.id, "to": delivery.to, "state": delivery.state}
+            {
+                "id": delivery.id,
+                # Only a later answer compares it with the list of public channels.
+                "to": SUBSCRIBER
+                if delivery.is_subscribed and not shows_subscribers
+                else delivery.to,
+                "state": delivery.state,
+            }
             for delivery in accepted.deliveries
         ],
     }

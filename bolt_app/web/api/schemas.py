@@ -87,7 +87,11 @@ class AcceptedDelivery(BaseModel):
     """An accepted delivery."""
 
     id: int
-    to: str = Field(description="Address of the channel or person.", examples=["#general"])
+    to: str = Field(
+        description="Address of the channel or person; `subscriber` if the sender named a topic, "
+        "and the key may not see its subscribers.",
+        examples=["#general"],
+    )
     state: ShownState = Field(
         description="State when accepted: `waiting`, `held` for quiet hours or a digest, or "
         "`muted` (never delivered). `url` has the current state."
@@ -143,7 +147,9 @@ class ListQuery(BaseModel):
     state: StateFilter | None = Field(
         None, description="With a delivery in this state, or without deliveries: `unrouted`."
     )
-    to: Address | None = Field(None, description="With a delivery to this address.")
+    to: Address | None = Field(
+        None, description="With a delivery to this address, as far as the key is shown it."
+    )
     key: Text | None = Field(None, max_length=255, description="With this key.")
     source: Text | None = Field(
         None,

@@ -16,7 +16,7 @@ from bolt_app.web.methods.destinations import (
 )
 from bolt_app.web.methods.errors import MethodError, invalid_argument
 from bolt_app.web.methods.slack_calls import waiting_for_slack
-from bolt_app.workspaces.channels import ListedChannel
+from bolt_app.workspaces.channels import JOIN, ListedChannel
 
 MOST_LISTED = 1000
 DEFAULT_LISTED = 100
@@ -95,7 +95,9 @@ def join(call: Call) -> Answer:
     if channel.is_member:
         warning = "already_in_channel"
         return {**shown, "warning": warning, "response_metadata": {"warnings": [warning]}}
-    services.channels.join(services.client.find_workspace(call.team_id), channel.channel_id)
+    with waiting_for_slack(call):
+        services.lookup_budgets.take(JOIN, call.team_id, call.share)
+        services.channels.join(services.client.find_workspace(call.team_id), channel.channel_id)
     return shown
 
 

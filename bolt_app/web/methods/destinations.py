@@ -210,21 +210,20 @@ def _without_hidden(call: Call, ids: dict[str, str]) -> dict[str, str]:
 def _list_again(call: Call) -> bool:
     """List the channels if the last listing is a minute old; return whether Slack answered it.
 
-    A listing that Slack did not answer counts too.
-
     Raises:
         SlackCallError: Slack refused the call.
     """
-    services, team_id = call.services, call.team_id
+    services = call.services
     interval = timedelta(seconds=services.settings.delays.listing)
-    listed_at = services.channels.listed_at(team_id)
-    if listed_at is not None and services.clock() - listed_at < interval:
+    age = services.channels.listing_age(call.team_id)
+    if age is not None and age < interval:
         return True
-    failed_at = services.channels.failed_at(team_id)
-    if failed_at is not None and services.clock() - failed_at < interval:
-        return False
     try:
-        services.channels.refresh_listing(services.client.find_workspace(team_id))
+        with waiting_for_slack(call):
+            workspace = services.client.find_workspace(call.team_id)
+            services.channels.list_if_older(workspace, interval, waits=True)
+    except OverloadError:
+        return False
     except SlackCallError as error:
         if error.is_permanent:
             raise

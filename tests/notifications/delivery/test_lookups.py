@@ -18,12 +18,12 @@ from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop, running_bellhop
 from tests.web.calling import caller
 from tests.web.methods.calling import JSON, method_caller
+from tests.workspaces.test_lookup_budgets import SLACKS
 
 pytestmark = pytest.mark.sqlite_only
 
-LOOK_UP = "users.lookupByEmail"
+LOOK_UP, JOIN = "users.lookupByEmail", "conversations.join"
 KNOWN = "@ben@acme.example"
-MOST = share_of_one(BUDGETS[LOOK_UP][Purpose.DELIVERY])
 HOUR = 3600.0
 # Addresses that a sender can invent, each of which costs a call to Slack.
 INVENTED = ["@nobody-{}@acme.example", "D0NOBODY{:03}", "U0NOBODY{:03}"]
@@ -62,19 +62,41 @@ def test_a_flood_delays_nobody_else(installed: Bellhop, invented: str) -> None:
     assert set(flood()) == {"dead"}
 
 
-def test_a_flood_to_the_same_address_delays_nobody_else(installed: Bellhop) -> None:
+@pytest.mark.parametrize(
+    ("invented", "known", "method"), [("@", KNOWN, LOOK_UP), ("U", BEN, "users.info")]
+)
+def test_a_flood_to_the_same_address_delays_nobody_else(
+    installed: Bellhop, invented: str, known: str, method: str
+) -> None:
     """The first delivery in the queue of an address is not the only one that counts."""
-    flood = send(installed, *(INVENTED[0].format(number) for number in range(MOST)), KNOWN)
+    [name] = [one for one in INVENTED if one[0] == invented]
+    most = 3 * share_of_one(BUDGETS[method][Purpose.DELIVERY])
+    flood = send(installed, *(name.format(number) for number in range(most)), known)
     Hand(installed).deliver()
     assert flood()[-1] == "waiting"
 
-    other = send(installed, KNOWN)
+    other = send(installed, known)
     installed.clock.advance(59)
     for _ in range(3):
         Hand(installed).deliver()
         installed.clock.advance(1)
 
     assert other() == ["sent"]
+
+
+def test_a_flood_to_channels_without_the_bot_delays_nobody_else(installed: Bellhop) -> None:
+    most = SLACKS[JOIN] + 1
+    *flooded, wanted = [one.id for one in installed.slack.add_channels(ACME, most + 1)]
+    send(installed, *flooded)
+    for _ in range(most):
+        Hand(installed).deliver()
+        installed.clock.advance(0.5)
+
+    other = send(installed, wanted)
+    Hand(installed).deliver()
+
+    assert other() == ["sent"]
+    assert len(installed.slack.calls_to(JOIN)) == share_of_one(BUDGETS[JOIN][Purpose.DELIVERY]) + 1
 
 
 @pytest.mark.parametrize("is_limited", [True, False])

@@ -125,18 +125,25 @@ INVENTED: dict[str, Any] = {
 }
 INVENTED_PEOPLE = {**INVENTED, "channel": "", "users": "U0NOBODY{}"}
 INVENTED_CHANNELS = {**INVENTED, "channel": "C0NOBODY{}"}
+# Public channels without the bot.
+EXISTING_CHANNELS = {**INVENTED, "channel": "#channel-{}"}
+FLOOD = 24
 
 
-@pytest.mark.parametrize("invented", [INVENTED, INVENTED_PEOPLE, INVENTED_CHANNELS])
+@pytest.mark.parametrize(
+    "invented", [INVENTED, INVENTED_PEOPLE, INVENTED_CHANNELS, EXISTING_CHANNELS]
+)
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_no_method_uses_up_slacks_limits(
     bellhop: Bellhop, name: str, invented: dict[str, str]
 ) -> None:
     bellhop.install(ANN)
+    if invented is EXISTING_CHANNELS:
+        bellhop.slack.add_channels(ACME, FLOOD)
     flood = method_caller(bellhop, *Scope)
     before = Counter(call.method for call in bellhop.slack.calls)
 
-    for number in range(24):
+    for number in range(1, FLOOD + 1):
         given = {key: text.format(number) for key, text in invented.items() if text}
         flood.post(name, json.dumps(given).encode(), JSON)
 

@@ -33,8 +33,8 @@ def register_channel_events(app: App, services: Services) -> None:
     channels = services.lifecycle.channels
 
     def archived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
+        services.access.channels_changed(context.team_id or "", channel_id)
         followed = channels.paused(origin, channel_id, PauseReason.ARCHIVED)
         change = f"<#{channel_id}> was archived", "pauses until it is unarchived"
         _notify_creators(services, _Channel.of(origin, event), followed, *change)
@@ -43,15 +43,15 @@ def register_channel_events(app: App, services: Services) -> None:
         channels.resumed(origin_of(body, context), event["channel"], PauseReason.ARCHIVED)
 
     def left(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
+        services.access.channels_changed(context.team_id or "", channel_id)
         followed = channels.paused(origin, channel_id, PauseReason.REMOVED)
         change = f"Bellhop was removed from <#{channel_id}>", "pauses until it is invited again"
         _notify_creators(services, _Channel.of(origin, event), followed, *change)
 
     def deleted(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        services.access.channels_changed(context.team_id or "")
         origin, channel_id = origin_of(body, context), event["channel"]
+        services.access.channels_changed(context.team_id or "", channel_id)
         followed = channels.deleted(origin, channel_id)
         change = f"The channel {channel_id} was deleted", "has ended"
         _notify_creators(services, _Channel.of(origin, event), followed, *change)
@@ -69,21 +69,23 @@ def register_channel_events(app: App, services: Services) -> None:
 
     @app.event("channel_id_changed")
     def moved(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        services.access.channels_changed(context.team_id or "")
         ids = event["old_channel_id"], event["new_channel_id"]
+        services.access.channels_changed(context.team_id or "", event["old_channel_id"])
         channels.moved(origin_of(body, context), *ids)
 
     @app.event("member_joined_channel")
     def joined(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
-        services.access.membership_changed(context.team_id or "", event["user"])
+        team_id, channel_id = context.team_id or "", event["channel"]
+        services.access.membership_changed(team_id, event["user"], channel_id)
         if event["user"] == context.bot_user_id:
             # The bot can now see the members of a private channel.
-            services.access.channels_changed(context.team_id or "")
-            channels.resumed(origin_of(body, context), event["channel"], PauseReason.REMOVED)
+            services.access.channels_changed(team_id, channel_id)
+            channels.resumed(origin_of(body, context), channel_id, PauseReason.REMOVED)
 
     @app.event("member_left_channel")
     def member_left(event: dict[str, Any], context: BoltContext) -> None:
-        services.access.membership_changed(context.team_id or "", event["user"])
+        team_id = context.team_id or ""
+        services.access.membership_changed(team_id, event["user"], event["channel"])
 
 
 @dataclass(frozen=True)
