@@ -47,10 +47,13 @@ POSTGRES_URL = os.environ.get(
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Parametrize database tests with both databases, unless marked for SQLite."""
-    is_marked = metafunc.definition.get_closest_marker("sqlite_only") is not None
+    test = metafunc.definition
+    is_marked = test.get_closest_marker("sqlite_only") and not test.get_closest_marker(
+        "both_databases"
+    )
     if is_marked and "database_url" in metafunc.fixturenames:
         on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-        metafunc.definition.add_marker(on_sqlite)
+        test.add_marker(on_sqlite)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

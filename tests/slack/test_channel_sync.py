@@ -18,6 +18,8 @@ from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 DEPLOYS, LEADS = "C0ACME0003", "C0ACME0006"
 
 
@@ -150,6 +152,7 @@ def test_a_channel_with_a_new_id_keeps_them(bellhop: Bellhop, channel: str) -> N
     assert bellhop.services.subscriptions.of_address(ACME, channel) == []
 
 
+@pytest.mark.both_databases
 def test_held_and_waiting_deliveries_go_to_the_new_id(bellhop: Bellhop, channel: str) -> None:
     digest = SubscriptionSpec("e", digest=Schedule())
     bellhop.services.subscriptions.subscribe(ACME, channel, digest)
@@ -181,6 +184,7 @@ def test_a_renamed_channel_is_found_by_its_new_name(bellhop: Bellhop) -> None:
     assert len(bellhop.slack.calls_to("conversations.list")) == before
 
 
+@pytest.mark.both_databases
 def test_a_person_who_is_deactivated_gets_nothing_until_they_are_back(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     bellhop.install(BEN)

@@ -16,6 +16,8 @@ from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 RANDOM = "C0ACME0002"
 ALL = ["acknowledge", "assign", "resolve", "snooze", "mute"]
 
@@ -138,6 +140,7 @@ def test_a_resolved_incident_is_green_until_it_is_reopened(installed: Bellhop) -
     assert COLOURS["critical"] in text_of(installed)
 
 
+@pytest.mark.both_databases
 def test_a_resolved_incident_can_be_reopened(installed: Bellhop) -> None:
     id_ = raised(installed)
     press(installed, "resolve")
@@ -342,6 +345,7 @@ class TestEscalation:
 
         assert len(installed.slack.messages(RANDOM)) == 1
 
+    @pytest.mark.both_databases
     def test_a_batch_about_one_thing_is_escalated_once(self, installed: Bellhop) -> None:
         given = {
             "to": GENERAL,
@@ -474,6 +478,7 @@ def test_people_who_answer_many_incidents_leave_their_channel_its_turns(
     assert len(installed.slack.calls_to("chat.update")) >= 4
 
 
+@pytest.mark.both_databases
 def test_the_last_of_quick_answers_is_shown(installed: Bellhop) -> None:
     raised(installed)
     for answer in (IncidentAnswer.ACKNOWLEDGE, IncidentAnswer.ASSIGN, IncidentAnswer.RESOLVE):

@@ -18,6 +18,8 @@ from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 # Columns that keep the old id, with the reason.
 KEPT = {
     ("channel_moves", "old_id"): "the move itself",
@@ -112,6 +114,7 @@ ORDERS: dict[str, Callable[[Sequence[str]], list[dict[str, Any]]]] = {
 }
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("name", ORDERS)
 def test_everything_follows_over_two_moves(bellhop: Bellhop, private: str, name: str) -> None:
     incident = fill(bellhop, private)
@@ -239,6 +242,7 @@ def test_a_delivery_in_flight_goes_to_the_new_id(bellhop: Bellhop, private: str)
     assert [one.text for one in bellhop.slack.messages(moved[0])] == ["on its way"]
 
 
+@pytest.mark.both_databases
 def test_two_lanes_of_one_channel_become_one(bellhop: Bellhop, private: str) -> None:
     """The new id is used before the event arrives."""
     incident = fill(bellhop, private)
@@ -253,6 +257,7 @@ def test_two_lanes_of_one_channel_become_one(bellhop: Bellhop, private: str) -> 
     assert_all_is_there(bellhop, moved, incident)
 
 
+@pytest.mark.both_databases
 def test_a_listed_channel_is_known_by_its_new_id_alone(bellhop: Bellhop, private: str) -> None:
     moved = move_unnoticed(bellhop, private)
     bellhop.services.channels.refresh_listing(bellhop.services.client.find_workspace(ACME))

@@ -18,6 +18,8 @@ from tests.people import ANN, BETA
 from tests.running import Bellhop, running_bellhop
 from tests.web.calling import NOTIFICATIONS, Caller, caller
 
+pytestmark = pytest.mark.sqlite_only
+
 HELLO = {"to": "#general", "text": "Hello"}
 
 
@@ -43,6 +45,7 @@ def listed(ci: Caller, query: str = "") -> list[str]:
 
 
 class TestFind:
+    @pytest.mark.both_databases
     def test_each_delivery_shows_its_state(self, bellhop: Bellhop) -> None:
         ci, now = caller(bellhop), bellhop.clock()
         path = send(ci, expires_at=(now + timedelta(hours=1)).isoformat())
@@ -77,6 +80,7 @@ class TestFind:
             "finished_at": moment,
         }
 
+    @pytest.mark.both_databases
     def test_a_look_asks_slack_for_few_links(self, bellhop: Bellhop) -> None:
         bellhop.install(ANN)
         ci = caller(bellhop)
@@ -113,6 +117,7 @@ class TestFind:
 
         assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
+    @pytest.mark.both_databases
     def test_another_workspace_sees_nothing(self, bellhop: Bellhop) -> None:
         path = send(caller(bellhop))
         finish(bellhop, path, "dead")
@@ -161,6 +166,7 @@ class TestListing:
         assert page["notifications"][0]["id"] == second[-32:]
         assert listed(ci, f"limit=1&cursor={page['next_cursor']}") == [first]
 
+    @pytest.mark.both_databases
     @pytest.mark.parametrize(
         "state",
         ["waiting", "held", "sending", "sent", "dead", "unknown", "cancelled", "digested"],
@@ -174,6 +180,7 @@ class TestListing:
         finish(bellhop, wanted, state)
         assert listed(ci, f"state={state}") == [wanted]
 
+    @pytest.mark.both_databases
     def test_search_by_other_fields(self, bellhop: Bellhop) -> None:
         ci, other = caller(bellhop), caller(bellhop)
         began = bellhop.clock()
@@ -201,6 +208,7 @@ class TestListing:
         finish(bellhop, first, "dead")
         assert listed(ci, "key=alert-1&state=dead&to=%23general&source=api_key:1") == [first]
 
+    @pytest.mark.both_databases
     def test_a_search_reads_limited_batches(
         self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -262,6 +270,7 @@ class TestListing:
 
 
 class TestCancelling:
+    @pytest.mark.both_databases
     def test_waiting_deliveries_are_cancelled_and_the_others_are_listed(
         self, bellhop: Bellhop
     ) -> None:
@@ -295,6 +304,7 @@ class TestCancelling:
 
 
 class TestRetrying:
+    @pytest.mark.both_databases
     @pytest.mark.parametrize("state", ["dead", "unknown"])
     def test_it_waits_as_if_it_were_new(self, bellhop: Bellhop, state: str) -> None:
         ci = caller(bellhop)
@@ -336,6 +346,7 @@ class TestRetrying:
 
         assert [one["state"] for one in answer["deliveries"]] == ["sent", "waiting"]
 
+    @pytest.mark.both_databases
     @pytest.mark.parametrize("later", ["waiting", "sending", "sent", "unknown"])
     def test_outdated_content_does_not_return(self, bellhop: Bellhop, later: str) -> None:
         ci = caller(bellhop)
@@ -376,6 +387,7 @@ class TestRetrying:
         assert caller(bellhop, Scope.ADMIN).call("POST", f"{path}/retry").status == 202
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize(("method", "suffix"), [("DELETE", ""), ("POST", "/retry")])
 def test_a_key_that_may_only_send_is_told_no_more_than_when_it_sent(
     bellhop: Bellhop, method: str, suffix: str

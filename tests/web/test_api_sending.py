@@ -26,6 +26,8 @@ from tests.running import Bellhop, Page
 from tests.senders.fixtures import fixture
 from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
 
+pytestmark = pytest.mark.sqlite_only
+
 HELLO = {"to": "#general", "text": "Hello"}
 
 
@@ -91,6 +93,7 @@ class TestAccepting:
             stored = ci.get(f"{NOTIFICATIONS}/{body['id']}").json()["deliveries"]
             assert [one["state"] for one in stored] == [one["state"] for one in body["deliveries"]]
 
+    @pytest.mark.both_databases
     @pytest.mark.parametrize("wrapped", [False, True])
     def test_a_batch_is_accepted_in_its_order(self, bellhop: Bellhop, wrapped: bool) -> None:
         batch = [{"to": "#general", "text": str(n)} for n in range(100)]
@@ -123,6 +126,7 @@ class TestAccepting:
         reached = [one["to"] for one in answer.json()["deliveries"]]
         assert reached == ["#ops", "@ann@acme.example", "#general"]
 
+    @pytest.mark.both_databases
     def test_a_batch_may_be_for_the_most_and_deepest_topics(self, bellhop: Bellhop) -> None:
         deep = "/".join("a" * 30)
         bellhop.services.subscriptions.subscribe(ACME, "#ops", SubscriptionSpec("t7/*"))
@@ -345,6 +349,7 @@ class TestMany:
 
 
 class TestIdempotency:
+    @pytest.mark.both_databases
     def test_a_repeated_request_gets_the_first_response(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)
         first = ci.send([HELLO, {**HELLO, "to": ["#a", "#b"]}], Idempotency_Key="k")
@@ -388,6 +393,7 @@ class TestIdempotency:
 
         assert ci.send(HELLO, Idempotency_Key="k").status == 202
 
+    @pytest.mark.both_databases
     def test_the_same_request_many_times_at_once_is_one_notification(
         self, bellhop: Bellhop
     ) -> None:
@@ -430,6 +436,7 @@ class TestKeys:
         assert answer.status == 401
         assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
+    @pytest.mark.both_databases
     def test_a_revoked_key_is_refused_from_then_on(self, bellhop: Bellhop) -> None:
         ci = caller(bellhop)
         assert ci.send(HELLO).status == 202
@@ -510,6 +517,7 @@ class TestManySubscribers:
         assert count(few) == 0
         assert ci.send([news], **headers).status == 202
 
+    @pytest.mark.both_databases
     def test_named_recipients_do_not_count(self, few: Bellhop) -> None:
         named = {"to": ["topic:news", *(f"#to-{number}" for number in range(9))], "text": "x"}
 
@@ -537,6 +545,7 @@ class TestManySubscribers:
             ).one()
         assert tuple(counted) == (1, 2)
 
+    @pytest.mark.both_databases
     def test_those_that_arrive_together_are_all_taken(self, few: Bellhop) -> None:
         ci = caller(few)
 

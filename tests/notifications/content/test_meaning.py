@@ -27,6 +27,8 @@ from tests.running import Bellhop, Page
 from tests.slack.test_home import home
 from tests.web.calling import NOTIFICATIONS, caller, request
 
+pytestmark = pytest.mark.sqlite_only
+
 
 def attachment(colour: str | None = None, **fields: str) -> dict[str, Any]:
     said = {"text": "x", "fields": [{"title": k, "value": v} for k, v in fields.items()]}
@@ -192,6 +194,7 @@ def test_a_critical_alert_is_not_held(installed: Bellhop) -> None:
     assert newest(installed).deliveries[0].state == "held"
 
 
+@pytest.mark.both_databases
 def test_the_database_reads_the_derived_severity(bellhop: Bellhop) -> None:
     accept(bellhop, "#x", attachments=[{"color": "danger", "text": "x"}])
     accept(bellhop, "#x", severity="info", attachments=[{"color": "danger", "text": "x"}])
@@ -269,6 +272,7 @@ class TestUnrouted:
         assert [one["id"] for one in found] == [answer["id"]]
         assert "1 unrouted in the last 7 days" in json.dumps(home(installed).blocks)
 
+    @pytest.mark.both_databases
     def test_it_is_counted_for_a_week(self, installed: Bellhop) -> None:
         accept(installed, "topic:alerts", "x")
         assert installed.services.statistics.of_team(ACME).unrouted == 1
@@ -278,12 +282,14 @@ class TestUnrouted:
 
         assert installed.services.statistics.of_team(ACME).unrouted == 0
 
+    @pytest.mark.both_databases
     def test_guests_do_not_see_them(self, installed: Bellhop) -> None:
         installed.slack.users[BEN].is_restricted = True
         accept(installed, "topic:alerts", "x")
 
         assert "unrouted" not in json.dumps(home(installed, BEN).blocks)
 
+    @pytest.mark.both_databases
     def test_each_of_a_batch_counts_for_itself(self, installed: Bellhop) -> None:
         subscribe(installed)
         batch = [{"to": f"topic:{one}", "text": "x"} for one in ("alerts", "x", "y")]

@@ -21,6 +21,8 @@ from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 RANDOM = "C0ACME0002"
 KEY = "disk/db1"
 INCIDENT: dict[str, Any] = {
@@ -251,6 +253,7 @@ def test_replies_of_another_source_take_no_ones_place(installed: Bellhop) -> Non
     assert shown(installed) == ["second", "third"]
 
 
+@pytest.mark.both_databases
 def test_a_sender_that_guesses_the_ts_of_its_reply_stops_nothing(installed: Bellhop) -> None:
     first = send(installed, "first")
     [mine] = deliveries(installed, first)
@@ -265,6 +268,7 @@ def test_a_sender_that_guesses_the_ts_of_its_reply_stops_nothing(installed: Bell
     assert states(installed, second) == ["sent"]
 
 
+@pytest.mark.both_databases
 def test_the_search_for_a_replacement_is_bounded(
     installed: Bellhop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -347,6 +351,7 @@ def test_a_deleted_message_with_replies_gets_further_replies(installed: Bellhop)
     assert shown(installed) == ["deleted > second", "deleted > third"]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("fault", ["lost_answer", "ratelimited"])
 def test_a_message_posted_again_in_doubt_is_posted_once(installed: Bellhop, fault: str) -> None:
     first = send(installed, "first", **INCIDENT)

@@ -15,6 +15,8 @@ from tests.notifications.hand import Hand, accept, deliveries, states, texts
 from tests.people import ACME, ANN, BEN, BETA, GENERAL, PLAIN
 from tests.running import Bellhop, running_bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 MINUTE, DAY = 60, 86_400
 
 
@@ -155,6 +157,7 @@ class TestPace:
 
         assert seen == [["0"], ["0", "1"], ["0", "1", "2"]]
 
+    @pytest.mark.both_databases
     def test_a_burst_and_then_one_message_a_second(
         self, database_url: str, encryption_key: str, clock: FakeClock
     ) -> None:
@@ -191,6 +194,7 @@ class TestPace:
 
         assert texts(bellhop, quiet) == ["now"]
 
+    @pytest.mark.both_databases
     def test_each_workspace_has_its_own_pace(self, bellhop: Bellhop, hand: Hand) -> None:
         channels = [channel(bellhop, f"many-{number}") for number in range(120)]
         for one in channels:
@@ -252,6 +256,7 @@ class TestTimes:
         hand.deliver()
         assert texts(bellhop, GENERAL) == ["now", "later", "delayed"]
 
+    @pytest.mark.both_databases
     def test_it_is_not_sent_after_expires_at(self, bellhop: Bellhop, hand: Hand) -> None:
         stale = accept(bellhop, GENERAL, "stale", expires_at=bellhop.clock() + timedelta(minutes=1))
         good = accept(bellhop, GENERAL, "good")
@@ -420,6 +425,7 @@ class TestRateLimits:
 
 
 class TestDeadInstallations:
+    @pytest.mark.both_databases
     def test_lanes_wait_for_a_re_install(self, bellhop: Bellhop, hand: Hand) -> None:
         bellhop.slack.revoke_tokens(ACME, bot=True)
         ids = [accept(bellhop, GENERAL, str(number)) for number in range(2)]
@@ -437,6 +443,7 @@ class TestDeadInstallations:
 
         assert texts(bellhop, GENERAL) == ["0", "1"]
 
+    @pytest.mark.both_databases
     def test_without_an_installation_deliveries_are_dead_after_a_day(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
@@ -649,6 +656,7 @@ class TestDeletedThreads:
         assert [one.thread_ts for one in deliveries(bellhop, third)] == [root.ts]
         assert (root.text, reply.text, reply.thread_ts) == ("second", "third", root.ts)
 
+    @pytest.mark.both_databases
     def test_it_is_found_again_and_not_posted_twice(self, bellhop: Bellhop, hand: Hand) -> None:
         self.gone(bellhop, hand)
         bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))

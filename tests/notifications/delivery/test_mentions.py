@@ -17,6 +17,8 @@ from tests.people import ANN, BEN, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, caller
 
+pytestmark = pytest.mark.sqlite_only
+
 LINKED, KNOWN, NOBODY = "@Ann@acme.example", "@ben@acme.example", "@nobody@acme.example"
 LOOK_UP = "users.lookupByEmail"
 RANDOM = "C0ACME0002"

@@ -23,6 +23,8 @@ from tests.people import ACME, ANN, GENERAL
 from tests.property import examples
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 HOURLY = Schedule()
 DAILY = Schedule(time(9), "Europe/Berlin")
 HOUR = 3600
@@ -220,6 +222,7 @@ class TestReleasing:
 
 
 class TestKeys:
+    @pytest.mark.both_databases
     @pytest.mark.parametrize("mode", ["update", "thread"])
     def test_only_the_latest_of_a_key_is_released(
         self, bellhop: Bellhop, hand: Hand, mode: str
@@ -242,6 +245,7 @@ class TestKeys:
         assert "Fine again" in message
         assert "Slow" not in message
 
+    @pytest.mark.both_databases
     def test_a_single_latest_one_goes_out_as_it_is(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         ids = [send(bellhop, title, key="db-3") for title in ("Slow", "Slower", "Fine again")]
@@ -330,6 +334,7 @@ class TestChangedSubscriptions:
         [_, one] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
         assert (one.spec.digest, one.last and one.last.state) == (HOURLY, "sent")
 
+    @pytest.mark.both_databases
     def test_a_paused_subscription_releases_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         id_ = send(bellhop, "a")
@@ -356,6 +361,7 @@ class TestChangedSubscriptions:
 
 
 class TestSenders:
+    @pytest.mark.both_databases
     def test_a_held_delivery_can_be_cancelled(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         ids = [send(bellhop, "a"), send(bellhop, "b")]
@@ -367,6 +373,7 @@ class TestSenders:
         assert [one.state for one in cancelled.cancelled] == ["cancelled"]
         assert states(bellhop, *ids) == ["cancelled", "sent"]
 
+    @pytest.mark.both_databases
     def test_an_expired_one_is_not_released(self, bellhop: Bellhop, hand: Hand) -> None:
         subscribe(bellhop)
         ids = [send(bellhop, title) for title in ("a", "b", "c")]
@@ -379,6 +386,7 @@ class TestSenders:
 
         assert states(bellhop, *ids) == ["expired", "digested", "digested"]
 
+    @pytest.mark.both_databases
     def test_a_wrong_clock_holds_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
         right = bellhop.clock()
         bellhop.clock.advance(365 * 24 * HOUR)
@@ -390,6 +398,7 @@ class TestSenders:
 
         assert states(bellhop, id_) == ["sent"]
 
+    @pytest.mark.both_databases
     def test_a_failed_digest_loses_nothing(self, bellhop: Bellhop, hand: Hand) -> None:
         """Each held delivery refers to the digest, and the digest lists them all."""
         subscribe(bellhop)
@@ -421,6 +430,7 @@ PASSES: st.SearchStrategy[Step] = st.tuples(
 )
 
 
+@pytest.mark.both_databases
 @hypothesis_settings(
     max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -19,6 +19,8 @@ from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 NIGHT = QuietHours(time(22), time(7))
 MORNING = datetime(2026, 3, 29, 5, tzinfo=UTC)  # 07:00 in Berlin; the clocks went forward
 ANN_BY_EMAIL = "@ann@acme.example"
@@ -120,6 +122,7 @@ class TestQuietHours:
         assert states(bellhop, red, green, other) == ["sent", "sent", "held"]
         assert states(bellhop, by_email) == ["sent"]
 
+    @pytest.mark.both_databases
     def test_notifications_to_oneself_are_not_held(self, bellhop: Bellhop, hand: Hand) -> None:
         choose(bellhop, quiet=NIGHT, direct="off")
         request = NotificationRequest.model_validate({"to": ANN, "text": "A test"})
@@ -130,6 +133,7 @@ class TestQuietHours:
 
 
 class TestDirect:
+    @pytest.mark.both_databases
     @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL])
     def test_they_can_be_delivered_as_a_digest(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
         choose(bellhop, direct="daily 09:00")
@@ -152,6 +156,7 @@ class TestDirect:
         assert "*Sent to you*" in messages(bellhop)[-1]
         assert "merger" not in messages(bellhop)[-1]
 
+    @pytest.mark.both_databases
     @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL])
     def test_they_can_be_switched_off(self, bellhop: Bellhop, hand: Hand, to: str) -> None:
         choose(bellhop, direct="off")
@@ -186,6 +191,7 @@ class TestChanging:
         found = preferences.find(ACME, ANN)
         assert (found.quiet, found.direct) == (None, "hourly")
 
+    @pytest.mark.both_databases
     def test_no_row_is_kept_for_the_defaults(self, bellhop: Bellhop, hand: Hand) -> None:
         choose(bellhop, quiet=NIGHT)
         bellhop.clock.advance(1)

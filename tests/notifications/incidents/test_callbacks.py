@@ -27,6 +27,8 @@ from tests.running import Bellhop
 from tests.slack_sandbox.fake_app import Answer, FakeApp, Received
 from tests.web.calling import NOTIFICATIONS, Caller
 
+pytestmark = pytest.mark.sqlite_only
+
 PATH = "/told?by=bellhop"
 
 
@@ -78,6 +80,7 @@ def waiting(bellhop: Bellhop) -> int:
         return session.scalars(select(func.count()).select_from(Callback)).one()
 
 
+@pytest.mark.both_databases
 def test_an_answer_is_called_back_at_once_and_signed(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
@@ -120,6 +123,7 @@ def test_the_signature_follows_the_standard(
     assert int(at) == int(installed.clock.timestamp())
 
 
+@pytest.mark.both_databases
 def test_each_answer_is_called_back_once_in_order(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
@@ -234,6 +238,7 @@ def test_callbacks_of_a_dead_process_are_sent_by_another(
     assert send_due(installed) == 1
 
 
+@pytest.mark.both_databases
 def test_two_processes_send_nothing_twice(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
@@ -297,6 +302,7 @@ def test_a_hanging_endpoint_does_not_delay_others(
     assert len(system.received) == 2
 
 
+@pytest.mark.both_databases
 def test_a_person_who_unlinks_meanwhile_is_not_named(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
@@ -320,6 +326,7 @@ class TestTheCommand:
 
         assert shown == "1  monitoring: send, read; active; callbacks to 127.0.0.1\n"
 
+    @pytest.mark.both_databases
     def test_off_ends_it(
         self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
     ) -> None:
@@ -360,6 +367,7 @@ class TestTheCommand:
         assert told.path == "/2"
         assert json.loads(told.body)["data"]["notification_id"] == id_
 
+    @pytest.mark.both_databases
     def test_it_replaces_the_secret(
         self, installed: Bellhop, sender: Caller, secret: str, system: FakeApp
     ) -> None:
@@ -387,6 +395,7 @@ class TestTheCommand:
         assert_failed(run(installed, "api-key", "callback", *arguments), sentence, status=2)
 
 
+@pytest.mark.both_databases
 def test_secrets_are_encrypted(installed: Bellhop, secret: str, system: FakeApp) -> None:
     with installed.services.database.engine.connect() as connection:
         stored = connection.exec_driver_sql("SELECT url, secret FROM callback_endpoints").one()
@@ -511,6 +520,7 @@ class TestRefusedAddresses:
         assert_failed(run(installed, "api-key", "callback", "1", "--url", url), sentence, status=2)
         assert "callbacks" not in run(installed, "api-key", "list", "--team", ACME).stdout
 
+    @pytest.mark.both_databases
     def test_a_registered_one_is_kept_and_listed_but_not_called(
         self,
         installed: Bellhop,

@@ -24,6 +24,8 @@ from tests.running import Bellhop, running_bellhop
 from tests.statements import statements_of
 from tests.web.methods.calling import MethodCaller, method_caller
 
+pytestmark = pytest.mark.sqlite_only
+
 RANDOM = "C0ACME0002"
 POST, UPDATE, DELETE, REACT = "chat.postMessage", "chat.update", "chat.delete", "reactions.add"
 
@@ -87,6 +89,7 @@ class TestTs:
         assert all(re.fullmatch(r"\d{10}\.\d{6}", ts) for ts in given)
         assert given == sorted(set(given))
 
+    @pytest.mark.both_databases
     def test_it_is_unique_among_simultaneous_calls(self, ci: MethodCaller) -> None:
         def call(number: int) -> str:
             return post(ci, "x", (GENERAL, RANDOM)[number % 2])
@@ -496,6 +499,7 @@ class TestDeleting:
         # There is nothing to look for.
         assert bellhop.slack.calls_to("conversations.history") == []
 
+    @pytest.mark.both_databases
     def test_a_deletion_is_in_no_list_of_deliveries(
         self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
     ) -> None:
@@ -518,6 +522,7 @@ class TestReactions:
 
         assert (answer["error"], answer["needed"]) == ("missing_scope", "reactions:write")
 
+    @pytest.mark.both_databases
     def test_follow_their_message(self, bellhop: Bellhop, ci: MethodCaller, hand: Hand) -> None:
         grant_reactions(bellhop)
         ts = post(ci, "one")
@@ -574,6 +579,7 @@ class TestScheduling:
         error = ci.error("chat.deleteScheduledMessage", **arguments)
         assert error == "invalid_scheduled_message_id"
 
+    @pytest.mark.both_databases
     def test_it_can_be_listed_and_cancelled(
         self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
     ) -> None:
@@ -649,6 +655,7 @@ class TestPermalinks:
 
 
 class TestEphemeral:
+    @pytest.mark.both_databases
     def test_is_sent_at_once(self, bellhop: Bellhop, ci: MethodCaller) -> None:
         bellhop.slack.invite_bot(ANN, GENERAL)
         arguments = {"channel": "#general", "user": BEN, "text": "<!channel> psst"}
@@ -660,6 +667,7 @@ class TestEphemeral:
         assert "<!channel>" not in message.text
         assert states(bellhop) == []
 
+    @pytest.mark.both_databases
     def test_or_refused_with_slacks_error(self, bellhop: Bellhop, ci: MethodCaller) -> None:
         arguments = {"channel": GENERAL, "user": BEN, "text": "psst"}
         assert ci.error("chat.postEphemeral", **arguments) == "not_in_channel"
@@ -771,6 +779,7 @@ def test_changes_need_a_key_that_is_valid_now(
     assert states(bellhop) == before
 
 
+@pytest.mark.both_databases
 def test_changes_count_as_deliveries(database_url: str, encryption_key: str) -> None:
     clock = FakeClock()
     limits = {"sender_deliveries_per_minute": 3}
@@ -786,6 +795,7 @@ def test_changes_count_as_deliveries(database_url: str, encryption_key: str) -> 
         assert len(states(bellhop)) == 3
 
 
+@pytest.mark.both_databases
 def test_a_message_of_another_entry_point_is_not_found(
     bellhop: Bellhop, ci: MethodCaller, hand: Hand
 ) -> None:
