@@ -92,6 +92,7 @@ def test_its_link_ends_with_the_current_one(
     remaining = [] if leave is uninstall else [CURRENT, CURRENT, EARLIER]
     assert installed(bellhop) == remaining
     bellhop.services.revocations.revoke_pending()
+    bellhop.settle()  # Slack reports the revocations
     tidied(bellhop)
     bellhop.services.background.shutdown()
     assert queued(bellhop) == []

@@ -54,6 +54,7 @@ def report(bellhop: Bellhop, events: Sequence[Event]) -> None:
         send(bellhop, event, 120)
     bellhop.services.profiles.record_pending()
     bellhop.services.revocations.revoke_pending()
+    bellhop.settle()  # Slack reports the revocations
     tidied(bellhop)
     bellhop.services.background.shutdown()
 
