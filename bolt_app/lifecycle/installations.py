@@ -181,7 +181,7 @@ class InstallationLifecycle:
         for user_id in sorted(kept):
             self._removals.end_earlier_sessions(session, *place, user_id, check.created_at)
         if check.team_id:
-            return self._remove_workspace(session, check.enterprise_id, check.team_id, kept)
+            return self._remove_workspace(session, check, kept)
         return self._remove_organization(session, check.enterprise_id, kept)
 
     def _remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
@@ -197,10 +197,9 @@ class InstallationLifecycle:
     ) -> Mapping[str, Sequence[str]]:
         """Delete an organization's installation, and the data of the workspaces that it served.
 
-        Of people who have signed in since only the link stays, and their profile is recorded again.
-
         Workspaces with a separate installation stay, but not the people there who were linked only
-        with the organization's.
+        with the organization's. Of people who have signed in since only the link stays, and their
+        profile is recorded again.
 
         Returns: the people with an open App Home, by workspace that stays.
         """
@@ -221,26 +220,28 @@ class InstallationLifecycle:
         return opened
 
     def _remove_workspace(
-        self, session: Session, enterprise_id: str, team_id: str, signed_in: Collection[str]
+        self, session: Session, check: InstallationCheck, signed_in: Collection[str]
     ) -> Mapping[str, Sequence[str]]:
         """Delete a workspace's own installation, and its data unless the organization serves it.
 
         Only Slack knows whether the organization's installation serves the workspace, so a check
         decides about its data. The people who were linked only with its own are deleted at once,
-        except those who have signed in since.
+        except `signed_in` since.
 
         Returns: the people with an open App Home, by workspace.
         """
+        enterprise_id, team_id = check.enterprise_id or None, check.team_id
         organization_id = enterprise_id or find_organization(session, team_id)
         linked = self._removals.find_linked_separately(session, team_id)
-        self._removals.remove_all(session, enterprise_id or None, team_id, kept=signed_in)
-        self._removals.release_earlier_apps(session, enterprise_id or None, team_id)
-        self._erasure.audit_uninstall(session, enterprise_id or None, team_id)
+        self._removals.remove_all(session, enterprise_id, team_id, kept=signed_in)
+        self._removals.release_earlier_apps(session, enterprise_id, team_id)
+        self._erasure.audit_uninstall(session, enterprise_id, team_id)
         if not organization_id:
             self._erase_workspaces(session, [team_id], signed_in)
             return {}
         people = linked - self._removals.find_linked(session, organization_id) - set(signed_in)
-        self._add_check(session, organization_id, team_id, CheckKind.UNINSTALLED)
+        kind, at = CheckKind.UNINSTALLED, check.created_at
+        self._add_check(session, organization_id, team_id, kind, at=at)
         # Without the bot no message can be updated.
         opened = self._erase_members(session, organization_id, team_id, people, refreshes=False)
         return {team_id: opened}
@@ -318,7 +319,7 @@ class InstallationLifecycle:
             kept = {*listed, *self._removals.teams_with_separate_bot(session)}
             left = set(find_unserved(session, organization_id, kept, until=check.created_at))
             left.update({check.team_id} - {*kept, ""})
-            self._erase_workspaces(session, left, self._signed_in_since(session, check))
+            self._erase_workspaces(session, left, self._signed_in(session, check))
             for team_id in sorted(left):
                 self._erasure.audit_uninstall(session, organization_id, team_id)
             for team_id in sorted(listed):
@@ -340,15 +341,15 @@ class InstallationLifecycle:
             is_recorded = find_organization(session, check.team_id) == check.enterprise_id
             if is_recorded or check.team_id in self._removals.teams_with_separate_bot(session):
                 return
-            signed_in = self._signed_in_since(session, check)
+            signed_in = self._signed_in(session, check)
             self._erase_workspaces(session, [check.team_id], signed_in)
         self._erasure.publish({})
 
-    def _signed_in_since(self, session: Session, check: InstallationCheck) -> Collection[str]:
-        """Return the people whose links have outlived the uninstall of a workspace's own bot."""
+    def _signed_in(self, session: Session, check: InstallationCheck) -> Collection[str]:
+        """Return the people who signed in since the uninstall that a check followed."""
         if check.kind != CheckKind.UNINSTALLED:
             return ()
-        return self._removals.find_linked_separately(session, check.team_id)
+        return self._removals.find_users_since(session, *_place_of(check), check.created_at)
 
 
 def _place_of(check: InstallationCheck) -> tuple[str | None, str | None]:
