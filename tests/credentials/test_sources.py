@@ -51,42 +51,6 @@ def state(bellhop: Bellhop, notification_id: str) -> str | None:
     return None if report.incident is None else report.incident.state
 
 
-class TestTurns:
-    FLOOD = 6
-
-    def order(self, bellhop: Bellhop) -> list[str]:
-        hand = Hand(bellhop)
-        for _ in range(2 * self.FLOOD):
-            hand.deliver()
-            bellhop.clock.advance(1)
-        return [message.text for message in bellhop.slack.messages(GENERAL) if message.bot_id]
-
-    def test_invented_sources_take_one_turn(self, installed: Bellhop) -> None:
-        flood, other = caller(installed, Scope.ADMIN), caller(installed)
-        batch = [
-            {"to": GENERAL, "text": "flood", "source": f"s{n}", "key": "k"}
-            for n in range(self.FLOOD)
-        ]
-        assert flood.send(batch).status == 202
-        sent(other, GENERAL, text="other")
-
-        assert self.order(installed).index("other") <= 1
-
-    def test_notifications_for_another_source_take_its_turn(self, installed: Bellhop) -> None:
-        """Deliveries with its key keep their order."""
-        owner = caller(installed, source="ci")
-        admin, other = caller(installed, Scope.ADMIN), caller(installed)
-        for number in range(self.FLOOD):
-            sent(owner, GENERAL, text=f"ci {number}", key="k", mode="new")
-        sent(admin, GENERAL, text="ci last", source="ci", key="k", mode="new")
-        sent(other, GENERAL, text="other")
-
-        order = self.order(installed)
-
-        assert order.index("other") <= 1
-        assert [text for text in order if text != "other"][-1] == "ci last"
-
-
 class TestSeeing:
     def test_a_limited_key_sees_its_notifications_and_its_channels(
         self, installed: Bellhop

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bolt_app.blockkit.broadcasts import without_broadcasts
-from bolt_app.credentials.sources import SourceKind, sources_of, stored_key
+from bolt_app.credentials.sources import stored_key
 from bolt_app.credentials.webhook_bodies import SealedBody
 from bolt_app.notifications.content.ids import new_id
 from bolt_app.notifications.content.meaning import severity_of, with_meaning
@@ -30,9 +30,6 @@ from bolt_app.notifications.subscriptions.routing import (
     route,
 )
 from bolt_app.recipients import topic_of
-
-# No source has this name.
-SHARED_TURN = "*"
 
 
 @dataclass(frozen=True)
@@ -136,30 +133,6 @@ class Submission:
     sender: Sender
     drafts: Sequence[Draft]
     body: SealedBody | None = field(default=None, repr=False)
-
-
-def drafts_of(connection: Connection, submissions: Sequence[Submission]) -> list[Draft]:
-    """Return the drafts of submissions to one workspace, with the turns that they take.
-
-    A notification takes the turn of the source that it names, because deliveries with one key have
-    one turn. All sources without a credential share a turn: with invented ones a sender could take
-    any number of them.
-    """
-    drafts = [draft for submission in submissions for draft in submission.drafts]
-    own = (submission.sender.turn for submission in submissions for _ in submission.drafts)
-    others = {
-        draft.delivery["source"]
-        for draft, turn in zip(drafts, own, strict=True)
-        if draft.delivery["source"] != turn
-    }
-    if others:
-        others.difference_update(sources_of(connection, drafts[0].team_id).values(), SourceKind)
-    return [
-        replace(draft, delivery={**draft.delivery, "source": SHARED_TURN})
-        if draft.delivery["source"] in others
-        else draft
-        for draft in drafts
-    ]
 
 
 def plan_deliveries(

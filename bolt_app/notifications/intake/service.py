@@ -23,7 +23,6 @@ from bolt_app.notifications.intake.planning import (
     Draft,
     Submission,
     apply_effects,
-    drafts_of,
     plan_deliveries,
     provisional_names,
 )
@@ -197,7 +196,7 @@ class Intake:
         Args:
             is_counted: whether the requests were already charged.
         """
-        drafts = drafts_of(connection, submissions)
+        drafts = [draft for submission in submissions for draft in submission.drafts]
         now = self._clock()
         planned = plan_deliveries(connection, drafts, now)
         charges = submission_charges(submissions, planned, requests_each=0 if is_counted else 1)
