@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from datetime import datetime
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db.encryption import DecryptionError
@@ -20,6 +23,18 @@ from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Slack's answer to the question which workspaces an organization's installation serves.
+
+    Attributes:
+        teams: the names of the workspaces by id.
+    """
+
+    asked_at: datetime
+    teams: Mapping[str, str | None]
 
 
 class InstallationChecks:
@@ -39,6 +54,9 @@ class InstallationChecks:
         self._clock = clock
         # Serializes runs of one process, which would otherwise ask Slack twice.
         self._lock = threading.Lock()
+        # Guards the run that has not begun, if there is one.
+        self._queue_lock = threading.Lock()
+        self._queued: Future[tuple[int, list[SlackCallError]]] | None = None
 
     def run(self) -> tuple[int, list[SlackCallError]]:
         """Verify every pending report with Slack. Repeating it is harmless.
@@ -46,6 +64,22 @@ class InstallationChecks:
         Returns: the number of settled reports, and the errors of the others.
         """
         with self._lock:
+            return self._run()
+
+    def run_in_background(self, executor: Executor) -> Future[tuple[int, list[SlackCallError]]]:
+        """Return a run that begins later; all callers until then share it.
+
+        Of many reports at once, one thread verifies all and at most one other waits.
+        """
+        with self._queue_lock:
+            if self._queued is None:
+                self._queued = executor.submit(self._run_queued)
+            return self._queued
+
+    def _run_queued(self) -> tuple[int, list[SlackCallError]]:
+        with self._lock:
+            with self._queue_lock:
+                self._queued = None
             return self._run()
 
     def _run(self) -> tuple[int, list[SlackCallError]]:
@@ -61,19 +95,20 @@ class InstallationChecks:
 
     def _check_all(self, pending: Sequence[InstallationCheck]) -> list[SlackCallError]:
         errors = []
+        listings: dict[str, Listing] = {}
         for check in pending:
             try:
-                self._check(check)
+                if check.kind in (CheckKind.INSTALLATION, CheckKind.BOT, CheckKind.USER):
+                    self._check_tokens(check)
+                else:
+                    self._check_workspaces(check, listings)
             except SlackCallError as error:
                 logger.warning("an installation could not be checked", extra={"code": error.code})
                 errors.append(error)
+            except DecryptionError:
+                # It is verified once the key is back; those of others are verified now.
+                logger.warning("a token cannot be read", extra={"check": check.id})
         return errors
-
-    def _check(self, check: InstallationCheck) -> None:
-        if check.kind in (CheckKind.INSTALLATION, CheckKind.BOT, CheckKind.USER):
-            self._check_tokens(check)
-        else:
-            self._check_workspaces(check)
 
     def _check_tokens(self, check: InstallationCheck) -> None:
         unreadable: list[str] = []
@@ -110,14 +145,20 @@ class InstallationChecks:
             return False
         return True
 
-    def _check_workspaces(self, check: InstallationCheck) -> None:
+    def _check_workspaces(self, check: InstallationCheck, listings: dict[str, Listing]) -> None:
         """Find the workspaces that an organization's installation serves.
 
         https://docs.slack.dev/reference/methods/auth.teams.list
+
+        Args:
+            listings: Slack's answers since the checks were read, by organization; one answers all.
         """
-        listed_at = self._clock()
         try:
-            listed = self._client.workspaces_of(check.enterprise_id)
+            listing = listings.get(check.enterprise_id)
+            if listing is None:
+                asked_at = self._clock()
+                listing = Listing(asked_at, self._client.workspaces_of(check.enterprise_id))
+                listings[check.enterprise_id] = listing
         except NotInstalledError:
             self._lifecycle.drop_check(check)
             return
@@ -127,7 +168,7 @@ class InstallationChecks:
             # Another check decides whether it was uninstalled.
             self._lifecycle.drop_check(check)
             return
-        self._lifecycle.apply_workspaces(check, listed, listed_at=listed_at)
+        self._lifecycle.apply_workspaces(check, listing.teams, listed_at=listing.asked_at)
 
 
 def _key(check: InstallationCheck) -> tuple[int, str]:

@@ -73,7 +73,7 @@ class OnInstalled:
         if not installation.is_enterprise_install or not installation.enterprise_id:
             return None
         self._lifecycle.organization_installed(installation.enterprise_id)
-        return self._background.submit(self._installation_checks.run)
+        return self._installation_checks.run_in_background(self._background)
 
     def welcome(self, installation: StoredInstallation) -> None:
         """Post the welcome message to the person who installed the bot."""

@@ -194,9 +194,10 @@ def test_a_suspended_owner_is_replaced_and_leaves_no_duplicates(
     load.accept()
     sleeping = start_worker(bellhop.settings, Sleep(step, time=30))
     wait_until(partial(is_stopped, sleeping.pid))
+    # Before the other worker starts: on a busy machine it may have replaced the first by then.
+    before = {one: count(bellhop, one) for one in under_way(bellhop)}
+    assert before
     with working(bellhop.settings):
-        before = {one: count(bellhop, one) for one in under_way(bellhop)}
-        assert before
         wait_until(lambda: all(count(bellhop, one) > before[one] for one in before))
         os.kill(sleeping.pid or 0, signal.SIGCONT)
         load.wait_until_settled()

@@ -16,7 +16,7 @@ def register_lifecycle_events(app: App, services: Services) -> None:
 
     def check() -> None:
         """Check installations in the background; the worker retries failed checks."""
-        services.background.submit(services.installation_checks.run)
+        services.installation_checks.run_in_background(services.background)
 
     @app.event("tokens_revoked")
     def tokens_revoked(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
