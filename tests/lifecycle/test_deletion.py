@@ -36,6 +36,8 @@ from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEA, BEN, GENERAL
 from tests.running import Bellhop
 
+pytestmark = pytest.mark.sqlite_only
+
 PACKAGE = Path(bolt_app.__file__).parent
 EMAIL, NAME = "ann@acme.example", "Ann Archer"
 DEPLOYS, RANDOM = "C0ACME0003", "C0ACME0002"
@@ -170,6 +172,7 @@ def test_the_person_left_traces_everywhere(known: Bellhop) -> None:
     }
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("leave", LEAVING)
 def test_nothing_of_the_person_is_left_in_any_table(
     known: Bellhop, leave: Callable[[Bellhop], None]
@@ -188,7 +191,6 @@ def test_nothing_of_the_person_is_left_in_any_table(
     assert traces(known, *search) == {}
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("leave", LEAVING)
 def test_nothing_of_the_person_is_left_in_the_files(
     known: Bellhop, leave: Callable[[Bellhop], None]
@@ -242,7 +244,6 @@ def home_not_shown(bellhop: Bellhop) -> None:
     bellhop.services.home_tabs.forget(ACME, OPENED_BY)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     "delete",
     [
@@ -280,7 +281,6 @@ def defaults_undone(bellhop: Bellhop) -> None:
     assert bellhop.services.preferences.undo(ACME, BEN, change)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("act", [home_of_an_external_user, defaults_chosen_again, defaults_undone])
 def test_the_log_is_emptied_only_after_a_deletion(
     bellhop: Bellhop, act: Callable[[Bellhop], None]
@@ -322,7 +322,6 @@ def test_every_deletion_of_rows_about_people_is_looked_at() -> None:
     assert found == DELETIONS.keys()
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_log_that_is_read_meanwhile_is_emptied_later(known: Bellhop) -> None:
     path = database_file(known)
     with closing(sqlite3.connect(path, isolation_level=None)) as reader:
@@ -373,6 +372,7 @@ def test_no_data_is_left_of_a_person_who_never_linked(bellhop: Bellhop, leave: s
     assert stays.spec.topic == "alerts"
 
 
+@pytest.mark.both_databases
 def test_others_stay(known: Bellhop) -> None:
     known.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("deploys", created_by=BEN))
     accept(known, BEN, "For Ben")
@@ -394,6 +394,7 @@ class TestPromisedDeliveries:
         send_at = (known.clock() + timedelta(hours=1)).isoformat()
         return accept(known, f"@{EMAIL}", "Later", send_at=send_at)
 
+    @pytest.mark.both_databases
     def test_it_arrives(self, known: Bellhop, promised: str) -> None:
         unlink(known)
         known.clock.advance(3601)
@@ -455,6 +456,7 @@ class TestPostedMessages:
         assert known.slack.messages(GENERAL)[-1].text == "News"
         assert known.slack.calls_to("chat.update") == updates
 
+    @pytest.mark.both_databases
     def test_nothing_is_posted_after_an_uninstall(self, known: Bellhop) -> None:
         uninstall(known)
         with known.services.database.reading() as session:
@@ -464,6 +466,7 @@ class TestPostedMessages:
             )
             assert session.scalars(due).all() == []
 
+    @pytest.mark.both_databases
     def test_the_incident_continues(self, known: Bellhop) -> None:
         unlink(known)
         with known.services.database.reading() as session:
@@ -483,6 +486,7 @@ def shown_messages(bellhop: Bellhop) -> str:
     return json.dumps(shown)
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("leave", LEAVING)
 def test_a_person_who_unlinks_during_the_lookup_is_not_recorded(
     known: Bellhop, monkeypatch: pytest.MonkeyPatch, leave: Callable[[Bellhop], None]
@@ -563,6 +567,7 @@ def test_an_undo_button_does_not_restore_a_deleted_person(
         assert "subscriptions" not in traces(known, ANN)
 
 
+@pytest.mark.both_databases
 def test_a_home_that_is_opened_meanwhile_shows_nothing_of_the_person(
     known: Bellhop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -594,6 +599,7 @@ def test_an_open_home_shows_nothing_of_the_person(known: Bellhop) -> None:
     assert EMAIL not in json.dumps(view.blocks)
 
 
+@pytest.mark.both_databases
 def test_notifications_of_a_deleted_person_have_no_owner(known: Bellhop) -> None:
     private = accept(known, ANN, "Only for Ann")
     delivered(known)
@@ -605,6 +611,7 @@ def test_notifications_of_a_deleted_person_have_no_owner(known: Bellhop) -> None
     assert "Only for Ann" not in browser.get(f"/notifications/{private}").text
 
 
+@pytest.mark.both_databases
 def test_empty_lanes_are_deleted(known: Bellhop) -> None:
     tidied(known)
     with known.services.database.reading() as session:
@@ -612,6 +619,7 @@ def test_empty_lanes_are_deleted(known: Bellhop) -> None:
         assert set(session.scalars(select(Lane.id))) <= used
 
 
+@pytest.mark.both_databases
 def test_empty_lanes_are_deleted_in_bounded_transactions(
     known: Bellhop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
