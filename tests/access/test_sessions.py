@@ -329,3 +329,7 @@ def test_a_person_found_deactivated_without_an_event_is_signed_out(bellhop: Bell
     bellhop.services.profiles.record(stored)
 
     assert browser.get("/profile").status == 303
+
+
+def test_sessions_last_as_long_as_documented() -> None:
+    assert (IDLE_TIMEOUT, ABSOLUTE_TIMEOUT) == (timedelta(hours=12), timedelta(days=30))

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -296,6 +296,21 @@ class TestFailures:
 
         assert (error.code, error.ambiguous) == ("unavailable", True)
         assert len(script.requests) == 1
+
+    def test_bytes_of_a_file_follow_no_redirect(
+        self, http: HttpLoop, start_peer: StartPeer
+    ) -> None:
+        redirect = answer_of(OK, "307 Temporary Redirect", headers="Location: /elsewhere\r\n")
+        script = Script(redirect, answer_of(OK))
+        port = start_peer(script)
+        url = f"http://{HOST}:{port}/upload"
+
+        async def data() -> AsyncIterator[bytes]:
+            yield b"secret"
+
+        status = http.run(api_of(port, http).upload_to(url, data(), len(b"secret")), LATEST)
+
+        assert (status, len(script.requests)) == (307, 1)
 
     @pytest.mark.parametrize(
         ("answer", "code", "ambiguous"),
