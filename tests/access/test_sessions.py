@@ -332,4 +332,4 @@ def test_a_person_found_deactivated_without_an_event_is_signed_out(bellhop: Bell
 
 
 def test_sessions_last_as_long_as_documented() -> None:
-    assert (IDLE_TIMEOUT, ABSOLUTE_TIMEOUT) == (timedelta(hours=12), timedelta(days=30))
+    assert (timedelta(hours=12), timedelta(days=30)) == (IDLE_TIMEOUT, ABSOLUTE_TIMEOUT)
