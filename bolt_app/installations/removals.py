@@ -37,6 +37,31 @@ class InstallationRemovals:
         )
         return session.scalar(working) is not None
 
+    def has_bot_since(
+        self, session: Session, enterprise_id: str | None, team_id: str | None, at: datetime
+    ) -> bool:
+        """Whether there is a bot that was installed since an uninstall.
+
+        Args:
+            at: the time of the uninstall according to Slack.
+        """
+        installed = select(BotInstallation.id).where(
+            self._rows.at(BotInstallation, enterprise_id, team_id),
+            BotInstallation.installed_at > at - CLOCK_SKEW,
+        )
+        return session.scalar(installed) is not None
+
+    def has_any(self, session: Session, enterprise_id: str, user_id: str | None = None) -> bool:
+        """Whether an organization has an installation, of anyone or of one person."""
+        people = select(UserInstallation.id).where(
+            self._rows.at(UserInstallation, enterprise_id, None)
+        )
+        if user_id is not None:
+            people = people.where(UserInstallation.user_id == user_id)
+            return session.scalar(people.limit(1)) is not None
+        bots = select(BotInstallation.id).where(self._rows.at(BotInstallation, enterprise_id, None))
+        return any(session.scalar(rows.limit(1)) is not None for rows in (bots, people))
+
     def has_working_user(
         self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
     ) -> bool:

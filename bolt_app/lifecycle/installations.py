@@ -98,6 +98,25 @@ class InstallationLifecycle:
             at = now if origin.at is None else min(origin.at, now)
             for kind, user_id in checks:
                 self._add_check(session, *workspace, kind, user_id, at=at)
+            if not origin.names_installation and origin.installed_team_id:
+                self._check_organization(session, origin, checks, at)
+
+    def _check_organization(
+        self,
+        session: Session,
+        origin: EventOrigin,
+        checks: Sequence[tuple[CheckKind, str]],
+        at: datetime,
+    ) -> None:
+        """Request checks of an organization that a report about one of its workspaces may concern.
+
+        A token of the organization that works is kept.
+        """
+        recorded = find_organization(session, origin.team_id or "")
+        for organization_id in sorted({origin.enterprise_id or "", recorded} - {""}):
+            for kind, user_id in checks:
+                if self._removals.has_any(session, organization_id, user_id or None):
+                    self._add_check(session, organization_id, None, kind, user_id, at=at)
 
     def _add_check(
         self,
@@ -169,6 +188,9 @@ class InstallationLifecycle:
         if check.kind == CheckKind.BOT:
             return  # No session began with the bot's token.
         user_id = check.user_id if check.kind == CheckKind.USER else None
+        place = _place_of(check)
+        if user_id is None and not self._removals.has_bot_since(session, *place, check.created_at):
+            return  # Its token would be dead: the report is about another installation.
         self._removals.end_earlier_sessions(session, *_place_of(check), user_id, check.created_at)
 
     def _remove_uninstalled(
