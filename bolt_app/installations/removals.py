@@ -98,6 +98,35 @@ class InstallationRemovals:
         )
         return session.scalars(select(BotInstallation.team_id).where(*is_separate)).all()
 
+    def lock_unserved(
+        self, session: Session, team_ids: Collection[str], enterprise_id: str | None = None
+    ) -> set[str]:
+        """Lock workspaces, and return those that no bot serves, so that they may be erased.
+
+        An install of a workspace's own that has not ended is waited for.
+
+        Args:
+            enterprise_id: the organization whose bot does not count, because Slack does not list
+                them for it.
+        """
+        unserved = self._without_bot(session, team_ids, enterprise_id)
+        for team_id in sorted(unserved):
+            self.lock(session, None, team_id)
+        return self._without_bot(session, unserved, enterprise_id)
+
+    def _without_bot(
+        self, session: Session, team_ids: Collection[str], enterprise_id: str | None
+    ) -> set[str]:
+        serving = select(BotInstallation.enterprise_id).where(
+            BotInstallation.client_id == self._rows.client_id,
+            BotInstallation.team_id == "",
+            BotInstallation.enterprise_id != (enterprise_id or ""),
+        )
+        served = select(Team.team_id).where(
+            Team.team_id.in_(team_ids), Team.enterprise_id.in_(serving)
+        )
+        return set(team_ids) - {*self.teams_with_separate_bot(session), *session.scalars(served)}
+
     def find_linked(self, session: Session, enterprise_id: str) -> set[str]:
         """Return the ids of the people with an installation of a whole organization."""
         is_theirs = self._rows.at(UserInstallation, enterprise_id, None)
