@@ -37,6 +37,31 @@ class InstallationRemovals:
         )
         return session.scalar(working) is not None
 
+    def has_bot_since(
+        self, session: Session, enterprise_id: str | None, team_id: str | None, at: datetime
+    ) -> bool:
+        """Whether there is a bot that was installed since an uninstall.
+
+        Args:
+            at: the time of the uninstall according to Slack.
+        """
+        installed = select(BotInstallation.id).where(
+            self._rows.at(BotInstallation, enterprise_id, team_id),
+            BotInstallation.installed_at > at - CLOCK_SKEW,
+        )
+        return session.scalar(installed) is not None
+
+    def has_any(self, session: Session, enterprise_id: str, user_id: str | None = None) -> bool:
+        """Whether an organization has an installation, of anyone or of one person."""
+        people = select(UserInstallation.id).where(
+            self._rows.at(UserInstallation, enterprise_id, None)
+        )
+        if user_id is not None:
+            people = people.where(UserInstallation.user_id == user_id)
+            return session.scalar(people.limit(1)) is not None
+        bots = select(BotInstallation.id).where(self._rows.at(BotInstallation, enterprise_id, None))
+        return any(session.scalar(rows.limit(1)) is not None for rows in (bots, people))
+
     def has_working_user(
         self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
     ) -> bool:
@@ -72,6 +97,35 @@ class InstallationRemovals:
             BotInstallation.team_id != "",
         )
         return session.scalars(select(BotInstallation.team_id).where(*is_separate)).all()
+
+    def lock_unserved(
+        self, session: Session, team_ids: Collection[str], enterprise_id: str | None = None
+    ) -> set[str]:
+        """Lock workspaces, and return those that no bot serves, so that they may be erased.
+
+        An install of a workspace's own that has not ended is waited for.
+
+        Args:
+            enterprise_id: the organization whose bot does not count, because Slack does not list
+                them for it.
+        """
+        unserved = self._without_bot(session, team_ids, enterprise_id)
+        for team_id in sorted(unserved):
+            self.lock(session, None, team_id)
+        return self._without_bot(session, unserved, enterprise_id)
+
+    def _without_bot(
+        self, session: Session, team_ids: Collection[str], enterprise_id: str | None
+    ) -> set[str]:
+        serving = select(BotInstallation.enterprise_id).where(
+            BotInstallation.client_id == self._rows.client_id,
+            BotInstallation.team_id == "",
+            BotInstallation.enterprise_id != (enterprise_id or ""),
+        )
+        served = select(Team.team_id).where(
+            Team.team_id.in_(team_ids), Team.enterprise_id.in_(serving)
+        )
+        return set(team_ids) - {*self.teams_with_separate_bot(session), *session.scalars(served)}
 
     def find_linked(self, session: Session, enterprise_id: str) -> set[str]:
         """Return the ids of the people with an installation of a whole organization."""

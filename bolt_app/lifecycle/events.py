@@ -31,6 +31,8 @@ class EventOrigin:
         team_id: the workspace; None only if the event concerns a whole organization.
         is_enterprise_install: whether it concerns the organization's installation.
         at: the time of the event according to Slack.
+        names_installation: whether Slack states the installation; otherwise the event may concern
+            the one of the workspace's organization as well.
     """
 
     event_id: str
@@ -38,6 +40,7 @@ class EventOrigin:
     team_id: str | None
     is_enterprise_install: bool
     at: datetime | None = None
+    names_installation: bool = True
 
     @property
     def installed_team_id(self) -> str | None:

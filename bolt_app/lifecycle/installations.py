@@ -98,6 +98,25 @@ class InstallationLifecycle:
             at = now if origin.at is None else min(origin.at, now)
             for kind, user_id in checks:
                 self._add_check(session, *workspace, kind, user_id, at=at)
+            if not origin.names_installation and origin.installed_team_id:
+                self._check_organization(session, origin, checks, at)
+
+    def _check_organization(
+        self,
+        session: Session,
+        origin: EventOrigin,
+        checks: Sequence[tuple[CheckKind, str]],
+        at: datetime,
+    ) -> None:
+        """Request checks of an organization that a report about one of its workspaces may concern.
+
+        A token of the organization that works is kept.
+        """
+        recorded = find_organization(session, origin.team_id or "")
+        for organization_id in sorted({origin.enterprise_id or "", recorded} - {""}):
+            for kind, user_id in checks:
+                if self._removals.has_any(session, organization_id, user_id or None):
+                    self._add_check(session, organization_id, None, kind, user_id, at=at)
 
     def _add_check(
         self,
@@ -169,6 +188,9 @@ class InstallationLifecycle:
         if check.kind == CheckKind.BOT:
             return  # No session began with the bot's token.
         user_id = check.user_id if check.kind == CheckKind.USER else None
+        place = _place_of(check)
+        if user_id is None and not self._removals.has_bot_since(session, *place, check.created_at):
+            return  # Its token would be dead: the report is about another installation.
         self._removals.end_earlier_sessions(session, *_place_of(check), user_id, check.created_at)
 
     def _remove_uninstalled(
@@ -197,9 +219,9 @@ class InstallationLifecycle:
     ) -> Mapping[str, Sequence[str]]:
         """Delete an organization's installation, and the data of the workspaces that it served.
 
-        Workspaces with a separate installation stay, but not the people there who were linked only
-        with the organization's. Of people who have signed in since only the link stays, and their
-        profile is recorded again.
+        Workspaces with a separate installation, or which another organization's serves, stay, but
+        not the people there who were linked only with this one. Of people who have signed in since
+        only the link stays, and their profile is recorded again.
 
         Returns: the people with an open App Home, by workspace that stays.
         """
@@ -207,15 +229,16 @@ class InstallationLifecycle:
         self._removals.remove_all(session, enterprise_id, None, kept=signed_in)
         self._removals.release_earlier_apps(session, enterprise_id, None)
         served = set(find_teams_of_accounts(session, enterprise_id, None))
-        kept = set(self._removals.teams_with_separate_bot(session))
+        unserved = self._removals.lock_unserved(session, served, enterprise_id)
         opened: dict[str, Sequence[str]] = {}
-        for kept_id in sorted(served & kept):
+        for kept_id in sorted(served - unserved):
             people = linked - self._removals.find_linked_separately(session, kept_id)
-            people -= set(signed_in)
+            next_id = find_organization(session, kept_id)
+            people -= {*signed_in, *self._removals.find_linked(session, next_id)}
             opened[kept_id] = self._erase_members(
                 session, enterprise_id, kept_id, people, refreshes=True
             )
-        self._erase_workspaces(session, served - kept, signed_in)
+        self._erase_workspaces(session, unserved, signed_in)
         self._erasure.audit_uninstall(session, enterprise_id, None)
         return opened
 
@@ -224,32 +247,47 @@ class InstallationLifecycle:
     ) -> Mapping[str, Sequence[str]]:
         """Delete a workspace's own installation, and its data unless the organization serves it.
 
-        Only Slack knows whether the organization's installation serves the workspace, so a check
-        decides about its data. The people who were linked only with its own are deleted at once,
-        except `signed_in` since.
+        Only Slack knows whether an organization's installation serves the workspace, so checks
+        decide about its data: of the organization in the report, of the recorded one, which may be
+        another, and of those that pending checks name. The people who were linked only with its own
+        are deleted at once, except `signed_in` since.
 
         Returns: the people with an open App Home, by workspace.
         """
         enterprise_id, team_id = check.enterprise_id or None, check.team_id
-        organization_id = enterprise_id or find_organization(session, team_id)
+        named = {check.enterprise_id, find_organization(session, team_id)}
+        organizations = {*named, *self._find_asked(session, team_id)} - {""}
         linked = self._removals.find_linked_separately(session, team_id)
         self._removals.remove_all(session, enterprise_id, team_id, kept=signed_in)
         self._removals.release_earlier_apps(session, enterprise_id, team_id)
         self._erasure.audit_uninstall(session, enterprise_id, team_id)
-        if not organization_id:
+        if not organizations:
             self._erase_workspaces(session, [team_id], signed_in)
             return {}
-        people = linked - self._removals.find_linked(session, organization_id) - set(signed_in)
-        kind, at = CheckKind.UNINSTALLED, check.created_at
-        self._add_check(session, organization_id, team_id, kind, at=at)
+        people = linked - set(signed_in)
+        for organization_id in sorted(organizations):
+            people -= self._removals.find_linked(session, organization_id)
+            kind, at = CheckKind.UNINSTALLED, check.created_at
+            self._add_check(session, organization_id, team_id, kind, at=at)
         # Without the bot no message can be updated.
-        opened = self._erase_members(session, organization_id, team_id, people, refreshes=False)
+        opened = self._erase_members(session, enterprise_id, team_id, people, refreshes=False)
         return {team_id: opened}
+
+    def _find_asked(self, session: Session, team_id: str) -> Collection[str]:
+        """Return the organizations of pending checks of whether they serve a workspace.
+
+        `remove_bot` may have separated the workspace from them.
+        """
+        pending = select(InstallationCheck.enterprise_id).where(
+            InstallationCheck.team_id == team_id,
+            InstallationCheck.kind.in_([CheckKind.WORKSPACE, CheckKind.UNINSTALLED]),
+        )
+        return session.scalars(pending).all()
 
     def _erase_members(
         self,
         session: Session,
-        enterprise_id: str,
+        enterprise_id: str | None,
         team_id: str,
         user_ids: Collection[str],
         *,
@@ -300,12 +338,13 @@ class InstallationLifecycle:
     ) -> None:
         """Record the workspaces that an organization's installation serves.
 
-        Other workspaces of the organization without a separate installation are erased. If an
-        answer to a later question took effect meanwhile, the check remains to be verified again.
+        Other workspaces of the organization are erased, unless they have a separate installation,
+        another organization's serves them, or a check is to decide. If an answer to a later
+        question took effect meanwhile, the check remains to be verified again.
 
         Args:
             check: a check of the organization, or of a workspace, which is erased too unless it is
-                listed or has a separate installation.
+                listed or stays for another reason.
             listed: the names of all workspaces that the installation serves, by id.
             listed_at: the time of the question that Slack answered.
         """
@@ -316,9 +355,10 @@ class InstallationLifecycle:
                 return
             if not _take_check(session, check.id):
                 return
-            kept = {*listed, *self._removals.teams_with_separate_bot(session)}
-            left = set(find_unserved(session, organization_id, kept, until=check.created_at))
-            left.update({check.team_id} - {*kept, ""})
+            left = set(find_unserved(session, organization_id, listed, until=check.created_at))
+            left.update({check.team_id} - {*listed, ""})
+            left = self._removals.lock_unserved(session, left, organization_id)
+            left -= self._undecided(session)
             self._erase_workspaces(session, left, self._signed_in(session, check))
             for team_id in sorted(left):
                 self._erasure.audit_uninstall(session, organization_id, team_id)
@@ -339,11 +379,17 @@ class InstallationLifecycle:
             if not _take_check(session, check.id) or check.kind != CheckKind.UNINSTALLED:
                 return
             is_recorded = find_organization(session, check.team_id) == check.enterprise_id
-            if is_recorded or check.team_id in self._removals.teams_with_separate_bot(session):
+            unserved = self._removals.lock_unserved(session, [check.team_id])
+            if is_recorded or not unserved - self._undecided(session):
                 return
             signed_in = self._signed_in(session, check)
             self._erase_workspaces(session, [check.team_id], signed_in)
         self._erasure.publish({})
+
+    def _undecided(self, session: Session) -> set[str]:
+        """Return the workspaces about whose data a pending check of an uninstall decides."""
+        pending = select(InstallationCheck.team_id)
+        return set(session.scalars(pending.where(InstallationCheck.kind == CheckKind.UNINSTALLED)))
 
     def _signed_in(self, session: Session, check: InstallationCheck) -> Collection[str]:
         """Return the people who signed in since the uninstall that a check followed."""

@@ -542,6 +542,29 @@ class TestUninstalledWorkspace:
         assert serves_by_organization(bellhop)
         assert services.profiles.find(NORTH, WES) is not None
 
+    @pytest.mark.parametrize("first", EVENTS)
+    @pytest.mark.parametrize("named", [GRID, None])
+    def test_reports_that_arrive_together_erase_nothing_of_the_organizations(
+        self, both: Bellhop, first: str, named: str | None
+    ) -> None:
+        """One run verifies them; the later one need not name the organization."""
+        both.slack.tokens.uninstall(WORKSPACE)
+        reports = both.services.lifecycle.installations
+        origins = [
+            EventOrigin(f"Ev0GONE00{n}", one, NORTH, False) for n, one in enumerate((named, None))
+        ]
+
+        if first == "tokens_revoked":
+            reports.tokens_revoked(origins[0], user_ids=[NIA], bot_ids=["U0BOT"])
+        else:
+            reports.app_uninstalled(origins[0])
+        reports.app_uninstalled(origins[1])
+        both.settle()
+
+        assert serves_by_organization(both)
+        assert both.services.profiles.find(NORTH, WES) is not None
+        assert len(both.services.subscriptions.of_address(NORTH, WES)) == 1
+
     def test_nothing_is_erased_while_slack_does_not_answer(
         self, both: Bellhop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
