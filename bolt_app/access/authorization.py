@@ -21,7 +21,7 @@ from bolt_app.db import Database
 from bolt_app.db.accounts import IS_DEACTIVATED
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import UNAVAILABLE, SlackCallError
-from bolt_app.slack_user import enterprise_of, membership_values
+from bolt_app.slack_user import enterprise_of, is_in_workspace, membership_values
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 from bolt_app.workspaces.lookup_budgets import USERS_INFO, LookupBudgets, LookupShare
@@ -507,15 +507,14 @@ def role_of(facts: Mapping[str, Any], workspace: BotWorkspace) -> Role:
     """Return a person's role in a workspace from Slack's user object.
 
     https://docs.slack.dev/reference/objects/user-object and, for people of other organizations,
-    https://docs.slack.dev/apis/slack-connect.
+    https://docs.slack.dev/apis/slack-connect. An object that does not name the workspace gives no
+    rights in it: its flags may be those of another workspace.
     """
     if facts.get("is_stranger") or not _is_ours(facts, workspace):
         return Role.EXTERNAL
     if facts.get("deleted"):
         return Role.DEACTIVATED
-    if facts.get("team_id") not in (None, workspace.team_id) and not _belongs(
-        facts, workspace.team_id
-    ):
+    if not is_in_workspace(workspace.team_id, facts):
         return Role.COLLEAGUE
     values = membership_values(facts)
     is_guest = values.get("is_guest")
@@ -535,7 +534,7 @@ def _is_ours(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
     )
     if workspace.is_enterprise_install:
         return is_of_organization
-    return is_of_organization or facts.get("team_id") in (None, workspace.team_id)
+    return is_of_organization or is_in_workspace(workspace.team_id, facts)
 
 
 def _is_admin(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
@@ -544,13 +543,6 @@ def _is_admin(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
     Slack gives the bot of a workspace the flags for that workspace. The bot of an organization may
     get the flags for the person's first workspace: elsewhere only admins of the organization count.
     """
-    if workspace.is_enterprise_install and facts.get("team_id") not in (None, workspace.team_id):
+    if workspace.is_enterprise_install and facts.get("team_id") != workspace.team_id:
         facts = facts.get("enterprise_user") or {}
     return bool(facts.get("is_admin") or facts.get("is_owner"))
-
-
-def _belongs(facts: Mapping[str, Any], team_id: str) -> bool:
-    """Whether a person of an organization belongs to a workspace other than their first."""
-    enterprise_user = facts.get("enterprise_user")
-    teams = enterprise_user.get("teams") if isinstance(enterprise_user, Mapping) else None
-    return isinstance(teams, list) and team_id in teams
