@@ -19,9 +19,11 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Subscribers
 from bolt_app.db import Database
 from bolt_app.db.accounts import IS_DEACTIVATED
+from bolt_app.db.web_sessions import REVOKED
+from bolt_app.installations.records import StoredInstallation
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import UNAVAILABLE, SlackCallError
-from bolt_app.slack_user import enterprise_of, membership_values
+from bolt_app.slack_user import enterprise_of, is_in_workspace, membership_values
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 from bolt_app.workspaces.lookup_budgets import USERS_INFO, LookupBudgets, LookupShare
@@ -250,6 +252,10 @@ class Authorization:
         self._memberships: RecentAnswers[tuple[str, str], Mapping[str, str]] = RecentAnswers(
             STALE_AFTER, most_remembered, clock
         )
+        # Whether an account is deactivated, by installation and person.
+        self._own_accounts: RecentAnswers[tuple[str, str], bool] = RecentAnswers(
+            STALE_AFTER, most_remembered, clock
+        )
         self._unanswered: RecentAnswers[tuple[str, str], bool] = RecentAnswers(
             UNANSWERED_FOR, most_remembered, clock
         )
@@ -402,17 +408,27 @@ class Authorization:
         person = self.person(workspace.team_id, user_id, workspace=workspace)
         return person.may(Action.SUBSCRIBE_SELF if by_subscription else Action.USE)
 
-    def is_deactivated(self, team_id: str, user_id: str) -> bool:
-        """Whether an account is deactivated, according to the database or to Slack.
+    def is_deactivated(self, installation: StoredInstallation, team_id: str) -> bool:
+        """Whether the account of a session is deactivated, according to the database or to Slack.
 
-        If Slack does not answer, the database decides.
+        Without a bot in the workspace, Slack is asked with the person's own token, which ends with
+        the account. If Slack does not answer, the database decides.
+
+        Args:
+            team_id: the person's workspace; empty if it is unknown, as for a person of a whole
+                organization without a recorded profile.
         """
-        if self._stored_as_deactivated(team_id, user_id):
+        user_id = installation.user_id
+        if team_id and self._stored_as_deactivated(team_id, user_id):
             return True
         try:
-            return self.person(team_id, user_id).role is Role.DEACTIVATED
-        except (SlackCallError, NotInstalledError):
+            if team_id:
+                return self.person(team_id, user_id).role is Role.DEACTIVATED
+        except NotInstalledError:
+            logger.debug("a person's own token is asked", extra={"team_id": team_id})
+        except SlackCallError:
             return False
+        return self._is_own_account_deactivated(installation)
 
     def channels_of(self, team_id: str, user_id: str) -> Mapping[str, str]:
         """Return the names of the channels a person belongs to, by id.
@@ -432,7 +448,7 @@ class Authorization:
 
     def person_changed(self, user_id: str) -> None:
         """Drop the cached role and channels of a person, in every workspace."""
-        for answers in (self._roles, self._memberships):
+        for answers in (self._roles, self._memberships, self._own_accounts):
             answers.forget(lambda key: key[1] == user_id)
 
     def membership_changed(self, team_id: str, user_id: str, channel_id: str) -> None:
@@ -480,6 +496,27 @@ class Authorization:
             raise
         return role_of(facts, workspace)
 
+    def _is_own_account_deactivated(self, installation: StoredInstallation) -> bool:
+        """Whether a person's own token, or the bot's, shows that their account is deactivated."""
+        key = str(installation.id), installation.user_id
+        known = self._own_accounts.find(key)
+        if known is not None:
+            return known
+        try:
+            return self._own_accounts.ask(key, lambda: self._ask_own_account(installation))
+        except (SlackCallError, NotInstalledError):
+            return False
+
+    def _ask_own_account(self, installation: StoredInstallation) -> bool:
+        try:
+            answer = self._client.as_user(installation, USERS_INFO, user=installation.user_id)
+        except SlackCallError as error:
+            # Without a token of their own, the error concerns the bot's.
+            if installation.user_token is not None and error.code in REVOKED:
+                return True
+            raise
+        return bool(answer["user"].get("deleted"))
+
     def _ask_channels(self, team_id: str, user_id: str) -> Mapping[str, str]:
         workspace = self._client.find_workspace(team_id)
         kinds = "public_channel"
@@ -507,15 +544,15 @@ def role_of(facts: Mapping[str, Any], workspace: BotWorkspace) -> Role:
     """Return a person's role in a workspace from Slack's user object.
 
     https://docs.slack.dev/reference/objects/user-object and, for people of other organizations,
-    https://docs.slack.dev/apis/slack-connect.
+    https://docs.slack.dev/apis/slack-connect. An object that does not name the workspace gives no
+    rights in it: its flags may be those of another workspace.
     """
-    if facts.get("is_stranger") or not _is_ours(facts, workspace):
-        return Role.EXTERNAL
+    # First, because a deactivated person's organization may be missing.
     if facts.get("deleted"):
         return Role.DEACTIVATED
-    if facts.get("team_id") not in (None, workspace.team_id) and not _belongs(
-        facts, workspace.team_id
-    ):
+    if facts.get("is_stranger") or not _is_ours(facts, workspace):
+        return Role.EXTERNAL
+    if not is_in_workspace(workspace.team_id, facts):
         return Role.COLLEAGUE
     values = membership_values(facts)
     is_guest = values.get("is_guest")
@@ -535,7 +572,7 @@ def _is_ours(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
     )
     if workspace.is_enterprise_install:
         return is_of_organization
-    return is_of_organization or facts.get("team_id") in (None, workspace.team_id)
+    return is_of_organization or is_in_workspace(workspace.team_id, facts)
 
 
 def _is_admin(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
@@ -544,13 +581,6 @@ def _is_admin(facts: Mapping[str, Any], workspace: BotWorkspace) -> bool:
     Slack gives the bot of a workspace the flags for that workspace. The bot of an organization may
     get the flags for the person's first workspace: elsewhere only admins of the organization count.
     """
-    if workspace.is_enterprise_install and facts.get("team_id") not in (None, workspace.team_id):
+    if workspace.is_enterprise_install and facts.get("team_id") != workspace.team_id:
         facts = facts.get("enterprise_user") or {}
     return bool(facts.get("is_admin") or facts.get("is_owner"))
-
-
-def _belongs(facts: Mapping[str, Any], team_id: str) -> bool:
-    """Whether a person of an organization belongs to a workspace other than their first."""
-    enterprise_user = facts.get("enterprise_user")
-    teams = enterprise_user.get("teams") if isinstance(enterprise_user, Mapping) else None
-    return isinstance(teams, list) and team_id in teams

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -144,12 +145,12 @@ class Sessions:
 
     def end_of_person(self, team_id: str, user_id: str) -> int:
         """End the sessions of a person in a workspace or organization; return how many."""
-        return self._end_all(_of_person(None, team_id, user_id))
+        return self._end_all(_of_person([team_id], user_id))
 
     def end_of_account(self, installation: StoredInstallation) -> None:
         """End the sessions of an account that Slack no longer accepts."""
-        at = installation.enterprise_id, installation.team_id or ""
-        self._end_all(_of_person(*at, installation.user_id))
+        places = installation.enterprise_id, installation.team_id
+        self._end_all(_of_person(places, installation.user_id))
 
     def of_team(self, team_id: str) -> list[SessionRecord]:
         """Return the sessions of a workspace (or organization), oldest first."""
@@ -180,8 +181,7 @@ class Sessions:
 
 def end_sessions_of(
     session: Session,
-    enterprise_id: str | None,
-    team_id: str,
+    places: Collection[str | None],
     user_id: str,
     now: datetime,
     *,
@@ -190,16 +190,17 @@ def end_sessions_of(
     """End the sessions of a deactivated person in the transaction of `session`.
 
     Args:
+        places: the workspaces and organizations where they signed in.
         begun_until: only those that began until then; None means all.
     """
-    condition = _of_person(enterprise_id, team_id, user_id)
+    condition = _of_person(places, user_id)
     if begun_until is not None:
         condition &= WebSession.created_at <= begun_until
     end_sessions(session, condition, now)
 
 
-def _of_person(enterprise_id: str | None, team_id: str, user_id: str) -> ColumnElement[bool]:
-    ids = [id_ for id_ in (team_id, enterprise_id) if id_]
+def _of_person(places: Collection[str | None], user_id: str) -> ColumnElement[bool]:
+    ids = sorted({id_ for id_ in places if id_})
     return of_installations(
         UserInstallation.user_id == user_id,
         or_(UserInstallation.team_id.in_(ids), UserInstallation.enterprise_id.in_(ids)),

@@ -16,11 +16,14 @@ from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import BotInstallation, UserInstallation
 from bolt_app.db.web_sessions import REVOKED
+from bolt_app.installations.checks import check_people
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.installations.tokens.invalid_tokens import InvalidTokens
 from bolt_app.slack_api import SlackApi, SlackCallError
 
 logger = logging.getLogger(__name__)
+
+_EXPIRED = "token_expired"
 
 
 class ReplacedTokens:
@@ -42,7 +45,9 @@ class ReplacedTokens:
         """Mark the tokens that an install will replace, if Slack rejects them.
 
         The store then ends the sessions that began with them. A person's token that Slack does not
-        verify is marked as well. One that has expired proves nothing and is kept.
+        verify is marked as well. One that has expired proves nothing and is kept. If Slack does not
+        say whether the bot's was revoked, the people's tokens are checked after the install: an
+        uninstall ended them too.
 
         Args:
             installation: with the new tokens; it is not stored yet.
@@ -61,6 +66,8 @@ class ReplacedTokens:
             )
         except DecryptionError:
             logger.warning("a replaced token cannot be read")
+            if installation.bot_token is not None:
+                self._check_people(enterprise_id, team_id)
             return
         reason = self._rejection(bot, installation.bot_token)
         # Any other mark would have no effect but to stop the deliveries if the install failed now.
@@ -68,7 +75,10 @@ class ReplacedTokens:
             self._invalid_tokens.mark_bot(
                 enterprise_id=enterprise_id, team_id=team_id, token=str(bot), reason=reason
             )
-        if reason := self._rejection(person, installation.user_token):
+        elif reason is not None:
+            self._check_people(enterprise_id, team_id)
+        reason = self._rejection(person, installation.user_token)
+        if reason is not None and reason != _EXPIRED:
             self._invalid_tokens.mark_user(
                 enterprise_id=enterprise_id,
                 team_id=team_id,
@@ -76,6 +86,11 @@ class ReplacedTokens:
                 token=str(person),
                 reason=reason,
             )
+
+    def _check_people(self, enterprise_id: str | None, team_id: str | None) -> None:
+        """Request checks of the people's tokens, which run once the install has ended."""
+        with self._database.writing() as session:
+            check_people(session, self._rows, enterprise_id, team_id)
 
     def _find(
         self, model: type[BotInstallation | UserInstallation], *conditions: ColumnElement[bool]
@@ -97,5 +112,5 @@ class ReplacedTokens:
             self._api.call(stored, "auth.test")
         except SlackCallError as error:
             logger.info("Slack does not accept a replaced token", extra={"code": error.code})
-            return None if error.code == "token_expired" else error.code
+            return error.code
         return None

@@ -84,18 +84,18 @@ class ProfileLifecycle:
         Only the workspaces that the event is authorized for change, never other organizations that
         share a channel.
         """
-        facts = _dated(origin, facts)
-        home, user_id = str(facts.get("team_id") or origin.team_id), str(facts["id"])
+        facts, user_id = _dated(origin, facts), str(facts["id"])
         concerned: set[str] = set()
         opened: Mapping[str, Sequence[str]] = {}
         with self._events.once(origin) as session:
             teams = () if session is None else _teams_of_person(session, origin, facts)
             if session is None or not teams:
                 return
+            home = _home_of(session, origin, teams, facts)
             subscribed = find_subscribed(session, teams, user_id)
             concerned = {home, *subscribed}
             if is_older(session, home, origin.enterprise_id, facts):
-                self._end_sessions_before(session, origin, home, facts)
+                self._end_sessions_before(session, origin, teams, facts)
             else:
                 follow_user(session, home, origin.enterprise_id, facts, self._clock())
                 for team_id in sorted(subscribed):
@@ -134,15 +134,18 @@ class ProfileLifecycle:
             follow(session, team_id, user_id, PauseReason.GUEST)
 
     def _end_sessions_before(
-        self, session: Session, origin: EventOrigin, home: str, facts: Mapping[str, Any]
+        self,
+        session: Session,
+        origin: EventOrigin,
+        teams: Collection[str],
+        facts: Mapping[str, Any],
     ) -> None:
         """End the sessions from before a deactivation of which Slack reports too late."""
         if facts.get("deleted"):
             at = datetime.fromtimestamp(max(updated_at(facts), 0), UTC) + CLOCK_SKEW
             end_sessions_of(
                 session,
-                origin.enterprise_id,
-                home,
+                [origin.enterprise_id, *teams],
                 str(facts["id"]),
                 self._clock(),
                 begun_until=at,
@@ -161,13 +164,13 @@ class ProfileLifecycle:
         A linked profile is kept, because the account may be reactivated.
 
         Args:
-            home: the person's workspace according to Slack.
+            home: the workspace that their account is linked in, or their first one.
             teams: the workspaces that the event concerns.
 
         Returns: the people with an open App Home, by workspace in which they were erased.
         """
         user_id, now = str(facts["id"]), self._clock()
-        end_sessions_of(session, origin.enterprise_id, home, user_id, now)
+        end_sessions_of(session, [origin.enterprise_id, *teams], user_id, now)
         known_until = max(updated_at(facts), 0) + int(CLOCK_SKEW.total_seconds())
         is_kept = is_linked(session, home, user_id, origin.enterprise_id)
         opened: dict[str, Sequence[str]] = {}
@@ -216,4 +219,36 @@ def _teams_of_person(
             # A workspace without linked profiles may be unknown.
             named = [origin.team_id, home]
     teams.update(filter(None, named))
-    return teams if not home or home in teams else ()
+    if not home or home in teams or _is_lost_colleague(session, origin, facts):
+        return teams
+    return ()
+
+
+def _is_lost_colleague(session: Session, origin: EventOrigin, facts: Mapping[str, Any]) -> bool:
+    """Whether a deactivated person of an organization is linked where an event is authorized.
+
+    Their object may no longer name the organization, but only their first workspace, which Bellhop
+    may not know.
+    """
+    if not origin.enterprise_id or not facts.get("deleted"):
+        return False
+    return is_linked(session, origin.team_id or "", str(facts["id"]), origin.enterprise_id)
+
+
+def _home_of(
+    session: Session, origin: EventOrigin, teams: Collection[str], facts: Mapping[str, Any]
+) -> str:
+    """Return the person's first workspace; for a deactivated one, where their account is linked.
+
+    A workspace that has joined an organization keeps the accounts of before, while their first
+    workspace may be another one.
+    """
+    home, user_id = str(facts.get("team_id") or origin.team_id), str(facts["id"])
+    if not facts.get("deleted"):
+        return home
+    linked = (
+        team_id
+        for team_id in (home, *sorted(teams))
+        if is_linked(session, team_id, user_id, origin.enterprise_id)
+    )
+    return next(linked, home)

@@ -101,8 +101,8 @@ class Profiles:
             register_membership(session, row_id, team_id, facts, now)
             if facts.get("deleted"):
                 # They must not become valid again if the account is reactivated.
-                enterprise_id = installation.enterprise_id
-                end_sessions_of(session, enterprise_id, team_id, installation.user_id, now)
+                places = installation.enterprise_id, team_id
+                end_sessions_of(session, places, installation.user_id, now)
             profile = get_profile(session, row_id)
         self._directory.mark_recorded(installation.id, now)
         self._signals.person_changed(team_id, installation.user_id)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from slack_sandbox import Fault
 from slack_sandbox.tokens import InstallKey
 from tests.lifecycle.test_deletion import tidied, traces
 from tests.people import ACME, ANN, BEN
@@ -49,6 +50,32 @@ def test_the_next_install_removes_people_whose_tokens_are_dead(
 
     assert not can_see_profile(ben)
     assert traces(bellhop, BEN, "ben@acme.example") == {}
+    assert can_see_profile(ann)
+    assert pending(bellhop) == []
+
+
+@pytest.mark.parametrize("is_uninstalled", [True, False])
+@pytest.mark.parametrize(
+    "silence",
+    [
+        Fault("auth.test", "rate_limited", times=2),
+        Fault("auth.test", "api_error", error="token_expired", times=2),
+    ],
+    ids=["a limit", "an expired token"],
+)
+def test_slack_does_not_say_whether_the_replaced_bot_was_uninstalled(
+    bellhop: Bellhop, ben: Browser, silence: Fault, is_uninstalled: bool
+) -> None:
+    bellhop.clock.advance(60)
+    if is_uninstalled:
+        bellhop.slack.tokens.uninstall(WORKSPACE)
+    # The new bot, then the one that it replaces.
+    bellhop.slack.faults.add(silence)
+
+    ann, _ = bellhop.install(ANN)
+    bellhop.settle()
+
+    assert can_see_profile(ben) is not is_uninstalled
     assert can_see_profile(ann)
     assert pending(bellhop) == []
 

@@ -514,7 +514,8 @@ def test_the_database_down_during_an_install(bellhop: Bellhop) -> None:
 
 
 def test_a_failed_users_info_keeps_the_installation_and_is_retried(bellhop: Bellhop) -> None:
-    bellhop.slack.faults.add(Fault(method="users.info", kind="server_error", times=2))
+    # The sign-in, the person's role, and the page ask Slack.
+    bellhop.slack.faults.add(Fault(method="users.info", kind="server_error", times=3))
 
     browser, landing = bellhop.install(ANN)
 

@@ -83,7 +83,11 @@ def create_blueprint(services: Services) -> Blueprint:
         installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
-        return render_profile(services, installation, request.args.get("channel", ""))
+        recorded, reason = recorded_profile(services, installation)
+        if recorded is not None and recorded.is_deleted:
+            return redirect(url_for("pages.home"), 303)
+        query = request.args.get("channel", "")
+        return render_profile(services, installation, recorded, query, problem=reason)
 
     @blueprint.get("/profile/channels")
     def channels() -> Response | BaseResponse:
@@ -114,7 +118,9 @@ def create_blueprint(services: Services) -> Blueprint:
         installation = active_installation(services)
         if installation is None:
             return redirect(url_for("pages.home"), 303)
-        if recorded_profile(services, installation)[0] is None:
+        recorded, _ = recorded_profile(services, installation)
+        # The recording of a deactivated person's profile has ended the session.
+        if recorded is None or recorded.is_deleted:
             return redirect(url_for("pages.profile"), 303)
         with services.exports.enter(str(installation.id)) as has_room:
             if not has_room:
@@ -161,18 +167,28 @@ def active_installation(services: Services) -> StoredInstallation | None:
     profile = services.profiles.find_for(installation)
     if profile is not None and profile.is_deleted:
         return None
-    # Unknown for a person of a whole organization without a recorded profile.
     team_id = workspace_of(installation, profile).team_id
-    if team_id and services.access.is_deactivated(team_id, installation.user_id):
+    if services.access.is_deactivated(installation, team_id):
         # Otherwise they would be valid again after a reactivation, or while Slack does not answer.
         services.sessions.end_of_account(installation)
         return None
     return installation
 
 
-def render_profile(services: Services, installation: StoredInstallation, query: str) -> str:
-    """Return the profile page of the signed-in person."""
-    profile, problem = recorded_profile(services, installation)
+def render_profile(
+    services: Services,
+    installation: StoredInstallation,
+    profile: Profile | None,
+    query: str,
+    *,
+    problem: str | None,
+) -> str:
+    """Return the profile page of the signed-in person.
+
+    Args:
+        query: the search for channels.
+        problem: why the profile is missing.
+    """
     workspace = workspace_of(installation, profile)
     channels, channel_problem = find_channels(services, installation, workspace, query)
     return render_template(
