@@ -197,7 +197,8 @@ def test_a_pending_profile_is_recorded_before_the_page_is_shown(
     bellhop: Bellhop, ann: Browser
 ) -> None:
     id_ = delivered(bellhop, GENERAL)
-    bellhop.slack.faults.add(Fault("users.info", "server_error", times=2))
+    # At the sign-in, and for the role and the profile on the first page.
+    bellhop.slack.faults.add(Fault("users.info", "server_error", times=3))
     ben, _ = bellhop.install(BEN, query=PROFILE)
 
     assert look(ben, id_).status == 404
