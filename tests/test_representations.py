@@ -16,7 +16,9 @@ from bolt_app.notifications.content.schema import MessageField, NotificationRequ
 
 PRIVATE = re.compile(
     r"(^|_)(secret|key|token|cookie|password|url|email|body|content|text|headline|title|message"
-    r"|row|block|subject|note|argument|value)s?$"
+    r"|row|block|subject|note|argument|value"
+    # People's addresses and typed text.
+    r"|to|target|recipient|addresse?|filter|detail|unknown|nearest)s?$"
 )
 # Fields with such a name that are not private, and the reason.
 HARMLESS = {
@@ -40,7 +42,13 @@ HARMLESS = {
     "HistoryQuery.stored_keys": "notifications' keys",
     "ViewedNotification.key": "a notification's key",
     "Profile.title": "a job title",
+    "IncidentView.assigned_to": "a person's id and name, as in a profile",
+    "Attempt.on_unknown": "one of our words",
+    "Message.on_unknown": "one of our words",
+    "_Tally.unknown": "a number",
 }
+# Private fields whose names are harmless elsewhere.
+ALSO_PRIVATE = {"ParseError.reason", "StoredFile.name", "Condition.name"}
 LEFT_OUT = ("bolt_app.db.migrations",)
 
 
@@ -60,7 +68,11 @@ def test_no_field_with_a_private_name_is_shown() -> None:
         for class_ in classes()
         if dataclasses.is_dataclass(class_)
         for field in dataclasses.fields(class_)
-        if field.repr and PRIVATE.search(field.name)
+        if field.repr
+        and (
+            PRIVATE.search(field.name) is not None
+            or f"{class_.__name__}.{field.name}" in ALSO_PRIVATE
+        )
     }
 
     assert shown - set(HARMLESS) == set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 
@@ -48,7 +48,7 @@ class AuditRecord:
     team_id: str | None
     user_id: str | None
     credential: str | None
-    address: str | None
+    address: str | None = field(repr=False)
     count: int
 
 
@@ -57,7 +57,7 @@ class _Rejection:
     action: AuditAction
     team_id: str | None = None
     credential: str | None = None
-    address: str | None = None
+    address: str | None = field(default=None, repr=False)
 
 
 @dataclass

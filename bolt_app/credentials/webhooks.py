@@ -100,7 +100,7 @@ class WebhookRecord:
     id: int
     team_id: str
     name: str
-    to: tuple[str, ...]
+    to: tuple[str, ...] = field(repr=False)
     key_field: str | None
     sender: str
     has_template: bool

@@ -57,7 +57,7 @@ class Incoming:
     sender: str
     headers: Headers = field(repr=False)
     body: Any = field(repr=False)
-    to: Sequence[str]
+    to: Sequence[str] = field(repr=False)
     now: datetime
     key: str | None = field(default=None, repr=False)
     key_field: str | None = field(default=None, repr=False)

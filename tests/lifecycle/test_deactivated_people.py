@@ -1,4 +1,4 @@
-"""Sessions of people whom Slack has deactivated, where it does not name their workspace."""
+"""Sessions of deactivated people whose workspace Slack does not name."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -70,7 +71,7 @@ class FieldProblem:
     """A problem of one field, with its fix; the field is a path such as `fields[2].value`."""
 
     field: str
-    detail: str
+    detail: str = dataclasses.field(repr=False)
 
 
 def problems_of(error: ValidationError, *, within: str = "") -> list[FieldProblem]:

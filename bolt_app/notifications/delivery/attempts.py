@@ -108,8 +108,8 @@ class Attempt:
     delivery_id: int
     team_id: str
     lane_id: int
-    address: str
-    target: str
+    address: str = field(repr=False)
+    target: str = field(repr=False)
     channel_id: str
     content: Mapping[str, Any] = field(repr=False)
     mark: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bolt_app.clock import Clock, utc_now
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 class ResolvedDestination:
     """A destination: the id of a channel or person."""
 
-    address: str
+    address: str = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -108,7 +108,7 @@ class HeldLane:
 
     id: int
     team_id: str
-    address: str
+    address: str = field(repr=False)
 
 
 def release(

@@ -42,7 +42,7 @@ class StoredFile:
 
     id: str
     team_id: str
-    name: str
+    name: str = field(repr=False)
     alt_text: str | None = field(repr=False)
     length: int
     permalink: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, not_, select
@@ -27,7 +27,7 @@ class DeliveryRoutes:
     """
 
     stored: Mapping[int, str]
-    addresses: Mapping[int, str]
+    addresses: Mapping[int, str] = field(repr=False)
     published: Collection[int]
     withdrawn: Collection[int]
     expected: Collection[int]

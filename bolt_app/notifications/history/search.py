@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -51,7 +51,7 @@ class Visible:
     """
 
     sources: Collection[str]
-    addresses: Collection[str] | None = None
+    addresses: Collection[str] | None = field(default=None, repr=False)
     public_of: str | None = None
 
     def condition(self, notification: Any) -> ColumnElement[bool]:
@@ -92,7 +92,7 @@ class HistoryQuery:
 
     state: StateFilter | None = None
     key: str | None = None
-    to: str | None = None
+    to: str | None = field(default=None, repr=False)
     source: str | None = None
     since: datetime | None = None
     until: datetime | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -67,7 +67,7 @@ class ClickedMessage:
 
     channel_id: str
     ts: str
-    addresses: Sequence[str]
+    addresses: Sequence[str] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class IncidentMessage:
     """A message about an incident; its `ts` is None while it is being sent."""
 
     lane_id: int
-    target: str
+    target: str = field(repr=False)
     notification_id: str
     channel_id: str | None
     ts: str | None

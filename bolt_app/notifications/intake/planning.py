@@ -45,7 +45,7 @@ class Draft:
 
     id: str
     team_id: str
-    to: Sequence[str]
+    to: Sequence[str] = field(repr=False)
     row: Row = field(repr=False)
     delivery: Row = field(repr=False)
     escalation: Escalation | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bolt_app.notifications.content.states import ShownState
 
@@ -18,7 +18,7 @@ class NewDelivery:
     """
 
     id: int
-    to: str
+    to: str = field(repr=False)
     state: ShownState
     provisional_ts: str | None = None
     is_subscribed: bool = False

@@ -115,7 +115,7 @@ class Message:
     id: int
     notification_id: str
     lane_id: int
-    target: str
+    target: str = field(repr=False)
     state: str
     source: str
     key: str = field(repr=False)
@@ -125,7 +125,7 @@ class Message:
     channel_id: str | None
     ts: str | None
     provisional_ts: str
-    address: str
+    address: str = field(repr=False)
 
     @property
     def addresses(self) -> frozenset[str]:

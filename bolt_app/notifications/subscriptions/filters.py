@@ -63,7 +63,7 @@ _NEAR_SEVERITY = 0.8
 class Condition:
     """One condition: `operator` is `=`, `!=`, or for the severity also `<`, `<=`, `>` or `>=`."""
 
-    name: str
+    name: str = field(repr=False)
     operator: str
     values: Sequence[str] = field(repr=False)
 

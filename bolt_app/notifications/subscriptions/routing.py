@@ -86,7 +86,7 @@ _KEYS = (
 class RoutingRequest:
     """A notification to be routed to recipients."""
 
-    recipients: Sequence[str]
+    recipients: Sequence[str] = field(repr=False)
     content: Mapping[str, Any] = field(repr=False)
     key: str | None = None
 
@@ -103,8 +103,8 @@ class Destination:
         digest: the subscription's digest schedule.
     """
 
-    address: str
-    target: str
+    address: str = field(repr=False)
+    target: str = field(repr=False)
     subscription_id: int | None = None
     mode: Mode | None = None
     needs_message: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -77,7 +77,7 @@ class SubscriptionSpec:
     """
 
     topic: str
-    filter: str = ""
+    filter: str = field(default="", repr=False)
     mode: Mode | None = None
     muted_until: datetime | None = None
     created_by: str | None = None
@@ -115,7 +115,7 @@ class StoredSubscription:
     """
 
     id: int
-    address: str
+    address: str = field(repr=False)
     spec: SubscriptionSpec
     changed_at: datetime
     paused: str | None = None

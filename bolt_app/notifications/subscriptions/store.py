@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -26,7 +26,7 @@ class ReadSubscription:
         unreadable: the fields that cannot be read; a subscription with any delivers nothing.
     """
 
-    filter: Filter
+    filter: Filter = field(repr=False)
     mode: Mode | None
     digest: Schedule | None
     unreadable: tuple[str, ...] = ()

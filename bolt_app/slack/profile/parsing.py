@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bolt_app.text_forms import visible
 
@@ -38,7 +38,7 @@ class Unlink:
 class ProfileHelp:
     """List the commands; `unknown` is text that is not a command."""
 
-    unknown: str = ""
+    unknown: str = field(default="", repr=False)
 
 
 ProfileRequest = ShowOwn | ShowOther | Refresh | Unlink | ProfileHelp

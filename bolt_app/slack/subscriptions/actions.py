@@ -74,7 +74,7 @@ class SubscriptionActions:
     services: Services
     team_id: str
     user_id: str
-    address: str
+    address: str = field(repr=False)
 
     @classmethod
     def of(cls, services: Services, context: BoltContext) -> SubscriptionActions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from difflib import get_close_matches
 
@@ -55,7 +55,7 @@ class Subscribe:
     """Deliver notifications to a topic here."""
 
     topic: str
-    filter: str
+    filter: str = field(repr=False)
     mode: Mode | None
     digest: Schedule | None = None
 
@@ -116,8 +116,8 @@ class NotifyHelp:
 class ParseError:
     """Text that is not a command: the reason in a sentence, and the nearest command."""
 
-    reason: str
-    nearest: str = ""
+    reason: str = field(repr=False)
+    nearest: str = field(default="", repr=False)
 
 
 NotifyRequest = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
@@ -31,7 +31,7 @@ class Destination:
         channel_id: as the answer names it; a name while its channel is unknown.
     """
 
-    address: str
+    address: str = field(repr=False)
     channel_id: str
 
     @property
