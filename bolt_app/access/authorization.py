@@ -42,9 +42,22 @@ CHECKS_A_MINUTE = 20
 # let Slack be asked for their channels again. It allows 50 calls a minute in a workspace
 # (https://docs.slack.dev/reference/methods/users.conversations).
 JOINS_A_MINUTE, CHANGES_A_MINUTE = 4, 2
+# How often a change of a person's profile that leaves their role alone lets Slack be asked again.
+PROFILES_A_MINUTE = 4
 PAGE_SIZE = 999
 # Slack's errors for a person unknown in this workspace.
 _UNKNOWN_PERSON = frozenset({"user_not_found", "user_not_visible", "users_not_found"})
+# The fields of Slack's user object that `role_of` reads.
+_ROLE_FIELDS = (
+    "team_id",
+    "deleted",
+    "is_stranger",
+    "is_admin",
+    "is_owner",
+    "is_restricted",
+    "is_ultra_restricted",
+    "enterprise_user",
+)
 
 
 class Role(StrEnum):
@@ -259,10 +272,15 @@ class Authorization:
         self._unanswered: RecentAnswers[tuple[str, str], bool] = RecentAnswers(
             UNANSWERED_FOR, most_remembered, clock
         )
+        # Of the latest events: the values of `_ROLE_FIELDS`.
+        self._role_facts: RecentAnswers[tuple[str, str], Mapping[str, Any]] = RecentAnswers(
+            STALE_AFTER, most_remembered, clock
+        )
         minute = timedelta(minutes=1)
         self._checks = SlidingLimit(CHECKS_A_MINUTE, minute, clock=clock)
         self._joins = SlidingLimit(JOINS_A_MINUTE, minute, clock=clock)
         self._changes = SlidingLimit(CHANGES_A_MINUTE, minute, clock=clock)
+        self._profiles = SlidingLimit(PROFILES_A_MINUTE, minute, clock=clock)
 
     def allowed(self, action: Action) -> frozenset[Role]:
         """Return the roles that may perform an action."""
@@ -450,6 +468,25 @@ class Authorization:
         """Drop the cached role and channels of a person, in every workspace."""
         for answers in (self._roles, self._memberships, self._own_accounts):
             answers.forget(lambda key: key[1] == user_id)
+
+    def profile_changed(self, team_id: str, facts: Mapping[str, Any]) -> None:
+        """Drop the cached role and channels of a person whose profile has changed.
+
+        Beyond `PROFILES_A_MINUTE` they are kept until they are old, unless the role may have
+        changed: each person could otherwise use up Slack's limit.
+
+        Args:
+            team_id: the workspace that received the event.
+            facts: Slack's user object (https://docs.slack.dev/reference/objects/user-object).
+        """
+        user_id = str(facts["id"])
+        key = team_id, user_id
+        role_facts = {name: facts[name] for name in _ROLE_FIELDS if name in facts}
+        wait = self._profiles.take(f"{team_id}/{user_id}")
+        if wait and self._role_facts.find(key) == role_facts:
+            return
+        self.person_changed(user_id)
+        self._role_facts.ask(key, lambda: role_facts)
 
     def membership_changed(self, team_id: str, user_id: str, channel_id: str) -> None:
         """Drop the cached channels of a person who has joined or left one.

@@ -307,7 +307,7 @@ class Channels:
     def has_current_listing(self, team_id: str) -> bool:
         """Whether the channels of a workspace need not be listed again yet."""
         age = self.listing_age(team_id)
-        return age is not None and age <= LISTING_LIFETIME
+        return age is not None and age < LISTING_LIFETIME
 
     def listing_age(self, team_id: str) -> timedelta | None:
         """Return the age of the last listing of a workspace."""
@@ -332,7 +332,7 @@ class Channels:
         Slack did not answer none is made for a while.
 
         Args:
-            most: the age up to which the last listing is used.
+            most: the last listing is used while it is younger.
             waits: whether to wait for another thread's listing, even if the last one is not older
                 than `LISTING_GRACE`.
 
@@ -341,7 +341,7 @@ class Channels:
             SlackCallError: Slack did not answer, now or just before, or too many threads wait.
         """
         age = self.listing_age(workspace.team_id)
-        if age is not None and age <= most:
+        if age is not None and age < most:
             return
         waits = waits or age is None or age > LISTING_GRACE
         with self._client.room(LIST):
@@ -350,7 +350,7 @@ class Channels:
                 return
             try:
                 age = self.listing_age(workspace.team_id)
-                if age is None or age > most:
+                if age is None or age >= most:
                     self._require_no_failure(workspace.team_id)
                     self._list(workspace)
             finally:
@@ -365,11 +365,18 @@ class Channels:
     def refresh_listing(self, workspace: BotWorkspace) -> datetime:
         """List the channels of a workspace; return the start of the listing.
 
+        A listing that another thread begins meanwhile is used instead.
+
         Raises:
             NotInstalledError: the workspace has no bot.
-            SlackCallError: the call failed.
+            SlackCallError: Slack did not answer, now or just before.
         """
-        with self._listing[workspace.team_id]:
+        team_id, asked_at = workspace.team_id, self._clock()
+        with self._listing[team_id]:
+            listed_at = self.listed_at(team_id)
+            if listed_at is not None and listed_at > asked_at:
+                return listed_at
+            self._require_no_failure(team_id)
             return self._list(workspace)
 
     def _list(self, workspace: BotWorkspace) -> datetime:

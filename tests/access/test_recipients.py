@@ -329,3 +329,38 @@ def test_a_message_that_was_deleted_is_not_posted_again_to_who_may_not_receive_i
 
     assert installed.slack.messages(conversation) == []
     assert [one.error for one in deliveries(installed, id_)] == [None, DENIED]
+
+
+def test_a_reminder_by_a_subscription_is_one_of_it(installed: Bellhop) -> None:
+    installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("payroll"))
+    id_ = accept(installed, "topic:payroll", "x", actions=["snooze"])
+    deliver(installed, after=0)
+    later = timedelta(seconds=HOUR / 2)
+    installed.services.incidents.answer(ACME, id_, BEN, IncidentAnswer.SNOOZE, later)
+    deliver(installed, after=0)
+    conversation = installed.slack.app_dm(ACME, BEN).id
+    before = len(installed.slack.messages(conversation))
+    become(installed, BEN, is_restricted=True)
+
+    for after in (HOUR, 2, 2):
+        deliver(installed, after=after)
+
+    assert len(installed.slack.messages(conversation)) == before
+    assert ("cancelled", DENIED) in outcome(installed, id_)
+
+
+def test_a_message_is_still_refreshed_when_its_subscription_ends_with_its_person(
+    installed: Bellhop,
+) -> None:
+    """The refresh may be the one by which another erased name leaves the message."""
+    installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("payroll"))
+    id_ = accept(installed, "topic:payroll", "x", actions=["acknowledge"])
+    deliver(installed, after=0)
+    assert installed.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.ACKNOWLEDGE)
+
+    installed.slack.update_user(BEN, deleted=True)
+    installed.slack.deliver_due()
+    assert not installed.services.subscriptions.of_address(ACME, BEN)
+    deliver(installed, after=2)
+
+    assert states(installed, id_) == ["sent", "sent"]

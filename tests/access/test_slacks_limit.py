@@ -11,6 +11,8 @@ from bolt_app.access.authorization import (
     CHANGES_A_MINUTE,
     CHECKS_A_MINUTE,
     JOINS_A_MINUTE,
+    PROFILES_A_MINUTE,
+    Role,
 )
 from bolt_app.application import REFRESHES_A_MINUTE
 from bolt_app.config import ROOT
@@ -117,6 +119,34 @@ def test_a_profile_is_refreshed_so_often_a_minute(installed: Bellhop) -> None:
     assert calls_of(installed, refresh, 30) == REFRESHES_A_MINUTE
 
     assert "Try again in a minute" in refresh()
+
+
+class TestChangedProfiles:
+    """`user_change`, which a person causes with each change of their title or status."""
+
+    @staticmethod
+    def change(bellhop: Bellhop, **changes: object) -> None:
+        bellhop.slack.update_user(BEN, **changes)
+        bellhop.slack.deliver_due()
+
+    @pytest.mark.parametrize("method", [INFO, MEMBERSHIPS])
+    def test_they_let_slack_be_asked_seldom(self, installed: Bellhop, method: str) -> None:
+        def do() -> None:
+            self.change(installed, title="at lunch")
+            installed.services.access.person(ACME, BEN).memberships()
+
+        assert calls_of(installed, do, 10, method) <= 1 + PROFILES_A_MINUTE
+
+    def test_a_new_role_takes_effect_at_once(self, installed: Bellhop) -> None:
+        access = installed.services.access
+        for _ in range(PROFILES_A_MINUTE + 1):
+            self.change(installed, title="at lunch")
+            assert access.person(ACME, BEN).role is Role.MEMBER
+
+        self.change(installed, is_restricted=True)
+        assert access.person(ACME, BEN).role is Role.GUEST
+        self.change(installed, deleted=True)
+        assert access.person(ACME, BEN).role is Role.DEACTIVATED
 
 
 class TestChannelsOfPeople:

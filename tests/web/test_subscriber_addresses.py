@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.notifications.history.reports import SUBSCRIBER
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -19,6 +21,7 @@ from tests.web.test_notification_pages import private_channel
 
 TOPIC = "topic:deploys"
 BODY = {"to": TOPIC, "text": "x"}
+INCIDENT = {**BODY, "key": "k", "actions": ["acknowledge", "snooze"]}
 
 
 class Subscribers:
@@ -149,3 +152,63 @@ def test_a_recipient_that_the_sender_named_is_shown(
     who = caller(bellhop, Scope.SEND, created_by=ANN)
 
     assert shown(who.send({"to": [BEN, TOPIC], "text": "x"})).count(BEN) == 1
+
+
+class TestFollowUps:
+    """Refreshes and reminders, which Bellhop adds to a notification later."""
+
+    @staticmethod
+    def snooze(bellhop: Bellhop, id_: str) -> None:
+        half_an_hour = timedelta(minutes=30)
+        bellhop.services.incidents.answer(ACME, id_, BEN, IncidentAnswer.SNOOZE, half_an_hour)
+
+    @pytest.mark.sqlite_only
+    def test_a_repeated_request_gets_the_first_response(
+        self, bellhop: Bellhop, subscribers: Subscribers
+    ) -> None:
+        who = caller(bellhop, Scope.SEND, channels=[TOPIC])
+        first = who.send(INCIDENT, Idempotency_Key="k")
+        Hand(bellhop).deliver()
+        who.send({**BODY, "key": "k"})
+
+        assert who.send(INCIDENT, Idempotency_Key="k").json() == first.json()
+
+    @pytest.mark.sqlite_only
+    def test_no_answer_shows_a_hidden_subscriber(
+        self, bellhop: Bellhop, subscribers: Subscribers
+    ) -> None:
+        who = personal(Scope.SEND, Scope.READ)(bellhop)
+        id_ = who.send(INCIDENT).json()["id"]
+        hand = Hand(bellhop)
+        hand.deliver()
+        self.snooze(bellhop, id_)
+        pages = [who.get(f"{NOTIFICATIONS}/{id_}")]
+        bellhop.clock.advance(1900)
+        hand.deliver()
+        pages += [who.get(f"{NOTIFICATIONS}/{id_}"), who.call("DELETE", f"{NOTIFICATIONS}/{id_}")]
+
+        assert [len(shown(page)) for page in pages] == [6] * 3
+        hidden = subscribers.secret, BEN, subscribers.person_channel
+        delivered = [str(page.json().get("deliveries")) for page in pages]
+        assert [text for text in delivered if any(one in text for one in hidden)] == []
+        for address in (subscribers.secret, BEN):
+            assert who.get(f"{NOTIFICATIONS}?to={address}").json()["notifications"] == []
+            [subscription] = bellhop.services.subscriptions.of_address(ACME, address)
+            assert subscription.last is not None
+            assert subscription.last.at < bellhop.clock() - timedelta(minutes=30)
+
+    @pytest.mark.sqlite_only
+    def test_a_key_of_the_same_source_may_not_cancel_them_and_learns_no_subscriber(
+        self, bellhop: Bellhop, subscribers: Subscribers
+    ) -> None:
+        sender = caller(bellhop, Scope.SEND, source="ci")
+        id_ = sender.send({**INCIDENT, "to": [TOPIC, GENERAL]}).json()["id"]
+        Hand(bellhop).deliver()
+        self.snooze(bellhop, id_)
+        who = caller(bellhop, Scope.SEND, Scope.READ, source="ci", channels=[GENERAL])
+
+        page = who.call("DELETE", f"{NOTIFICATIONS}/{id_}")
+
+        assert page.status == 403
+        assert subscribers.secret not in page.text
+        assert BEN not in page.text

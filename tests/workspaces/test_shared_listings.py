@@ -11,6 +11,7 @@ from bolt_app.credentials.api_keys import Scope
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import BotWorkspace
 from slack_sandbox import Fault
+from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 from tests.web.methods.calling import JSON, method_caller
@@ -66,3 +67,38 @@ def test_after_a_failure_none_is_made_for_a_while(
     bellhop.clock.advance(MINUTE)
 
     assert GENERAL in channels.names_of_public(ACME, [GENERAL])
+
+
+def test_unknown_names_make_none_either(bellhop: Bellhop, workspace: BotWorkspace) -> None:
+    channels = bellhop.services.channels
+    hand = Hand(bellhop)
+    bellhop.slack.faults.add(Fault(LIST, "server_error"))
+    id_ = accept(bellhop, "#invented", "x")
+    for _ in range(9):
+        hand.deliver()
+        with pytest.raises(SlackCallError):
+            channels.find(workspace, "#invented")
+        bellhop.clock.advance(1)
+    assert listings(bellhop) == 1
+
+    bellhop.slack.faults.clear()
+    bellhop.clock.advance(MINUTE)
+    hand.deliver()
+
+    assert listings(bellhop) == 2
+    assert states(bellhop, id_) == ["dead"]
+
+
+def test_a_delivery_and_a_call_share_one(bellhop: Bellhop, workspace: BotWorkspace) -> None:
+    bellhop.slack.add_channels(ACME, 1000)
+    who = method_caller(bellhop, Scope.READ)
+    accept(bellhop, "#invented", "x")
+    hand = Hand(bellhop)
+    body = json.dumps({"channel": "nosuch"}).encode()
+
+    with ThreadPoolExecutor(2) as threads:
+        running = threads.submit(who.post, "conversations.info", body, JSON)
+        threads.submit(hand.deliver).result()
+        running.result()
+
+    assert listings(bellhop) == PAGES

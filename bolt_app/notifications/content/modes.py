@@ -58,3 +58,5 @@ class DeliveryMode(StrEnum):
 CHANGES = frozenset({DeliveryMode.EDIT, DeliveryMode.DELETE, DeliveryMode.REACT})
 # Deliveries that say nothing, and so are in no list of a notification's deliveries.
 SILENT = frozenset({DeliveryMode.REFRESH, DeliveryMode.DELETE, DeliveryMode.REACT})
+# Deliveries that Bellhop adds to a notification later.
+FOLLOW_UPS = frozenset({DeliveryMode.REFRESH, DeliveryMode.REMIND})

@@ -103,12 +103,11 @@ class DestinationResolver:
         if found is not None:
             return ResolvedDestination(found)
         interval = timedelta(seconds=self._delays.listing)
-        listed_at = self._channels.listed_at(team_id)
-        is_fresh = listed_at is not None and self._clock() - listed_at < interval
-        if not is_fresh or listed_at is None:
-            listed_at = self._channels.refresh_listing(workspace)
-            found = self._channels.find_listed(team_id, name)
-            if found is not None:
-                return ResolvedDestination(found)
+        # Also after a failure none is made for a while: others need the listing too.
+        self._channels.list_if_older(workspace, interval, waits=True)
+        found = self._channels.find_listed(team_id, name)
+        if found is not None:
+            return ResolvedDestination(found)
+        listed_at = self._channels.listed_at(team_id) or self._clock()
         wait = (listed_at + interval - self._clock()).total_seconds()
         return UnlistedChannel(listed_at, max(wait, 0.0))

@@ -97,6 +97,7 @@ _LATEST_SHOWN = (
         Delivery.ts,
         Delivery.thread_ts,
         Delivery.source,
+        Delivery.subscription_id,
         Delivery.key,
         Delivery.id,
         Delivery.team_id,
@@ -289,6 +290,7 @@ class Transitions:
             row.ts,
             row.thread_ts,
             row.source,
+            row.subscription_id,
         )
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [row.team_id])[row.team_id]

@@ -48,6 +48,7 @@ from bolt_app.db.models import (
     Subscription,
     Webhook,
 )
+from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.incidents.callbacks import erase_from_callbacks
 from bolt_app.notifications.incidents.messages import (
@@ -211,14 +212,19 @@ def _answered_incidents(connection: Connection, people: ErasedPeople) -> Sequenc
 def _delete_subscriptions(
     connection: Connection, people: ErasedPeople, seq: int, now: datetime
 ) -> None:
-    """Delete people's own subscriptions, and cancel their pending deliveries."""
+    """Delete people's own subscriptions, and cancel their pending deliveries.
+
+    A refresh is kept: a name that was erased has to leave its message.
+    """
     subscriptions = delete(Subscription).where(
         Subscription.team_id == people.team_id, people.addresses(Subscription.address)
     )
     ended = connection.scalars(subscriptions.returning(Subscription.id)).all()
     connection.execute(
         update(Delivery)
-        .where(Delivery.subscription_id.in_(ended), IS_PENDING)
+        .where(
+            Delivery.subscription_id.in_(ended), IS_PENDING, Delivery.mode != DeliveryMode.REFRESH
+        )
         .values(state=DeliveryState.CANCELLED, finished_at=now, seq=seq)
     )
 

@@ -72,7 +72,12 @@ class ClickedMessage:
 
 @dataclass(frozen=True)
 class IncidentMessage:
-    """A message about an incident; its `ts` is None while it is being sent."""
+    """A message about an incident; its `ts` is None while it is being sent.
+
+    Attributes:
+        subscription_id: of its delivery. Those that follow it keep it: they show the subscriber as
+            little to the sender, and end as well when the person may no longer subscribe.
+    """
 
     lane_id: int
     target: str = field(repr=False)
@@ -81,7 +86,7 @@ class IncidentMessage:
     ts: str | None
     thread_ts: str | None
     source: str
-    subscription_id: int | None = None
+    subscription_id: int | None
 
 
 @dataclass(frozen=True)
@@ -377,6 +382,7 @@ def _row(message: IncidentMessage, change: IncidentChange, at: datetime) -> dict
         "lane_id": message.lane_id,
         "seq": change.seq,
         "target": message.target,
+        "subscription_id": message.subscription_id,
         "state": state_until(at, change.now),
         "rank": 0,
         "key": change.key,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from bolt_app.db.models import IS_WAITING, Delivery, Notification
+from bolt_app.notifications.content.modes import FOLLOW_UPS
 from bolt_app.notifications.content.states import DeliveryState, ShownState
 from bolt_app.notifications.digests.hold import Row
 from bolt_app.notifications.intake.results import (
@@ -45,7 +46,10 @@ _DELIVERIES = (
         Delivery.provisional_ts,
         Delivery.subscription_id,
     )
-    .where(Delivery.notification_id.in_(bindparam("ids", expanding=True)))
+    .where(
+        Delivery.notification_id.in_(bindparam("ids", expanding=True)),
+        Delivery.mode.not_in(FOLLOW_UPS),
+    )
     .order_by(Delivery.id)
 )
 # A repeated request gets the states of the first response.
@@ -94,7 +98,7 @@ def insert_deliveries(
 def find_deliveries(
     connection: Connection, notification_ids: Sequence[str]
 ) -> dict[str, list[NewDelivery]]:
-    """Return the deliveries of notifications, by the notification's id."""
+    """Return the deliveries that notifications were accepted with, by the notification's id."""
     found: dict[str, list[NewDelivery]] = {}
     for row in connection.execute(_DELIVERIES, {"ids": notification_ids}).mappings():
         found.setdefault(row["notification_id"], []).append(_delivery(row["id"], row))

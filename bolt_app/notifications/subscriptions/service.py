@@ -20,7 +20,7 @@ from bolt_app.db.models import Delivery, EventReceipt, Subscription
 from bolt_app.db.receipts import RECEIPT_LIFETIME, record_effect
 from bolt_app.db.types import LONG_PAST
 from bolt_app.db.upsert import upsert
-from bolt_app.notifications.content.modes import Mode
+from bolt_app.notifications.content.modes import FOLLOW_UPS, Mode
 from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.queue.change_feed import begin_change
@@ -35,7 +35,7 @@ from bolt_app.slack_ids import is_person
 # Prepared once because it runs for every App Home.
 _LATEST = (
     select(func.max(Delivery.id))
-    .where(Delivery.subscription_id == Subscription.id)
+    .where(Delivery.subscription_id == Subscription.id, Delivery.mode.not_in(FOLLOW_UPS))
     .correlate(Subscription)
     .scalar_subquery()
 )

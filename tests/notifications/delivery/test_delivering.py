@@ -418,7 +418,7 @@ class TestRateLimits:
         assert texts(bellhop, GENERAL) == ["by id"]
         assert len(bellhop.slack.calls_to("conversations.list")) == 1
 
-        bellhop.clock.advance(40)
+        bellhop.clock.advance(40 + 60)
         hand.deliver()
 
         assert texts(bellhop, GENERAL) == ["by id", "by name"]

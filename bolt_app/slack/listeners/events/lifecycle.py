@@ -47,7 +47,7 @@ def register_lifecycle_events(app: App, services: Services) -> None:
     @app.event("user_change")
     def user_change(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         # First, so that it takes effect even if the database fails and Slack retries the event.
-        services.access.person_changed(str(event["user"]["id"]))
+        services.access.profile_changed(context.team_id or "", event["user"])
         lifecycle.profiles.user_changed(origin_of(body, context), event["user"])
 
     @app.event("team_rename")
