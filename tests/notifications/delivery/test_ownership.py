@@ -307,6 +307,8 @@ class TestLockConnection:
     ) -> None:
         async def test() -> None:
             session = await LockSession.open(address(through(settings, proxy.port)), DELAYS)
+            # The proxy has passed on everything that opened the session.
+            assert await session.confirm()
             with proxy.recording() as requests:
                 with proxy.stalled():
                     early = asyncio.create_task(session.confirm())
