@@ -92,7 +92,7 @@ def pytest_configure() -> None:
 def stay_on_one_core(worker: str) -> None:
     """Keep a test process on one core: its threads take turns, and cores share their caches badly.
 
-    It takes a fifth less CPU.
+    On a busy machine it took up to a fifth less CPU.
     """
     number = worker.removeprefix("gw")
     if number.isdigit() and hasattr(os, "sched_setaffinity"):
