@@ -134,11 +134,8 @@ class InstallationRemovals:
 
     def find_linked_separately(self, session: Session, team_id: str) -> set[str]:
         """Return the ids of the people with an installation of the workspace itself."""
-        is_theirs = (
-            UserInstallation.client_id == self._rows.client_id,
-            UserInstallation.team_id == team_id,
-        )
-        return set(session.scalars(select(UserInstallation.user_id).where(*is_theirs)))
+        is_theirs = self._rows.at(UserInstallation, None, team_id)
+        return set(session.scalars(select(UserInstallation.user_id).where(is_theirs)))
 
     def remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> bool:
         """Delete the bot of a workspace (or organization) in the transaction of `session`.

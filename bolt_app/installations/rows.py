@@ -45,9 +45,15 @@ class InstallationRows:
 
         The bot of another Slack app does not count: Bellhop cannot use it.
         """
-        return select(BotInstallation.id).where(
-            BotInstallation.client_id == self.client_id, BotInstallation.team_id == team_id
-        )
+        return select(BotInstallation.id).where(self.at(BotInstallation, None, team_id))
+
+    def has_separate_bot(self, session: Session, team_id: str) -> bool:
+        """Whether a workspace has a bot of its own; it has it until the transaction ends.
+
+        Ask before other rows are locked, because a removal locks the bot first.
+        """
+        bots = self.separate_bot(team_id).with_for_update(read=True, key_share=True)
+        return session.scalars(bots).first() is not None
 
     def key(self, enterprise_id: str | None, team_id: str | None) -> dict[str, str]:
         """Return the values that a row of one workspace (or organization) is stored with."""

@@ -33,9 +33,7 @@ def serve_by_organization(
     Call it before rows of the workspace are locked.
     """
     known = _lock(session, team_id)
-    # The bot is kept until the transaction ends. A removal locks it first, too.
-    own = rows.separate_bot(team_id).with_for_update(read=True, key_share=True)
-    if session.scalars(own).first() is None:
+    if not rows.has_separate_bot(session, team_id):
         _record(session, team_id, known, enterprise_id, now)
 
 

@@ -191,7 +191,7 @@ class InstallationLifecycle:
         place = _place_of(check)
         if user_id is None and not self._removals.has_bot_since(session, *place, check.created_at):
             return  # Its token would be dead: the report is about another installation.
-        self._removals.end_earlier_sessions(session, *_place_of(check), user_id, check.created_at)
+        self._removals.end_earlier_sessions(session, *place, user_id, check.created_at)
 
     def _remove_uninstalled(
         self, session: Session, check: InstallationCheck, unreadable: Collection[str]

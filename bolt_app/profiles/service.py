@@ -33,7 +33,6 @@ from bolt_app.profiles.store import (
     PROFILE_OF_MEMBER,
     find_profile,
     get_profile,
-    has_separate_bot,
     may_be_joined,
     move_account,
     register_membership,
@@ -88,7 +87,7 @@ class Profiles:
         stated_at = asked_at if is_fresh else installation.installed_at
         now = self._clock()
         with self._database.writing() as session:
-            if not installation.team_id or not has_separate_bot(session, self._rows, team_id):
+            if not installation.team_id or not self._rows.has_separate_bot(session, team_id):
                 # It would count as served by the organization's bot, which only Slack knows: a
                 # check that lists the organization's workspaces records it.
                 del team["enterprise_id"]

@@ -224,15 +224,6 @@ def register_team(session: Session, team_id: str, facts: Mapping[str, Any], now:
     upsert(session, Team, key={"team_id": team_id}, insert={"created_at": now}, update=facts)
 
 
-def has_separate_bot(session: Session, rows: InstallationRows, team_id: str) -> bool:
-    """Whether a workspace has an installation of its own; it has it until the transaction ends.
-
-    Ask before other rows are locked, because a removal locks the bot first.
-    """
-    bots = rows.separate_bot(team_id).with_for_update(read=True, key_share=True)
-    return session.scalars(bots).first() is not None
-
-
 def register_membership(
     session: Session, row_id: int, team_id: str, facts: Mapping[str, Any], now: datetime
 ) -> None:
