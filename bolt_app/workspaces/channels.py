@@ -25,12 +25,12 @@ from bolt_app.slack_ids import looks_like_channel_id
 from bolt_app.text_forms import visible
 from bolt_app.workspaces.channel_names import find_named
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
-from bolt_app.workspaces.lookup_budgets import CONVERSATIONS_INFO
+from bolt_app.workspaces.lookup_budgets import CONVERSATIONS_INFO, CONVERSATIONS_JOIN
 from bolt_app.workspaces.store_ids import StoreIds
 
 logger = logging.getLogger(__name__)
 
-LIST, JOIN = "conversations.list", "conversations.join"
+LIST = "conversations.list"
 NOT_FOUND = "channel_not_found"
 # How long a listing is current. conversations.list is a "tier 2" method, with about twenty calls
 # per minute (https://docs.slack.dev/reference/methods/conversations.list).
@@ -250,7 +250,7 @@ class Channels:
             NotInstalledError: the workspace has no bot.
             SlackCallError: the call failed.
         """
-        self._client.as_bot(workspace, JOIN, channel=channel_id)
+        self._client.as_bot(workspace, CONVERSATIONS_JOIN, channel=channel_id)
         self.record_joined(workspace.team_id, channel_id)
 
     def record_joined(self, team_id: str, channel_id: str) -> None:

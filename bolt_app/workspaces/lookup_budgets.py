@@ -40,14 +40,15 @@ class Purpose(StrEnum):
 # With fewer calls a web process could not leave one of them to a second sender.
 LEAST_CALLS = 2
 
-CONVERSATIONS_INFO, USERS_INFO = "conversations.info", "users.info"
+CONVERSATIONS_INFO, CONVERSATIONS_JOIN = "conversations.info", "conversations.join"
+USERS_INFO = "users.info"
 # Calls per minute and workspace. Slack allows 20 of "tier 2", 50 of "tier 3" and 100 of
 # "tier 4"; the tier is on the page of each method (https://docs.slack.dev/reference/methods).
 BUDGETS: Mapping[str, Mapping[Purpose, int]] = {
     "users.lookupByEmail": {Purpose.DELIVERY: 20, Purpose.MENTION: 14, Purpose.CALL: 15},
     "conversations.open": {Purpose.DELIVERY: 25, Purpose.CALL: 25},
     CONVERSATIONS_INFO: {Purpose.DELIVERY: 25, Purpose.CALL: 15},
-    "conversations.join": {Purpose.DELIVERY: 30, Purpose.CALL: 15},
+    CONVERSATIONS_JOIN: {Purpose.DELIVERY: 30, Purpose.CALL: 15},
     USERS_INFO: {Purpose.DELIVERY: 35, Purpose.CALL: 25},
     "users.list": {Purpose.CALL: 15},
     "chat.postEphemeral": {Purpose.CALL: 75},

@@ -48,9 +48,14 @@ from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_api import NotSentError, SlackCallError
 from bolt_app.slack_ids import is_conversation, is_person
 from bolt_app.sliding_limit import SlidingLimit
-from bolt_app.workspaces.channels import JOIN, Channels
+from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
-from bolt_app.workspaces.lookup_budgets import LookupBudgets, LookupLimitError, LookupShare
+from bolt_app.workspaces.lookup_budgets import (
+    CONVERSATIONS_JOIN,
+    LookupBudgets,
+    LookupLimitError,
+    LookupShare,
+)
 from bolt_app.workspaces.organization_channels import OrganizationChannels
 from bolt_app.workspaces.users import LOOKUP, UNKNOWN, FoundPeople, Users
 
@@ -537,8 +542,12 @@ class MessageSender:
         # A look for an attempt in doubt is the first to see some channels.
         await self._require_in_workspace(workspace, attempt)
         take, team_id = self._budgets.take, workspace.team_id
-        await asyncio.to_thread(self._look_up, attempt, lambda share: take(JOIN, team_id, share))
-        await self._client.call_as_bot(workspace, JOIN, before_request=check, channel=channel_id)
+        await asyncio.to_thread(
+            self._look_up, attempt, lambda share: take(CONVERSATIONS_JOIN, team_id, share)
+        )
+        await self._client.call_as_bot(
+            workspace, CONVERSATIONS_JOIN, before_request=check, channel=channel_id
+        )
         await asyncio.to_thread(self._channels.record_joined, workspace.team_id, channel_id)
 
     async def _find(

@@ -16,7 +16,8 @@ from bolt_app.web.methods.destinations import (
 )
 from bolt_app.web.methods.errors import MethodError, invalid_argument
 from bolt_app.web.methods.slack_calls import waiting_for_slack
-from bolt_app.workspaces.channels import JOIN, ListedChannel
+from bolt_app.workspaces.channels import ListedChannel
+from bolt_app.workspaces.lookup_budgets import CONVERSATIONS_JOIN
 
 MOST_LISTED = 1000
 DEFAULT_LISTED = 100
@@ -96,7 +97,7 @@ def join(call: Call) -> Answer:
         warning = "already_in_channel"
         return {**shown, "warning": warning, "response_metadata": {"warnings": [warning]}}
     with waiting_for_slack(call):
-        services.lookup_budgets.take(JOIN, call.team_id, call.share)
+        services.lookup_budgets.take(CONVERSATIONS_JOIN, call.team_id, call.share)
         services.channels.join(services.client.find_workspace(call.team_id), channel.channel_id)
     return shown
 
