@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,13 +25,16 @@ from bolt_app.db import Database, schema
 from bolt_app.db.models import Base
 from bolt_app.http_loop import HttpLoop
 from tests.property import register_profiles
-from tests.running import Bellhop, running_bellhop
+from tests.repeated_installs import MadeInstalls
+from tests.running import Bellhop, Ports, running_bellhop
 from tests.shared_setup import share_setup
 
 pytest_plugins = ["tests.browser.chromium", "tests.peers"]
 
 register_profiles()
 MARKERS_OF_FIXTURES = {"chromium": "browser", "proxy": "proxies"}
+# Fixtures of tests that may watch or change an install.
+WATCHING = {"caplog", "capsys", "monkeypatch"}
 FAULTS = Path(__file__).with_name("faults")
 # https://man7.org/linux/man-pages/man7/shm_overview.7.html
 MEMORY = Path("/dev/shm")  # noqa: S108
@@ -119,10 +123,12 @@ def shared_setup() -> Iterator[None]:
 
 
 class FakeClock:
-    """A clock that starts now and only moves when a test advances it."""
+    """A clock that starts with the process and only moves when a test advances it."""
+
+    started_at = datetime.now(UTC)
 
     def __init__(self) -> None:
-        self.now = datetime.now(UTC)
+        self.now = self.started_at
 
     def __call__(self) -> datetime:
         return self.now
@@ -273,8 +279,30 @@ def database(database_url: str, encryption_key: str) -> Iterator[Database]:
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def ports() -> Ports:
+    """The ports of the app and of the stand-in in every test of this process."""
+    with socket.create_server(("127.0.0.1", 0)) as app, socket.create_server(("127.0.0.1", 0)) as s:
+        return Ports(app.getsockname()[1], s.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def made_installs(tmp_path_factory: pytest.TempPathFactory) -> MadeInstalls:
+    """The installs that tests of this process have made."""
+    return MadeInstalls(tmp_path_factory.mktemp("installs"))
+
+
 @pytest.fixture
-def bellhop(database_url: str, encryption_key: str, clock: FakeClock) -> Iterator[Bellhop]:
-    """Bellhop and the stand-in for Slack, both served over HTTP."""
-    with running_bellhop(database_url, encryption_key, clock) as running:
+def bellhop(
+    request: pytest.FixtureRequest, database_url: str, encryption_key: str, clock: FakeClock
+) -> Iterator[Bellhop]:
+    """Bellhop and the stand-in for Slack, both served over HTTP.
+
+    Installs of earlier tests are restored on SQLite, except where a test looks into the app.
+    """
+    options: dict[str, Any] = {}
+    if database_url.startswith("sqlite") and not WATCHING & set(request.fixturenames):
+        fixtures = "ports", "made_installs"
+        options = {name: request.getfixturevalue(name) for name in fixtures}
+    with running_bellhop(database_url, encryption_key, clock, **options) as running:
         yield running

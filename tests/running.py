@@ -5,14 +5,15 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from http.cookiejar import CookieJar
 from ipaddress import ip_network
 from threading import Thread
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlencode, urljoin
 from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirector, Request
@@ -20,6 +21,7 @@ from urllib.request import build_opener as build_opener
 
 import yaml
 from flask import Flask
+from sqlalchemy import make_url
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
@@ -30,6 +32,7 @@ from bolt_app.manifest import PLACEHOLDER_HOST, PLACEHOLDER_ORIGIN, manifest_wit
 from bolt_app.services import Services
 from slack_sandbox import AppConfig, Sandbox, SandboxServer
 from slack_sandbox.world import View
+from tests.repeated_installs import MadeInstalls, RepeatedInstalls
 
 CLIENT_ID = "111.222"
 CLIENT_SECRET = "client-secret"
@@ -37,6 +40,16 @@ SIGNING_SECRET = "signing-secret"
 # A busy machine may be slow; tests of three seconds choose shorter delays themselves.
 PATIENCE_SECONDS = 30.0
 SESSION_SECRET = "session-secret-of-at-least-32-characters"
+
+
+class Ports(NamedTuple):
+    """The ports of the app and of the stand-in; 0 for any free one."""
+
+    app: int
+    slack: int
+
+
+FREE_PORTS = Ports(0, 0)
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,7 @@ class Bellhop:
     slack_url: str
     clock: Any
     settings: Settings
+    installs: RepeatedInstalls | None = None
 
     @property
     def services(self) -> Services:
@@ -127,11 +141,23 @@ class Bellhop:
         Args:
             optional: the optional scopes that the person grants.
         """
-        browser = browser or self.browser()
+        browser, is_new = browser or self.browser(), browser is None
+        if self.installs is None or not is_new:
+            return browser, self._install(user_id, browser, query, optional)
+        step = user_id, query, tuple(optional)
+        page = self.installs.make(
+            step, browser.cookies, lambda: self._install(user_id, browser, query, optional)
+        )
+        self.services.client.forget_workspace(None)
+        return browser, page
+
+    def _install(
+        self, user_id: str, browser: Browser, query: str, optional: Collection[str]
+    ) -> Page:
         to_slack = browser.get(f"/slack/install{query}")
         assert to_slack.status == 302, to_slack.text
         callback = self.slack.authorize(user_id, to_slack.location, optional=optional)
-        return browser, browser.get(callback)
+        return browser.get(callback)
 
     def settle(self) -> None:
         """Deliver Slack's events, and wait until lifecycle events have taken effect."""
@@ -173,9 +199,9 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(app: Any) -> Iterator[tuple[str, Any]]:
-    """Serve a WSGI app on a free port; yield its address and the server."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_QuietHandler)
+def serving(app: Any, port: int = 0) -> Iterator[tuple[str, Any]]:
+    """Serve a WSGI app on a port, or on any free one; yield its address and the server."""
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_QuietHandler)
     thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
@@ -188,14 +214,25 @@ def serving(app: Any) -> Iterator[tuple[str, Any]]:
 
 @contextmanager
 def running_bellhop(
-    database_url: str, encryption_key: str, clock: Any, **changes: Any
+    database_url: str,
+    encryption_key: str,
+    clock: Any,
+    *,
+    ports: Ports = FREE_PORTS,
+    made_installs: MadeInstalls | None = None,
+    **changes: Any,
 ) -> Iterator[Bellhop]:
-    """Run the app and the stand-in; `changes` override the tests' settings."""
+    """Run the app and the stand-in.
+
+    Args:
+        made_installs: installs of earlier tests with the same ports, to be restored.
+        changes: overrides of the tests' settings.
+    """
     with ExitStack() as stack:
         apps: list[Flask] = []
         # In reverse order of start: Slack stops sending, the server stops, the app closes.
         stack.callback(lambda: [app.extensions["bellhop"].close() for app in apps])
-        url, server = stack.enter_context(serving(Response("not yet", status=503)))
+        url, server = stack.enter_context(serving(Response("not yet", status=503), ports.app))
         config = AppConfig.from_manifest(
             _manifest(url),
             app_url=url,
@@ -203,13 +240,28 @@ def running_bellhop(
             client_secret=CLIENT_SECRET,
             signing_secret=SIGNING_SECRET,
         )
-        slack = stack.enter_context(SandboxServer(config, clock=clock.timestamp))
+        slack = stack.enter_context(SandboxServer(config, port=ports.slack, clock=clock.timestamp))
         slack.sandbox.answer_within = PATIENCE_SECONDS
         settings = settings_for(url, slack.url, database_url, encryption_key, **changes)
         app = create_app(settings, clock=clock)
         apps.append(app)
         server.app = app
-        yield Bellhop(app, url, slack.sandbox, slack.url, clock, settings)
+        bellhop = Bellhop(app, url, slack.sandbox, slack.url, clock, settings)
+        if made_installs is not None:
+            bellhop.installs = stack.enter_context(repeated(made_installs, bellhop))
+        yield bellhop
+
+
+@contextmanager
+def repeated(made: MadeInstalls, bellhop: Bellhop) -> Iterator[RepeatedInstalls]:
+    """Let an app that has just started restore the installs of earlier tests."""
+    background = bellhop.services.background
+    assert isinstance(background, ThreadPoolExecutor)
+    database = str(make_url(bellhop.settings.database_url).database)
+    with closing(
+        RepeatedInstalls(made, database, bellhop.slack, background, bellhop.clock)
+    ) as installs:
+        yield installs
 
 
 def _manifest(url: str) -> Any:

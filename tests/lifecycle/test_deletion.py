@@ -13,7 +13,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, make_url, select
+from sqlalchemy import make_url, select
 
 import bolt_app
 from bolt_app.db.models import Delivery, Lane, UserInstallation
@@ -35,6 +35,7 @@ from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEA, BEN, GENERAL
 from tests.running import Bellhop
+from tests.stored_values import places_of
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -54,19 +55,7 @@ AUDIT_LOG = "audit_events"
 
 def traces(bellhop: Bellhop, *needles: str) -> dict[str, set[str]]:
     """Return the tables and columns in which any of `needles` is found."""
-    found: dict[str, set[str]] = {}
-    with bellhop.services.database.engine.connect() as connection:
-        metadata = MetaData()
-        metadata.reflect(connection)
-        for table in metadata.sorted_tables:
-            if table.name == AUDIT_LOG:
-                continue
-            for row in connection.execute(select(table)).mappings():
-                for column, value in row.items():
-                    text = json.dumps(value, default=str)
-                    if any(needle.lower() in text.lower() for needle in needles):
-                        found.setdefault(table.name, set()).add(str(column))
-    return found
+    return places_of(bellhop.services.database, *needles, ignored=[AUDIT_LOG])
 
 
 def needles(bellhop: Bellhop) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -24,7 +23,7 @@ VIEW = {"id": "V1", "title": {"type": "plain_text", "text": "A view"}, "blocks":
 def deliver(bellhop: Bellhop, payload: Mapping[str, Any]) -> Page:
     """Send an interaction payload with Slack's signature."""
     form = {"payload": json.dumps(payload)}
-    body, stamp = urlencode(form), str(int(time.time()))
+    body, stamp = urlencode(form), str(int(bellhop.clock.timestamp()))
     signature = SignatureVerifier(SIGNING_SECRET).generate_signature(timestamp=stamp, body=body)
     headers = {"X-Slack-Request-Timestamp": stamp, "X-Slack-Signature": str(signature)}
     return bellhop.browser().post("/slack/events", form, headers)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import MetaData, select, update
+from sqlalchemy import select, update
 
 from bolt_app.db.models import Channel, UserInstallation
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
@@ -17,6 +17,7 @@ from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop
+from tests.stored_values import places_of
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -74,18 +75,10 @@ def fill(bellhop: Bellhop, channel_id: str) -> str:
     return incident
 
 
-def places_of(bellhop: Bellhop, channel_id: str) -> set[tuple[str, str]]:
+def columns_with(bellhop: Bellhop, channel_id: str) -> set[tuple[str, str]]:
     """Return the tables and columns that contain an id."""
-    found = set()
-    with bellhop.services.database.engine.connect() as connection:
-        metadata = MetaData()
-        metadata.reflect(connection)
-        for table in metadata.sorted_tables:
-            for row in connection.execute(select(table)).mappings():
-                for column, value in row.items():
-                    if channel_id in json.dumps(value, default=str):
-                        found.add((table.name, str(column)))
-    return found
+    found = places_of(bellhop.services.database, channel_id)
+    return {(table, column) for table, columns in found.items() for column in columns}
 
 
 def move_unnoticed(bellhop: Bellhop, channel_id: str) -> str:
@@ -118,14 +111,14 @@ ORDERS: dict[str, Callable[[Sequence[str]], list[dict[str, Any]]]] = {
 @pytest.mark.parametrize("name", ORDERS)
 def test_everything_follows_over_two_moves(bellhop: Bellhop, private: str, name: str) -> None:
     incident = fill(bellhop, private)
-    before = places_of(bellhop, private)
+    before = columns_with(bellhop, private)
     second = move_unnoticed(bellhop, private)
     third = move_unnoticed(bellhop, second)
 
     for event in ORDERS[name]((private, second, third)):
         bellhop.slack.send_event(ACME, event)
 
-    left = places_of(bellhop, private) | places_of(bellhop, second)
+    left = columns_with(bellhop, private) | columns_with(bellhop, second)
     assert before - KEPT.keys() >= {
         ("channels", "channel_id"),
         ("deliveries", "channel_id"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -36,7 +35,7 @@ def post_signed(bellhop: Bellhop, secret: str, timestamp: float) -> Page:
 def test_a_signed_request_is_answered(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
 
-    page = post_signed(bellhop, SIGNING_SECRET, time.time())
+    page = post_signed(bellhop, SIGNING_SECRET, bellhop.clock.timestamp())
 
     assert page.status == 200
     assert "Ann Archer" in page.text
@@ -45,7 +44,7 @@ def test_a_signed_request_is_answered(bellhop: Bellhop) -> None:
 def test_a_wrong_signature_is_refused(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
 
-    page = post_signed(bellhop, "another secret", time.time())
+    page = post_signed(bellhop, "another secret", bellhop.clock.timestamp())
 
     assert page.status == 401
     assert "Ann" not in page.text
@@ -54,7 +53,7 @@ def test_a_wrong_signature_is_refused(bellhop: Bellhop) -> None:
 def test_an_old_request_is_refused(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
 
-    assert post_signed(bellhop, SIGNING_SECRET, time.time() - 301).status == 401
+    assert post_signed(bellhop, SIGNING_SECRET, bellhop.clock.timestamp() - 301).status == 401
 
 
 def test_an_unsigned_request_is_refused(bellhop: Bellhop) -> None:
