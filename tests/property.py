@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-DEFAULT_EXAMPLES = 100
-LONG_EXAMPLES = 150
+DEFAULT_EXAMPLES = 30
+LONG_EXAMPLES = 120
+# The profile for which tests state their number of examples.
+STATED_EXAMPLES = 100
 
 
 def register_profiles() -> None:
@@ -17,7 +19,7 @@ def register_profiles() -> None:
 
 
 def examples(number: int) -> int:
-    """Return the number of examples, given the default number."""
+    """Return the number of examples of the profile, for a test that states it for 100."""
     profile = settings.default
     assert profile is not None
-    return number * profile.max_examples // DEFAULT_EXAMPLES
+    return max(1, number * profile.max_examples // STATED_EXAMPLES)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import multiprocessing
 import os
 import signal
 import threading
@@ -32,6 +31,7 @@ from bolt_app.notifications.delivery.store import Store
 from bolt_app.notifications.digests import release as releasing
 from bolt_app.services import Services
 from bolt_app.worker import create_worker
+from tests.forking import forking
 
 Step = Literal[
     "begun",
@@ -46,9 +46,6 @@ Step = Literal[
 
 # Longer than the timeout of requests to Slack.
 END_SECONDS = 30
-
-_forking = multiprocessing.get_context("forkserver")
-_forking.set_forkserver_preload(["__main__", __name__])
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ Fate = Death | Sleep
 
 def start_worker(settings: Settings, fate: Fate | None = None) -> ForkServerProcess:
     """Start a worker, which ends by SIGTERM unless its fate comes first."""
-    process = _forking.Process(target=_work, args=(settings, fate), daemon=True)
+    process = forking.Process(target=_work, args=(settings, fate), daemon=True)
     process.start()
     return process
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import os
 import signal
 import time
@@ -22,19 +21,17 @@ from bolt_app.db import Database
 from bolt_app.notifications.delivery.ownership import Ownership
 from bolt_app.notifications.queue.shards import OwnedShard
 from bolt_app.worker import create_ownership
+from tests.forking import forking
 
 ANSWER_SECONDS = 20
-_forking = multiprocessing.get_context("forkserver")
-# So that a test need not wait for a process to import everything.
-_forking.set_forkserver_preload(["__main__", __name__])
 
 
 class OwnerProcess:
     """The process, seen from the test."""
 
     def __init__(self, settings: Settings) -> None:
-        self._pipe, theirs = _forking.Pipe()
-        self._process: ForkServerProcess = _forking.Process(
+        self._pipe, theirs = forking.Pipe()
+        self._process: ForkServerProcess = forking.Process(
             target=_own, args=(settings, theirs), daemon=True
         )
         self._process.start()
