@@ -6,6 +6,7 @@ import ast
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.sources import parsed
 from tests.test_imports import (
     LAYERS,
     NOTIFICATIONS,
@@ -64,7 +65,7 @@ def contents() -> str:
     for path in modules(PACKAGE):
         if "versions" in path.parts:
             continue
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        docstring = ast.get_docstring(parsed(path)) or ""
         purpose = " ".join(docstring.split("\n\n")[0].split())
         if purpose:
             name = str(path.relative_to(PACKAGE)).removesuffix("/__init__.py")

@@ -121,6 +121,7 @@ def test_a_body_in_another_charset_than_declared(bellhop: Bellhop) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_standard_input_is_read_in_the_terminal_s_charset(bellhop: Bellhop, tmp_path: Path) -> None:
     put_bot(bellhop)

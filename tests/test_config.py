@@ -307,6 +307,7 @@ def test_any_text_is_either_read_or_named(environ: dict[str, str]) -> None:
         assert public_url.startswith(("http://", "https://"))
 
 
+@pytest.mark.slow
 def test_the_program_reports_all_problems_and_exits_with_2(tmp_path: Path) -> None:
     done = subprocess.run(  # noqa: S603
         [sys.executable, str(ROOT / "app.py")],

@@ -101,6 +101,7 @@ def test_a_call_after_the_end_is_not_ambiguous(http: HttpLoop) -> None:
     assert (caught.value.code, caught.value.ambiguous) == ("unavailable", False)
 
 
+@pytest.mark.slow
 def test_a_process_ends_without_closing_it() -> None:
     """Exit like a command: immediately, without warnings about open connections."""
     with fake_slack() as slack:

@@ -31,6 +31,7 @@ from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, running_bellhop
 from tests.slack.signing import command_body, interaction_body, post, post_signed, signed
+from tests.sources import parsed
 from tests.test_logs import restored_root_logger as restored_root_logger
 from tests.web.calling import NOTIFICATIONS, caller, request
 
@@ -366,7 +367,7 @@ def test_our_own_messages_are_constants() -> None:
         f"{path.relative_to(ROOT)}:{call.lineno}"
         for path in (ROOT / "bolt_app").rglob("*.py")
         if "sandbox" not in path.parts
-        for call in logger_calls(ast.parse(path.read_text(encoding="utf-8")))
+        for call in logger_calls(parsed(path))
         if not is_constant(call)
     ]
 

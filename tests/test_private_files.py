@@ -14,6 +14,7 @@ from bolt_app.config import ROOT, ConfigError, load_settings, loading
 from bolt_app.db import Database, schema
 from bolt_app.private_files import take_from_others
 from slack_sandbox.__main__ import _append
+from tests.sources import parsed
 from tests.test_config import CREDENTIALS
 
 # Calls that can create a file or folder, and the modules that make them with a private mode.
@@ -153,7 +154,7 @@ def test_the_credentials_of_the_demo_are_private(tmp_path: Path, is_there: bool)
 def test_nothing_else_creates_files() -> None:
     found: dict[str, set[str]] = {}
     for path in (ROOT / "bolt_app").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if not isinstance(node, ast.Call):
                 continue
             called = node.func

@@ -238,6 +238,7 @@ def test_it_is_not_ready_before_its_database_is(
         assert server.end() == 0
 
 
+@pytest.mark.slow
 @sqlite_only
 def test_a_database_that_does_not_answer_is_named(environment: dict[str, str]) -> None:
     nobody = f"postgresql://me:secret@127.0.0.1:{free_port()}/bellhop"
@@ -249,6 +250,7 @@ def test_a_database_that_does_not_answer_is_named(environment: dict[str, str]) -
         assert server.end() == 0
 
 
+@pytest.mark.slow
 @sqlite_only
 def test_a_port_in_use_is_reported_in_one_line(environment: dict[str, str]) -> None:
     taken = socket.create_server(("127.0.0.1", int(environment["PORT"])))
@@ -286,6 +288,7 @@ def test_clients_that_stop_half_way_give_their_threads_back(hasty: Running, half
         assert get(f"{hasty.url}/healthz")[0] == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("empty_database_url", ["sqlite"], indirect=True)
 def test_a_file_is_received_as_announced(environment: dict[str, str], encryption_key: str) -> None:
     with started(APP, environment) as server:
@@ -519,6 +522,7 @@ def test_no_address_and_no_header_is_logged(request: pytest.FixtureRequest, name
     running.wait_for(r"POST \(no such route\)")
 
 
+@pytest.mark.slow
 @sqlite_only
 def test_every_bad_setting_is_named_at_once(environment: dict[str, str]) -> None:
     environment |= {"PORT": "http", "SLACK_SIGNING_SECRET": "", "ENCRYPTION_KEYS": "short"}

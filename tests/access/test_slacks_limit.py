@@ -52,6 +52,7 @@ def notify(bellhop: Bellhop, user_id: str, words: str, channel_id: str = GENERAL
     return str(message.text) + str(message.blocks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user_id", [BEN, GUEST])
 @pytest.mark.parametrize("path", ["/webhooks/1", "/webhooks/7"])
 def test_the_page_of_a_webhook_asks_seldom_about_others(

@@ -20,6 +20,7 @@ from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 from tests.senders.test_bodies import post
 from tests.senders.test_templates import TEMPLATE
+from tests.sources import parsed
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -141,7 +142,7 @@ def test_nothing_else_writes_to_the_terminal() -> None:
     writers = {"echo", "secho", "print", "echo_via_pager", "style"}
     found = set()
     for path in ROOT.glob("bolt_app/**/*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call):
                 called = getattr(node.func, "attr", getattr(node.func, "id", None))
                 if called in writers:

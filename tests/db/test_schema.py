@@ -260,6 +260,7 @@ def test_a_schema_of_a_newer_version_is_refused(empty_database: Database) -> Non
         schema.require_current(empty_database)
 
 
+@pytest.mark.slow
 def test_several_processes_upgrade_at_once(empty_database_url: str, encryption_key: str) -> None:
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
         before = list(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
@@ -84,6 +85,7 @@ def tables_of(database: Database) -> list[Table]:
     return [item for item in found.sorted_tables if item.name != "alembic_version"]
 
 
+@pytest.mark.slow
 def test_upgrades_from_every_revision_lose_nothing(
     empty_database: Database, clock: FakeClock
 ) -> None:

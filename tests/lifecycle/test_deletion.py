@@ -35,6 +35,7 @@ from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEA, BEN, GENERAL
 from tests.running import Bellhop
+from tests.sources import parsed
 from tests.stored_values import places_of
 
 pytestmark = pytest.mark.sqlite_only
@@ -302,7 +303,7 @@ ABOUT_PEOPLE = {"HomeTab", "Membership", "Preference", "Subscription", "User"}
 def test_every_deletion_of_rows_about_people_is_looked_at() -> None:
     found = set()
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parsed(path)):
             match node:
                 case ast.Call(func=ast.Name(id="delete"), args=[ast.Name(id=model)]):
                     if model in ABOUT_PEOPLE:

@@ -310,6 +310,7 @@ def test_the_organizations_uninstall_erases_its_people_where_another_bot_stays(
     assert traces(both, NIA, "nia@globex.example") == about_nia
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", EVENTS)
 def test_every_one_of_its_many_people_is_erased(
     both: Bellhop, monkeypatch: pytest.MonkeyPatch, first: str

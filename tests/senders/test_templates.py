@@ -240,6 +240,7 @@ class TestFailure:
 
         assert "hunter2" not in caplog.text
 
+    @pytest.mark.slow
     def test_slow_templates_do_not_slow_other_webhooks_down(self, bellhop: Bellhop) -> None:
         put_bot(bellhop)
         make = bellhop.services.webhooks.create

@@ -213,6 +213,7 @@ def test_a_repeated_event_takes_effect_once(bellhop: Bellhop, kind: str) -> None
     assert len(told(bellhop, ANN)) == 1
 
 
+@pytest.mark.slow
 def test_many_subscriptions_of_one_person_keep_nobody_from_being_told(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     database, many = bellhop.services.database, SubscriptionLimits(per_destination=601)

@@ -56,6 +56,7 @@ def test_the_command_line_shows_at_home(installed: Bellhop) -> None:
     wait_until_shown(installed, "`deploys`")
 
 
+@pytest.mark.slow
 def test_a_command_in_a_process_of_its_own_shows_in_the_homes_of_admins(
     installed: Bellhop, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from bolt_app.slack_api import ResponseUrls, SlackApi, SlackCallError
 from tests.people import ACME, ANN
 from tests.running import Bellhop, serving
 from tests.slack.signing import Bystander, command_body, interaction_body, post_signed
+from tests.sources import parsed
 
 SLACK, GOV = "https://slack.com", "https://slack-gov.com"
 STAND_IN = "http://127.0.0.1:3100"
@@ -144,7 +145,7 @@ def test_nothing_else_opens_connections() -> None:
 
 
 def _opens_connections(path: Path) -> bool:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         match node:
             case ast.Import(names=names) if CLIENTS & {name.name for name in names}:
                 return True

@@ -130,6 +130,7 @@ def test_nothing_but_a_channel_is_one(installed: Bellhop, channel: Any) -> None:
     assert installed.services.history.search(ACME, HistoryQuery()).notifications == []
 
 
+@pytest.mark.slow
 def test_a_flood_fails(installed: Bellhop) -> None:
     event: dict[str, Any] = {
         "type": "function_executed",

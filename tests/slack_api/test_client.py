@@ -130,6 +130,7 @@ def failure(call: Callable[[], object]) -> SlackCallError:
 
 
 class TestConnections:
+    @pytest.mark.slow
     def test_a_thousand_posts_use_no_more_than_the_pool(
         self, http: HttpLoop, stand_in: SandboxServer, trusting: ssl.SSLContext
     ) -> None:

@@ -221,6 +221,7 @@ class TestCommandLine:
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
 
+    @pytest.mark.slow
     def test_errors_are_a_single_line(self, manifest: Path, tmp_path: Path) -> None:
         broken = tmp_path / "broken.yml"
         broken.write_text("{")

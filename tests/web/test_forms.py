@@ -21,6 +21,7 @@ from bolt_app.web.multipart import MOST_HEADER_BYTES, MOST_HEADER_LINES
 from tests.conftest import FakeClock
 from tests.people import ACME, GENERAL
 from tests.running import Bellhop, running_bellhop
+from tests.sources import parsed
 from tests.test_linear_time import seconds
 from tests.web.calling import put_bot, request
 from tests.web.methods.calling import FORM, JSON, MethodCaller, method_caller
@@ -117,7 +118,7 @@ class TestParser:
         calls = [
             (path, node)
             for path in (ROOT / "bolt_app").rglob("*.py")
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(parsed(path))
             if isinstance(node, ast.Call)
             and isinstance(node.func, ast.Name)
             and node.func.id in ("parse_qs", "parse_qsl")

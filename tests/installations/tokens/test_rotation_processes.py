@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from threading import Event
 
+import pytest
+
+from tests.forking import forking
 from tests.installations.conftest import Tokens
 from tests.installations.fake_slack import FakeSlack, refreshed
 from tests.installations.tokens.refreshing import refresh_bot
@@ -13,6 +15,7 @@ from tests.installations.tokens.refreshing import refresh_bot
 PATIENCE = 30  # timeout of a process, in seconds
 
 
+@pytest.mark.slow
 def test_one_process_calls_slack_and_both_go_on(
     database_url: str, encryption_key: str, tokens: Tokens, slack: FakeSlack
 ) -> None:
@@ -30,7 +33,7 @@ def test_one_process_calls_slack_and_both_go_on(
     slack.answers("oauth.v2.access", answer_when_the_other_waits)
     slack.answers("test.waiting", note_the_wait)
 
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+    with ProcessPoolExecutor(2, mp_context=forking) as processes:
         running = [
             processes.submit(refresh_bot, database_url, encryption_key, slack.url) for _ in range(2)
         ]

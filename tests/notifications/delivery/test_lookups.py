@@ -46,6 +46,7 @@ def send(bellhop: Bellhop, *to: str) -> Callable[[], list[str]]:
     return lambda: states(bellhop, *ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("invented", INVENTED)
 def test_a_flood_delays_nobody_else(installed: Bellhop, invented: str) -> None:
     wanted = {"@": KNOWN, "D": conversation_of(installed), "U": BEN}[invented[0]]
@@ -62,6 +63,7 @@ def test_a_flood_delays_nobody_else(installed: Bellhop, invented: str) -> None:
     assert set(flood()) == {"dead"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("invented", "known", "method"), [("@", KNOWN, LOOK_UP), ("U", BEN, "users.info")]
 )
@@ -84,6 +86,7 @@ def test_a_flood_to_the_same_address_delays_nobody_else(
     assert other() == ["sent"]
 
 
+@pytest.mark.slow
 def test_a_flood_to_channels_without_the_bot_delays_nobody_else(installed: Bellhop) -> None:
     most = SLACKS[JOIN] + 1
     *flooded, wanted = [one.id for one in installed.slack.add_channels(ACME, most + 1)]
@@ -99,6 +102,7 @@ def test_a_flood_to_channels_without_the_bot_delays_nobody_else(installed: Bellh
     assert len(installed.slack.calls_to(JOIN)) == share_of_one(BUDGETS[JOIN][Purpose.DELIVERY]) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_limited", [True, False])
 def test_api_calls_delay_no_message(installed: Bellhop, is_limited: bool) -> None:
     who = method_caller(installed, *Scope, channels=[ANN] if is_limited else [])

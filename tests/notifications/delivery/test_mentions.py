@@ -104,6 +104,7 @@ def test_a_message_without_a_mention_says_so(installed: Bellhop) -> None:
     assert "not mentioned" in delivery["error"]["sentence"]
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_a_flood_takes_no_mention_from_other_senders(installed: Bellhop) -> None:
     installed.slack.invite_bot(ANN, RANDOM)

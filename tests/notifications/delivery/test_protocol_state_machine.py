@@ -127,6 +127,7 @@ def _ignore(*_args: object, **_kwargs: object) -> None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "name", "without"),
     [

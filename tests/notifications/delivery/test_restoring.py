@@ -45,6 +45,7 @@ def fail_at(
     return lambda: calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("owner", "name", "time"),
     [

@@ -24,6 +24,7 @@ from bolt_app.slack import ids
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
+from tests.sources import parsed
 
 Operation = Callable[[Bellhop], object]
 CI = Credential(SourceKind.API_KEY, 1)
@@ -214,7 +215,7 @@ def test_the_sweep_knows_every_module_that_writes_deliveries() -> None:
     writing = {
         str(path.relative_to(folder))
         for path in folder.rglob("*.py")
-        if any(_writes_deliveries(node) for node in ast.walk(ast.parse(path.read_text())))
+        if any(_writes_deliveries(node) for node in ast.walk(parsed(path)))
     }
 
     assert writing == NUMBERED | UNNUMBERED

@@ -112,6 +112,7 @@ def test_every_watcher_of_a_database_is_woken(wakeup: Wakeup, database: Database
         second.wait_for("T0ACME")
 
 
+@pytest.mark.slow
 def test_another_process_wakes_watchers(wakeup: Wakeup, database: Database) -> None:
     url = database.engine.url.render_as_string(hide_password=False)
     with watching(wakeup) as watcher:

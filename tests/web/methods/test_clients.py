@@ -148,6 +148,7 @@ class TestSlackSdk:
         assert {reply.thread_ts for reply in replies} == {one.ts}
 
 
+@pytest.mark.slow
 def test_an_update_while_the_message_is_posted_is_never_lost(
     database_url: str, encryption_key: str
 ) -> None:
