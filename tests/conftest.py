@@ -7,9 +7,10 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from shutil import disk_usage
 from typing import Any
@@ -35,7 +36,8 @@ register_profiles()
 MARKERS_OF_FIXTURES = {"chromium": "browser", "proxy": "proxies"}
 # Fixtures of tests that may watch or change an install.
 WATCHING = {"caplog", "capsys", "monkeypatch"}
-FAULTS = Path(__file__).with_name("faults")
+TESTS = Path(__file__).parent
+FAULTS = TESTS / "faults"
 # https://man7.org/linux/man-pages/man7/shm_overview.7.html
 MEMORY = Path("/dev/shm")  # noqa: S108
 MEMORY_BYTES = 2**30
@@ -86,11 +88,28 @@ def spread(waiting: list[pytest.Item], others: list[pytest.Item]) -> list[pytest
     return tests + others[len(waiting) * distance :]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Keep temporary files in memory where there is enough: SQLite waits for each write to disk."""
     if MEMORY.is_dir() and disk_usage(MEMORY).free > MEMORY_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
-    stay_on_one_core(os.environ.get("PYTEST_XDIST_WORKER", ""))
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    stay_on_one_core(worker)
+    if worker and not config.option.file_or_dir:
+        import_tests(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+
+
+def import_tests(number: int, workers: int) -> None:
+    """Import all tests, each worker from another one on.
+
+    pytest compiles the assertions of each module and keeps the result in a file, for the workers
+    that import it later. In the order of the tests each of them would compile every module.
+    """
+    modules = sorted(TESTS.rglob("test_*.py"))
+    first = number * len(modules) // workers
+    for path in modules[first:] + modules[:first]:
+        name = ".".join(path.relative_to(TESTS.parent).with_suffix("").parts)
+        with suppress(Exception):  # pytest reports it
+            import_module(name)
 
 
 def stay_on_one_core(worker: str) -> None:
