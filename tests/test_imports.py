@@ -120,16 +120,17 @@ def test_every_package_has_a_layer(folder: Path, layers: Sequence[set[str]]) -> 
     assert {name_of(path, folder) for path in modules(folder)} == set().union(*layers)
 
 
-@pytest.mark.parametrize("path", modules(PACKAGE), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_point_one_way(path: Path) -> None:
-    check_direction(path, PACKAGE, "bolt_app", LAYERS)
+def test_imports_point_one_way(subtests: pytest.Subtests) -> None:
+    for path in modules(PACKAGE):
+        with subtests.test(path=str(path)):
+            check_direction(path, PACKAGE, "bolt_app", LAYERS)
 
 
-@pytest.mark.parametrize(
-    "path", modules(PACKAGE / "notifications"), ids=lambda path: str(path.relative_to(PACKAGE))
-)
-def test_imports_inside_notifications_point_one_way(path: Path) -> None:
-    check_direction(path, PACKAGE / "notifications", "bolt_app.notifications", NOTIFICATIONS)
+def test_imports_inside_notifications_point_one_way(subtests: pytest.Subtests) -> None:
+    folder = PACKAGE / "notifications"
+    for path in modules(folder):
+        with subtests.test(path=str(path)):
+            check_direction(path, folder, "bolt_app.notifications", NOTIFICATIONS)
 
 
 def test_the_app_and_the_sandbox_do_not_know_each_other() -> None:
@@ -151,10 +152,9 @@ def test_the_scheduler_is_pure(name: str) -> None:
         assert module in allowed or module.rpartition(".")[0] in allowed
 
 
-@pytest.mark.parametrize(
-    "path", [*modules(PACKAGE), *modules(SANDBOX)], ids=lambda path: str(path.relative_to(ROOT))
-)
-def test_no_private_name_of_another_module_is_imported(path: Path) -> None:
-    for module in imported_modules(path):
-        name = module.rpartition(".")[2]
-        assert not name.startswith("_") or name.startswith("__"), module
+def test_no_private_name_of_another_module_is_imported(subtests: pytest.Subtests) -> None:
+    for path in [*modules(PACKAGE), *modules(SANDBOX)]:
+        with subtests.test(path=str(path)):
+            for module in imported_modules(path):
+                name = module.rpartition(".")[2]
+                assert not name.startswith("_") or name.startswith("__"), module

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -21,53 +20,68 @@ _EMAIL = re.compile(r"[\w.+-]+@([\w-]+\.)+[a-z]{2,}")
 _HARMLESS = re.compile(r"git@.*|.*@([\w-]+\.)*(example(\.\w+)?|invalid|localhost)|.*noreply.*")
 
 
-def name_of(one: Fixture) -> str:
-    return f"{one.sender}/{one.name}"
-
-
 @pytest.mark.parametrize("sender", known_senders())
 def test_every_sender_has_example_bodies(sender: str) -> None:
     assert any(one.sender == sender for one in ALL)
 
 
-@pytest.mark.parametrize("one", ALL, ids=name_of)
-def test_an_example_body_names_its_origin(one: Fixture) -> None:
-    assert one.origin.kind in ORIGINS
-    assert one.origin.source.strip()
+@pytest.fixture(params=known_senders())
+def of_sender(request: pytest.FixtureRequest) -> list[Fixture]:
+    """The example bodies of one sender."""
+    return [one for one in ALL if one.sender == request.param]
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*/fixtures/*.json")), ids=lambda one: one.stem)
-def test_an_example_body_is_small_and_has_nobodys_address(path: Path) -> None:
-    written = path.read_text(encoding="utf-8")
-
-    assert len(written.encode()) <= MOST_BYTES
-    found = {one.group().lower() for one in _EMAIL.finditer(written)}
-    assert {one for one in found if not _HARMLESS.fullmatch(one)} == set()
-
-
-@pytest.mark.parametrize("one", ALL, ids=name_of)
-def test_an_example_body_becomes_the_expected_notifications(one: Fixture) -> None:
-    found = known_senders()[one.sender].read(one.lower_headers, one.body)
-
-    assert found == one.notifications
+def test_an_example_body_names_its_origin(
+    of_sender: list[Fixture], subtests: pytest.Subtests
+) -> None:
+    for one in of_sender:
+        with subtests.test(one.name):
+            assert one.origin.kind in ORIGINS
+            assert one.origin.source.strip()
 
 
-@pytest.mark.parametrize("one", ALL, ids=name_of)
-def test_an_example_body_is_recognized_as_its_senders_and_no_others(one: Fixture) -> None:
-    headers = one.lower_headers
+def test_an_example_body_is_small_and_has_nobodys_address(subtests: pytest.Subtests) -> None:
+    for path in sorted(FOLDER.glob("*/fixtures/*.json")):
+        with subtests.test(path.stem):
+            written = path.read_text(encoding="utf-8")
 
-    found = {
-        name for name, sender in known_senders().items() if sender.recognizes(headers, one.body)
-    }
-
-    assert found == {one.sender}
-    assert recognize(headers, one.body) == one.sender
+            assert len(written.encode()) <= MOST_BYTES
+            found = {one.group().lower() for one in _EMAIL.finditer(written)}
+            assert {one for one in found if not _HARMLESS.fullmatch(one)} == set()
 
 
-@pytest.mark.parametrize("one", ALL, ids=name_of)
-def test_the_notifications_are_valid(one: Fixture) -> None:
-    for found in one.notifications:
-        assert read_one({**found, "to": "#ops"}, NOW).content()
+def test_an_example_body_becomes_the_expected_notifications(
+    of_sender: list[Fixture], subtests: pytest.Subtests
+) -> None:
+    for one in of_sender:
+        with subtests.test(one.name):
+            found = known_senders()[one.sender].read(one.lower_headers, one.body)
+
+            assert found == one.notifications
+
+
+def test_an_example_body_is_recognized_as_its_senders_and_no_others(
+    of_sender: list[Fixture], subtests: pytest.Subtests
+) -> None:
+    for one in of_sender:
+        with subtests.test(one.name):
+            headers = one.lower_headers
+
+            found = {
+                name
+                for name, sender in known_senders().items()
+                if sender.recognizes(headers, one.body)
+            }
+
+            assert found == {one.sender}
+            assert recognize(headers, one.body) == one.sender
+
+
+def test_the_notifications_are_valid(of_sender: list[Fixture], subtests: pytest.Subtests) -> None:
+    for one in of_sender:
+        with subtests.test(one.name):
+            for found in one.notifications:
+                assert read_one({**found, "to": "#ops"}, NOW).content()
 
 
 @pytest.mark.parametrize("sender", known_senders())

@@ -101,10 +101,7 @@ def test_a_public_channel_is_not_joined(
     assert outcome(grid, id_) == [("dead", NOT_FOUND)]
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
-def test_no_method_reaches_it(
-    grid: Bellhop, south: Channel, untouched: list[str], name: str
-) -> None:
+def test_no_method_reaches_it(grid: Bellhop, south: Channel, untouched: list[str]) -> None:
     untouched.append(south.id)
     key = method_caller(grid, *Scope, team_id=NORTH)
     target = key.ok("files.getUploadURLExternal", filename="a", length=1)
@@ -122,8 +119,9 @@ def test_no_method_reaches_it(
         "post_at": str(int(grid.clock.timestamp()) + 60),
     }
 
-    key.post(name, json.dumps(given).encode(), JSON)
-    deliver(grid, 120)
+    for name in sorted(METHODS):
+        key.post(name, json.dumps(given).encode(), JSON)
+        deliver(grid, 120)
 
 
 @pytest.mark.parametrize("name", ["chat.postMessage", "chat.postEphemeral", "conversations.join"])
