@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from bolt_app.db.models import BotInstallation
 from tests.lifecycle.test_separate_bots import (
     ORGANIZATION,
@@ -17,8 +15,6 @@ from tests.lifecycle.test_unnamed_installations import UNINSTALLED, report
 from tests.people import GRID, NORTH, SOUTH
 from tests.running import Bellhop
 from tests.slack.test_late_events import can_see_profile, pending
-
-pytestmark = pytest.mark.sqlite_only
 
 
 def bots(bellhop: Bellhop) -> list[str]:
