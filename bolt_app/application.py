@@ -206,7 +206,11 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         profiles=Profiles(database, rows, installations, client, signals, clock=clock),
         lifecycle=lifecycle,
         installation_checks=InstallationChecks(
-            installations, client, lifecycle.installations, clock=clock
+            installations,
+            client,
+            lifecycle.installations,
+            lifecycle.workspaces,
+            clock=clock,
         ),
         channels=channels,
         users=Users(database, client, use_ids, budgets, clock=clock),

@@ -148,6 +148,6 @@ def _periodic_tasks(services: Services, stopping: Event) -> list[PeriodicTask]:
     often = {
         "watch_failures": failures.run,
         "send_callbacks": services.callback_sender.start,
-        "check_installations": services.installation_checks.run,
+        "check_installations": services.installation_checks.run_periodically,
     }
     return [*tasks, *(PeriodicTask(name, call, OFTEN_SECONDS) for name, call in often.items())]

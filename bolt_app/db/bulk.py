@@ -55,15 +55,21 @@ def _compile_json(element: _IsAnyOf, compiler: SQLCompiler, **options: Any) -> s
     return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608
 
 
-def is_any_of(column: Any, name: str) -> _IsAnyOf:
-    """Return the condition that a column has one of the values of a parameter.
+def is_any_of(
+    column: Any, name: str | None = None, *, values: Collection[Any] | None = None
+) -> _IsAnyOf:
+    """Return the condition that a column has one of many values.
 
-    Unlike `IN` it has the same text for any number of values, so that PostgreSQL plans it once.
+    Unlike `IN` it has the same text for any number of values, so that PostgreSQL plans it once and
+    no limit of a statement's parameters applies.
 
     Args:
-        name: of the parameter, which takes a collection.
+        name: of the parameter that takes the values at execution.
+        values: the values, if they are known.
     """
-    return _IsAnyOf(column, bindparam(name, type_=_List(column.type)))
+    kind = _List(column.type)
+    given = bindparam(name, type_=kind) if values is None else bindparam(name, values, type_=kind)
+    return _IsAnyOf(column, given)
 
 
 class BulkUpdate:

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import EventReceipt, EventTime
@@ -19,6 +19,7 @@ from bolt_app.db.upsert import insert_new, upsert
 RECEIPT_LIFETIME = timedelta(days=1)
 # The tolerated difference between Slack's clock and ours. Slack retries an event after a minute.
 CLOCK_SKEW = timedelta(seconds=10)
+_UNSYNCHRONIZED = {"synchronize_session": False}
 
 
 def take_receipt(session: Session | Connection, receipt_id: str, now: datetime) -> bool:
@@ -29,7 +30,13 @@ def take_receipt(session: Session | Connection, receipt_id: str, now: datetime) 
     Args:
         receipt_id: the event's id, or another unique name.
     """
-    session.execute(delete(EventReceipt).where(EventReceipt.received_at < now - RECEIPT_LIFETIME))
+    expired = select(EventReceipt.event_id).where(EventReceipt.received_at < now - RECEIPT_LIFETIME)
+    # Of another transaction none is waited for: it may wait for this one.
+    unlocked = expired.with_for_update(skip_locked=True)
+    session.execute(
+        delete(EventReceipt).where(EventReceipt.event_id.in_(unlocked)),
+        execution_options=_UNSYNCHRONIZED,
+    )
     return insert_new(session, EventReceipt, {"event_id": receipt_id, "received_at": now})
 
 
@@ -46,7 +53,12 @@ def is_latest(
     """
     if at is None:
         return True
-    session.execute(delete(EventTime).where(EventTime.happened_at < now - RECEIPT_LIFETIME))
+    key = EventTime.team_id, EventTime.subject
+    expired = select(*key).where(EventTime.happened_at < now - RECEIPT_LIFETIME)
+    unlocked = expired.with_for_update(skip_locked=True)
+    session.execute(
+        delete(EventTime).where(tuple_(*key).in_(unlocked)), execution_options=_UNSYNCHRONIZED
+    )
     return upsert(
         session,
         EventTime,

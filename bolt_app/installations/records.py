@@ -52,9 +52,14 @@ class BotIdentity:
 
 @dataclass(frozen=True)
 class Grant:
-    """The tokens for one person's request: the bot's, and the person's if granted."""
+    """The tokens for one person's request: the bot's, and the person's if granted.
+
+    Attributes:
+        enterprise_id: the organization that the bot is recorded with.
+    """
 
     revision: int
+    enterprise_id: str | None = None
     bot_token: str | None = field(default=None, repr=False)
     bot_id: str | None = None
     bot_user_id: str | None = None
@@ -162,6 +167,7 @@ def to_grant(revision: int, bot: BotInstallation | None, person: UserInstallatio
     if bot is not None:
         grant = replace(
             grant,
+            enterprise_id=bot.enterprise_id or None,
             bot_token=bot.bot_token,
             bot_id=bot.bot_id,
             bot_user_id=bot.bot_user_id,

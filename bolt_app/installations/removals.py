@@ -1,4 +1,4 @@
-"""Removal of installations within the transaction of a caller, and the checks before it."""
+"""Removal of installations within the transaction of a caller."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, delete, insert, literal, or_, select, upda
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import BotInstallation, Team, TokenRevocation, UserInstallation
-from bolt_app.db.receipts import CLOCK_SKEW
 from bolt_app.db.web_sessions import end_sessions, of_earlier_grants, of_revoked_grants
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.rows import InstallationRows, is_at, is_within
@@ -27,115 +27,14 @@ class InstallationRemovals:
         """Lock an installation: another install of it waits for the end of the transaction."""
         self._rows.bump_revision(session, enterprise_id, team_id)
 
-    def has_working_bot(
-        self, session: Session, enterprise_id: str | None, team_id: str | None
-    ) -> bool:
-        """Whether there is a bot whose token Slack has not rejected."""
-        working = select(BotInstallation.id).where(
-            self._rows.at(BotInstallation, enterprise_id, team_id),
-            BotInstallation.invalid_reason.is_(None),
-        )
-        return session.scalar(working) is not None
+    def lock_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
+        """Lock workspaces, before any row of theirs is changed.
 
-    def has_bot_since(
-        self, session: Session, enterprise_id: str | None, team_id: str | None, at: datetime
-    ) -> bool:
-        """Whether there is a bot that was installed since an uninstall.
-
-        Args:
-            at: the time of the uninstall according to Slack.
+        In the order of their ids: two transactions with the same workspaces would otherwise wait
+        for each other.
         """
-        installed = select(BotInstallation.id).where(
-            self._rows.at(BotInstallation, enterprise_id, team_id),
-            BotInstallation.installed_at > at - CLOCK_SKEW,
-        )
-        return session.scalar(installed) is not None
-
-    def has_any(self, session: Session, enterprise_id: str, user_id: str | None = None) -> bool:
-        """Whether an organization has an installation, of anyone or of one person."""
-        people = select(UserInstallation.id).where(
-            self._rows.at(UserInstallation, enterprise_id, None)
-        )
-        if user_id is not None:
-            people = people.where(UserInstallation.user_id == user_id)
-            return session.scalar(people.limit(1)) is not None
-        bots = select(BotInstallation.id).where(self._rows.at(BotInstallation, enterprise_id, None))
-        return any(session.scalar(rows.limit(1)) is not None for rows in (bots, people))
-
-    def has_working_user(
-        self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
-    ) -> bool:
-        """Whether there is a person's token that Slack has not rejected."""
-        working = select(UserInstallation.id).where(
-            self._rows.at(UserInstallation, enterprise_id, team_id),
-            UserInstallation.user_id == user_id,
-            UserInstallation.user_token.is_not(None),
-            UserInstallation.invalid_reason.is_(None),
-        )
-        return session.scalar(working) is not None
-
-    def find_users_since(
-        self, session: Session, enterprise_id: str | None, team_id: str | None, at: datetime
-    ) -> set[str]:
-        """Return the people with tokens granted since an uninstall that Slack has not rejected.
-
-        Args:
-            at: the time of the uninstall according to Slack.
-        """
-        granted = select(UserInstallation.user_id).where(
-            self._rows.at(UserInstallation, enterprise_id, team_id),
-            UserInstallation.installed_at > at - CLOCK_SKEW,
-            UserInstallation.user_token.is_not(None),
-            UserInstallation.invalid_reason.is_(None),
-        )
-        return set(session.scalars(granted))
-
-    def teams_with_separate_bot(self, session: Session) -> Sequence[str]:
-        """Return the workspaces with an installation other than their organization's."""
-        is_separate = (
-            BotInstallation.client_id == self._rows.client_id,
-            BotInstallation.team_id != "",
-        )
-        return session.scalars(select(BotInstallation.team_id).where(*is_separate)).all()
-
-    def lock_unserved(
-        self, session: Session, team_ids: Collection[str], enterprise_id: str | None = None
-    ) -> set[str]:
-        """Lock workspaces, and return those that no bot serves, so that they may be erased.
-
-        An install of a workspace's own that has not ended is waited for.
-
-        Args:
-            enterprise_id: the organization whose bot does not count, because Slack does not list
-                them for it.
-        """
-        unserved = self._without_bot(session, team_ids, enterprise_id)
-        for team_id in sorted(unserved):
+        for team_id in sorted(team_ids):
             self.lock(session, None, team_id)
-        return self._without_bot(session, unserved, enterprise_id)
-
-    def _without_bot(
-        self, session: Session, team_ids: Collection[str], enterprise_id: str | None
-    ) -> set[str]:
-        serving = select(BotInstallation.enterprise_id).where(
-            BotInstallation.client_id == self._rows.client_id,
-            BotInstallation.team_id == "",
-            BotInstallation.enterprise_id != (enterprise_id or ""),
-        )
-        served = select(Team.team_id).where(
-            Team.team_id.in_(team_ids), Team.enterprise_id.in_(serving)
-        )
-        return set(team_ids) - {*self.teams_with_separate_bot(session), *session.scalars(served)}
-
-    def find_linked(self, session: Session, enterprise_id: str) -> set[str]:
-        """Return the ids of the people with an installation of a whole organization."""
-        is_theirs = self._rows.at(UserInstallation, enterprise_id, None)
-        return set(session.scalars(select(UserInstallation.user_id).where(is_theirs)))
-
-    def find_linked_separately(self, session: Session, team_id: str) -> set[str]:
-        """Return the ids of the people with an installation of the workspace itself."""
-        is_theirs = self._rows.at(UserInstallation, None, team_id)
-        return set(session.scalars(select(UserInstallation.user_id).where(is_theirs)))
 
     def remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> bool:
         """Delete the bot of a workspace (or organization) in the transaction of `session`.
@@ -152,10 +51,8 @@ class InstallationRemovals:
         if not session.scalars(removed).all():
             return False
         if team_id:
-            has_other = self._rows.separate_bot(team_id).exists()
-            separated = update(Team).where(Team.team_id == team_id, ~has_other)
             session.execute(
-                separated.values(enterprise_id=""),
+                update(Team).where(Team.team_id == team_id).values(enterprise_id=""),
                 execution_options={"synchronize_session": False},
             )
         return True
@@ -290,10 +187,10 @@ class InstallationRemovals:
             kept: people whose installations of the current app stay; their profiles are to be
                 recorded again.
         """
-        is_there = UserInstallation.team_id.in_(team_ids)
+        is_there = is_any_of(UserInstallation.team_id, values=team_ids)
         is_left = or_(UserInstallation.user_id.not_in(kept), self._is_earlier(UserInstallation))
         self._release(session, is_there, is_left)
-        self._release_earlier_bots(session, BotInstallation.team_id.in_(team_ids))
+        self._release_earlier_bots(session, is_any_of(BotInstallation.team_id, values=team_ids))
         self._record_again(session, is_there)
 
     def release_earlier_apps(

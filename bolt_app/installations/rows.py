@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import BotInstallation, InstallationRevision, UserInstallation
@@ -28,8 +28,8 @@ class InstallationRows:
 
     A workspace's rows are found by its id alone, which is unique in all of Slack: a workspace may
     join or leave an organization, and Slack then names another one in its requests. All rows of a
-    workspace name the same organization (`move`). An empty `team_id` means the installation of an
-    organization.
+    workspace name the same organization (`organizations.py`). An empty `team_id` means the
+    installation of an organization.
     """
 
     client_id: str
@@ -40,20 +40,22 @@ class InstallationRows:
         """Return the condition for rows of one workspace (or organization)."""
         return and_(model.client_id == self.client_id, is_at(model, enterprise_id, team_id))
 
-    def separate_bot(self, team_id: str) -> Select[int]:
-        """Return the query for the id of a workspace's own bot, not that of its organization.
+    def separate_bot(self, team_id: str) -> Select[str]:
+        """Return the query for the organization of a workspace that has its own bot.
 
-        The bot of another Slack app does not count: Bellhop cannot use it.
+        It finds nothing if the workspace has none. The bot of another Slack app does not count:
+        Bellhop cannot use it.
         """
-        return select(BotInstallation.id).where(self.at(BotInstallation, None, team_id))
+        return select(BotInstallation.enterprise_id).where(self.at(BotInstallation, None, team_id))
 
-    def has_separate_bot(self, session: Session, team_id: str) -> bool:
-        """Whether a workspace has a bot of its own; it has it until the transaction ends.
+    def lock_separate_bot(self, session: Session, team_id: str) -> str | None:
+        """Return the organization of a workspace with its own bot; None without such a bot.
 
-        Ask before other rows are locked, because a removal locks the bot first.
+        Empty outside an organization. Neither changes until the transaction ends. Ask before other
+        rows are locked, because a removal locks the bot first.
         """
         bots = self.separate_bot(team_id).with_for_update(read=True, key_share=True)
-        return session.scalars(bots).first() is not None
+        return session.scalars(bots).first()
 
     def key(self, enterprise_id: str | None, team_id: str | None) -> dict[str, str]:
         """Return the values that a row of one workspace (or organization) is stored with."""
@@ -66,34 +68,6 @@ class InstallationRows:
     def revision_key(self, enterprise_id: str | None, team_id: str | None) -> dict[str, str]:
         """Return the key of an installation's revision: of a workspace without organization."""
         return self.key(None if team_id else enterprise_id, team_id)
-
-    def move(
-        self,
-        session: Session,
-        enterprise_id: str | None,
-        team_id: str | None,
-        enterprise_name: str | None = None,
-    ) -> None:
-        """Record the organization of a workspace, which it may have joined or left since.
-
-        Rows of earlier Slack apps move too.
-        """
-        if not team_id:
-            return
-        for model in (BotInstallation, UserInstallation):
-            is_moved = and_(
-                is_at(model, None, team_id), model.enterprise_id != (enterprise_id or "")
-            )
-            if session.scalar(select(model.id).where(is_moved).limit(1)) is None:
-                continue
-            # Otherwise an install at the same time could insert a second row.
-            self.bump_revision(session, enterprise_id, team_id)
-            session.execute(
-                update(model)
-                .where(is_moved)
-                .values(enterprise_id=enterprise_id or "", enterprise_name=enterprise_name),
-                execution_options={"synchronize_session": False},
-            )
 
     def bump_revision(
         self, session: Session, enterprise_id: str | None, team_id: str | None

@@ -22,6 +22,7 @@ from bolt_app.db.models import (
     WebhookBody,
 )
 from bolt_app.db.upsert import upsert
+from bolt_app.installations.checks import check_people
 from bolt_app.installations.rows import InstallationRows
 
 
@@ -33,8 +34,12 @@ def serve_by_organization(
     Call it before rows of the workspace are locked.
     """
     known = _lock(session, team_id)
-    if not rows.has_separate_bot(session, team_id):
-        _record(session, team_id, known, enterprise_id, now)
+    if rows.lock_separate_bot(session, team_id) is not None:
+        return
+    if known == "":
+        # Perhaps the uninstall of its own one was not reported, which ended the tokens of everyone.
+        check_people(session, rows, None, team_id)
+    _record(session, team_id, known, enterprise_id, now)
 
 
 def serve_by_itself(session: Session, team_id: str, now: datetime) -> None:

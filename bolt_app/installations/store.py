@@ -19,9 +19,12 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import BotInstallation, UserInstallation
+from bolt_app.db.receipts import is_latest
 from bolt_app.db.upsert import upsert
 from bolt_app.db.web_sessions import REVOKED, end_sessions, of_installations
 from bolt_app.installations.checks import check_people
+from bolt_app.installations.organizations import ORGANIZATION, move
+from bolt_app.installations.queries import InstallationQueries
 from bolt_app.installations.records import to_bot, to_installation
 from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
@@ -35,6 +38,7 @@ class Installations(InstallationStore):
         self._database = database
         self._rows = InstallationRows(client_id)
         self._removals = InstallationRemovals(self._rows, clock=clock)
+        self._queries = InstallationQueries(self._rows)
         self._clock = clock
         self._logger = logging.getLogger(__name__)
 
@@ -51,8 +55,7 @@ class Installations(InstallationStore):
         All rows of a workspace get the organization that is installed with it.
         """
         with self._database.writing() as session:
-            self._rows.bump_revision(session, *_key_of(installation))
-            self._rows.move(session, *_key_of(installation), installation.enterprise_name)
+            self._begin(session, installation)
             if installation.bot_token is not None:
                 self._write_bot(session, installation.to_bot())
             self._write_installation(session, installation)
@@ -70,8 +73,7 @@ class Installations(InstallationStore):
     def save_bot(self, bot: Bot) -> None:
         """Insert or update a bot."""
         with self._database.writing() as session:
-            self._rows.bump_revision(session, *_key_of(bot))
-            self._rows.move(session, *_key_of(bot), bot.enterprise_name)
+            self._begin(session, bot)
             self._write_bot(session, bot)
 
     def find_bot(
@@ -132,9 +134,18 @@ class Installations(InstallationStore):
         with self._database.writing() as session:
             self._removals.remove_all(session, enterprise_id, team_id)
 
+    def _begin(self, session: Session, installed: Installation | Bot) -> None:
+        """Lock the installation, and record the organization that Slack has just stated."""
+        enterprise_id, team_id = _key_of(installed)
+        self._rows.bump_revision(session, enterprise_id, team_id)
+        if team_id:
+            asked_at = datetime.fromtimestamp(installed.installed_at, UTC)
+            is_latest(session, team_id, ORGANIZATION, asked_at, self._clock())
+            move(session, self._rows, team_id, enterprise_id, installed.enterprise_name)
+
     def _write_bot(self, session: Session, bot: Bot) -> None:
         workspace = _key_of(bot)
-        if not self._removals.has_working_bot(session, *workspace):
+        if not self._queries.has_working_bot(session, *workspace):
             # Perhaps an uninstall was not reported, which ended the tokens of everyone.
             check_people(session, self._rows, *workspace)
         was_uninstalled = exists().where(

@@ -10,6 +10,7 @@ from bolt_app.clock import Clock
 from bolt_app.credentials.webhook_bodies import delete_bodies
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Webhook
 from bolt_app.notifications.files.store import delete_files_of
 from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
@@ -30,7 +31,7 @@ class Erasure:
 
     def erase_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
         """Delete the data of workspaces and of everyone in them."""
-        delete_bodies(session, Webhook.team_id.in_(team_ids))
+        delete_bodies(session, is_any_of(Webhook.team_id, values=team_ids))
         for erased_id in sorted(team_ids):
             everyone = ErasedPeople(erased_id, None)
             erase_people(session.connection(), everyone, self._clock(), refreshes=False)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db.encryption import DecryptionError
@@ -19,6 +20,7 @@ from bolt_app.db.models import InstallationCheck
 from bolt_app.installations.checks import CheckKind
 from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.lifecycle.installations import InstallationLifecycle
+from bolt_app.lifecycle.served_workspaces import ServedWorkspaces
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 
@@ -45,18 +47,25 @@ class InstallationChecks:
         directory: InstallationDirectory,
         client: WorkspaceClient,
         lifecycle: InstallationLifecycle,
+        workspaces: ServedWorkspaces,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._directory = directory
         self._client = client
         self._lifecycle = lifecycle
+        self._workspaces = workspaces
         self._clock = clock
         # Serializes runs of one process, which would otherwise ask Slack twice.
         self._lock = threading.Lock()
         # Guards the run that has not begun, if there is one.
         self._queue_lock = threading.Lock()
         self._queued: Future[tuple[int, list[SlackCallError]]] | None = None
+
+    def run_periodically(self) -> tuple[int, list[SlackCallError]]:
+        """Request the checks that are due without a report, and verify all pending ones."""
+        self._lifecycle.request_due_checks()
+        return self.run()
 
     def run(self) -> tuple[int, list[SlackCallError]]:
         """Verify every pending report with Slack. Repeating it is harmless.
@@ -83,51 +92,63 @@ class InstallationChecks:
             return self._run()
 
     def _run(self) -> tuple[int, list[SlackCallError]]:
+        settled = 0
         errors: list[SlackCallError] = []
-        seen: set[tuple[int, str]] = set()
-        # A removal of a workspace's bot requests another check. SQLite may reuse the id.
-        while pending := [one for one in self._lifecycle.pending_checks() if _key(one) not in seen]:
-            seen.update(map(_key, pending))
-            errors += self._check_all(pending)
+        kept: set[int] = set()
+        # The effect of a check may request others.
+        while pending := [one for one in self._lifecycle.pending_checks() if one.id not in kept]:
+            listings: dict[str, Listing] = {}
+            for check in pending:
+                is_settled = self._try_check(check, listings, errors)
+                settled += is_settled
+                kept.update(() if is_settled else [check.id])
             # Rejects API keys and webhooks of a removed installation from now on.
             self._client.forget_workspace(None)
-        return len(seen) - len(errors), errors
+        return settled, errors
 
-    def _check_all(self, pending: Sequence[InstallationCheck]) -> list[SlackCallError]:
-        errors = []
-        listings: dict[str, Listing] = {}
-        for check in pending:
-            try:
-                if check.kind in (CheckKind.INSTALLATION, CheckKind.BOT, CheckKind.USER):
-                    self._check_tokens(check)
-                else:
-                    self._check_workspaces(check, listings)
-            except SlackCallError as error:
-                logger.warning("an installation could not be checked", extra={"code": error.code})
-                errors.append(error)
-            except DecryptionError:
-                # It is verified once the key is back; those of others are verified now.
-                logger.warning("a token cannot be read", extra={"check": check.id})
-        return errors
+    def _try_check(
+        self, check: InstallationCheck, listings: dict[str, Listing], errors: list[SlackCallError]
+    ) -> bool:
+        """Verify a check; return whether it is settled, otherwise it is verified again later."""
+        try:
+            if check.kind not in (CheckKind.INSTALLATION, CheckKind.BOT, CheckKind.USER):
+                return self._check_workspaces(check, listings)
+            self._check_tokens(check)
+        except SlackCallError as error:
+            logger.warning("an installation could not be checked", extra={"code": error.code})
+            errors.append(error)
+            return False
+        except DecryptionError:
+            # It is verified once the key is back; those of others are verified now.
+            logger.warning("a token cannot be read", extra={"check": check.id})
+            return False
+        return True
 
     def _check_tokens(self, check: InstallationCheck) -> None:
         unreadable: list[str] = []
+        identity, asked_at = None, self._clock()
         if check.kind == CheckKind.USER:
             is_readable = self._verify_user(check, check.user_id)
         else:
-            is_working, is_readable = self._verify_bot(check)
-            if check.kind == CheckKind.INSTALLATION and not is_working:
+            identity, is_readable = self._verify_bot(check)
+            if check.kind == CheckKind.INSTALLATION and identity is None:
                 people = sorted(self._lifecycle.people_since(check))
                 unreadable = [one for one in people if not self._verify_user(check, one)]
-        self._lifecycle.remove_rejected(check, is_unreadable=not is_readable, unreadable=unreadable)
+        self._lifecycle.apply_tokens(
+            check,
+            identity,
+            asked_at=asked_at,
+            is_unreadable=not is_readable,
+            unreadable=unreadable,
+        )
 
-    def _verify_bot(self, check: InstallationCheck) -> tuple[bool, bool]:
-        """Return whether a bot's token works, and whether it could be decrypted."""
+    def _verify_bot(self, check: InstallationCheck) -> tuple[Mapping[str, Any] | None, bool]:
+        """Return Slack's answer about a bot's token, and whether it could be decrypted."""
         try:
             return self._client.verify_bot(_workspace_of(check)), True
         except DecryptionError:
             logger.warning("a revoked token cannot be read", extra={"check": check.id})
-            return False, False
+            return None, False
 
     def _verify_user(self, check: InstallationCheck, user_id: str) -> bool:
         """Mark a person's token if Slack rejects it; return whether it could be decrypted."""
@@ -145,13 +166,15 @@ class InstallationChecks:
             return False
         return True
 
-    def _check_workspaces(self, check: InstallationCheck, listings: dict[str, Listing]) -> None:
+    def _check_workspaces(self, check: InstallationCheck, listings: dict[str, Listing]) -> bool:
         """Find the workspaces that an organization's installation serves.
 
         https://docs.slack.dev/reference/methods/auth.teams.list
 
         Args:
             listings: Slack's answers since the checks were read, by organization; one answers all.
+
+        Returns: whether the check is settled.
         """
         try:
             listing = listings.get(check.enterprise_id)
@@ -160,19 +183,14 @@ class InstallationChecks:
                 listing = Listing(asked_at, self._client.workspaces_of(check.enterprise_id))
                 listings[check.enterprise_id] = listing
         except NotInstalledError:
-            self._lifecycle.drop_check(check)
-            return
+            self._workspaces.drop(check)
+            return True
         except SlackCallError as error:
             if not error.is_dead_token:
                 raise
-            # Another check decides whether it was uninstalled.
-            self._lifecycle.drop_check(check)
-            return
-        self._lifecycle.apply_workspaces(check, listing.teams, listed_at=listing.asked_at)
-
-
-def _key(check: InstallationCheck) -> tuple[int, str]:
-    return check.id, check.kind
+            self._workspaces.drop(check, is_rejected=True)
+            return True
+        return self._workspaces.apply(check, listing.teams, listed_at=listing.asked_at)
 
 
 def _workspace_of(check: InstallationCheck) -> BotWorkspace:

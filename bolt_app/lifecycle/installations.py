@@ -8,25 +8,31 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.models import InstallationCheck
-from bolt_app.installations.checks import NEVER, CheckKind
+from bolt_app.installations.checks import (
+    NEVER,
+    CheckKind,
+    place_of,
+    request_check,
+    request_due_checks,
+    take_check,
+)
+from bolt_app.installations.organizations import find_organizations, record_organization
+from bolt_app.installations.queries import InstallationQueries
 from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.lifecycle.erasure import Erasure
 from bolt_app.lifecycle.events import EventOrigin, Events
-from bolt_app.profiles.slack_changes import find_unserved, is_latest_listing
-from bolt_app.profiles.store import (
-    find_organization,
-    find_teams_of_accounts,
-    register_served_team,
-)
+from bolt_app.lifecycle.served_workspaces import ServedWorkspaces
+from bolt_app.profiles.store import find_organization, find_teams_of_accounts
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +49,7 @@ class InstallationLifecycle:
         rows: InstallationRows,
         events: Events,
         removals: InstallationRemovals,
+        workspaces: ServedWorkspaces,
         erasure: Erasure,
         clock: Clock,
     ) -> None:
@@ -50,6 +57,8 @@ class InstallationLifecycle:
         self._rows = rows
         self._events = events
         self._removals = removals
+        self._queries = InstallationQueries(rows)
+        self._workspaces = workspaces
         self._erasure = erasure
         self._clock = clock
 
@@ -80,62 +89,51 @@ class InstallationLifecycle:
             if session is None:
                 return
             for team_id in team_ids:
-                self._add_check(session, origin.enterprise_id, team_id, CheckKind.WORKSPACE)
+                place = origin.enterprise_id, team_id
+                request_check(session, CheckKind.WORKSPACE, *place, at=self._clock())
 
     def organization_installed(self, enterprise_id: str) -> None:
-        """Request a listing of the workspaces of an organization."""
+        """Request a list of the workspaces of an organization."""
         with self._database.writing() as session:
-            self._add_check(session, enterprise_id, None, CheckKind.ORGANIZATION)
+            request_check(session, CheckKind.ORGANIZATION, enterprise_id, None, at=self._clock())
+
+    def organization_changed(self, team_id: str) -> None:
+        """Request a check of a workspace whose requests name another organization than recorded."""
+        with self._database.writing() as session:
+            request_check(session, CheckKind.BOT, None, team_id, at=NEVER)
+
+    def request_due_checks(self) -> None:
+        """Request checks of bots that were not verified for a day, because a report may be lost."""
+        with self._database.writing() as session:
+            request_due_checks(session, self._rows, self._clock())
 
     def _request_checks(self, origin: EventOrigin, checks: Sequence[tuple[CheckKind, str]]) -> None:
         with self._events.once(origin) as session:
             if session is None:
                 return
-            workspace = origin.enterprise_id, origin.installed_team_id
-            if origin.enterprise_id:  # an event need not name the organization
-                self._rows.move(session, *workspace)
             now = self._clock()
             at = now if origin.at is None else min(origin.at, now)
             for kind, user_id in checks:
-                self._add_check(session, *workspace, kind, user_id, at=at)
-            if not origin.names_installation and origin.installed_team_id:
-                self._check_organization(session, origin, checks, at)
+                for place in self._find_places(session, origin, user_id or None):
+                    request_check(session, kind, *place, at=at, user_id=user_id)
 
-    def _check_organization(
-        self,
-        session: Session,
-        origin: EventOrigin,
-        checks: Sequence[tuple[CheckKind, str]],
-        at: datetime,
-    ) -> None:
-        """Request checks of an organization that a report about one of its workspaces may concern.
+    def _find_places(
+        self, session: Session, origin: EventOrigin, user_id: str | None
+    ) -> list[tuple[str | None, str | None]]:
+        """Return the installations that a report may be about; Slack's answers decide.
 
-        A token of the organization that works is kept.
+        A report that names only a workspace may be about its own installation or about that of an
+        organization: of one that may serve the workspace or, if nothing is known about it, of any.
         """
-        recorded = find_organization(session, origin.team_id or "")
-        for organization_id in sorted({origin.enterprise_id or "", recorded} - {""}):
-            for kind, user_id in checks:
-                if self._removals.has_any(session, organization_id, user_id or None):
-                    self._add_check(session, organization_id, None, kind, user_id, at=at)
-
-    def _add_check(
-        self,
-        session: Session,
-        enterprise_id: str | None,
-        team_id: str | None,
-        kind: CheckKind,
-        user_id: str = "",
-        *,
-        at: datetime | None = None,
-    ) -> None:
-        check = InstallationCheck(
-            enterprise_id=enterprise_id or "",
-            team_id=team_id or "",
-            kind=kind,
-            user_id=user_id,
-            created_at=at or self._clock(),
-        )
-        session.add(check)
+        named = origin.enterprise_id, origin.installed_team_id
+        if origin.names_installation or not origin.installed_team_id:
+            return [named]
+        team_id = origin.installed_team_id
+        installed = self._queries.find_installed(session, user_id)
+        likely = {origin.enterprise_id or "", *find_organizations(session, self._rows, team_id)}
+        if not likely & installed and not self._queries.is_installed(session, None, team_id):
+            likely = installed
+        return [named, *((one, None) for one in sorted(likely & installed))]
 
     def pending_checks(self) -> Sequence[InstallationCheck]:
         """Return the checks to be verified with Slack, oldest first."""
@@ -145,27 +143,46 @@ class InstallationLifecycle:
     def people_since(self, check: InstallationCheck) -> Collection[str]:
         """Return the people whose tokens were granted since the uninstall that a check is about."""
         with self._database.reading() as session:
-            return self._removals.find_users_since(session, *_place_of(check), check.created_at)
+            return self._queries.find_users_since(session, *place_of(check), check.created_at)
 
-    def remove_rejected(
-        self, check: InstallationCheck, *, is_unreadable: bool, unreadable: Collection[str] = ()
+    def apply_tokens(
+        self,
+        check: InstallationCheck,
+        identity: Mapping[str, Any] | None,
+        *,
+        asked_at: datetime,
+        is_unreadable: bool,
+        unreadable: Collection[str] = (),
     ) -> None:
         """Delete the installation of a check, as far as Slack rejected its tokens.
+
+        The answer about a workspace's own bot also states the organization of the workspace.
 
         Each token proves only itself: a working bot that the installation was not removed, a
         person's token that the person has signed in since. If they were granted again since, only
         the sessions end that began before the report.
 
         Args:
+            identity: Slack's answer about the bot; None without one.
+            asked_at: the time of the question that Slack answered.
             is_unreadable: whether the token of the bot, or of the person that the check is about,
                 could not be decrypted and verified; a report is then trusted.
             unreadable: the people with such a token among `people_since`.
         """
         opened: Mapping[str, Sequence[str]] = {}
         with self._database.writing() as session:
-            if not _take_check(session, check.id):
+            if not take_check(session, check):
                 return
-            self._removals.lock(session, *_place_of(check))
+            self._removals.lock(session, *place_of(check))
+            if identity is not None and check.team_id and identity.get("team_id") == check.team_id:
+                record_organization(
+                    session,
+                    self._rows,
+                    check.team_id,
+                    identity.get("enterprise_id"),
+                    asked_at=asked_at,
+                    now=self._clock(),
+                )
             is_trusted = is_unreadable and check.created_at > NEVER
             if not is_trusted and self._is_accepted(session, check):
                 logger.info("a report of a removal is outdated", extra={"kind": check.kind})
@@ -174,22 +191,22 @@ class InstallationLifecycle:
             if check.kind == CheckKind.INSTALLATION:
                 opened = self._remove_uninstalled(session, check, unreadable)
             elif check.kind == CheckKind.BOT:
-                self._remove_bot(session, *_place_of(check))
+                self._remove_bot(session, check)
             else:
-                opened = self._remove_user(session, *_place_of(check), check.user_id)
+                opened = self._remove_user(session, check)
         self._erasure.publish(opened)
 
     def _is_accepted(self, session: Session, check: InstallationCheck) -> bool:
         if check.kind == CheckKind.USER:
-            return self._removals.has_working_user(session, *_place_of(check), check.user_id)
-        return self._removals.has_working_bot(session, *_place_of(check))
+            return self._queries.has_working_user(session, *place_of(check), check.user_id)
+        return self._queries.has_working_bot(session, *place_of(check))
 
     def _end_earlier_sessions(self, session: Session, check: InstallationCheck) -> None:
         if check.kind == CheckKind.BOT:
             return  # No session began with the bot's token.
         user_id = check.user_id if check.kind == CheckKind.USER else None
-        place = _place_of(check)
-        if user_id is None and not self._removals.has_bot_since(session, *place, check.created_at):
+        place = place_of(check)
+        if user_id is None and not self._queries.has_bot_since(session, *place, check.created_at):
             return  # Its token would be dead: the report is about another installation.
         self._removals.end_earlier_sessions(session, *place, user_id, check.created_at)
 
@@ -197,8 +214,8 @@ class InstallationLifecycle:
         self, session: Session, check: InstallationCheck, unreadable: Collection[str]
     ) -> Mapping[str, Sequence[str]]:
         """Delete an installation; the people who signed in since stay signed in."""
-        place = _place_of(check)
-        since = self._removals.find_users_since(session, *place, check.created_at)
+        place = place_of(check)
+        since = self._queries.find_users_since(session, *place, check.created_at)
         kept = since - set(unreadable)
         for user_id in sorted(kept):
             self._removals.end_earlier_sessions(session, *place, user_id, check.created_at)
@@ -206,13 +223,28 @@ class InstallationLifecycle:
             return self._remove_workspace(session, check, kept)
         return self._remove_organization(session, check.enterprise_id, kept)
 
-    def _remove_bot(self, session: Session, enterprise_id: str | None, team_id: str | None) -> None:
-        """Delete a bot; find out whether its workspace's organization serves the workspace."""
-        # A workspace that joined an organization later may report without it.
-        organization_id = enterprise_id or (find_organization(session, team_id) if team_id else "")
-        was_removed = self._removals.remove_bot(session, enterprise_id, team_id)
-        if was_removed and organization_id and team_id:
-            self._add_check(session, organization_id, team_id, CheckKind.WORKSPACE)
+    def _remove_bot(self, session: Session, check: InstallationCheck) -> None:
+        """Delete a bot; find out whether an organization serves its workspace."""
+        organizations = self._find_organizations(session, check)
+        if self._removals.remove_bot(session, *place_of(check)):
+            self._ask_organizations(session, check, organizations, CheckKind.WORKSPACE)
+
+    def _find_organizations(self, session: Session, check: InstallationCheck) -> Collection[str]:
+        """Return the installed organizations that may serve the workspace of a check."""
+        if not check.team_id:
+            return ()
+        likely = {check.enterprise_id, *find_organizations(session, self._rows, check.team_id)}
+        return sorted(likely & self._queries.find_installed(session))
+
+    def _ask_organizations(
+        self,
+        session: Session,
+        check: InstallationCheck,
+        organizations: Collection[str],
+        kind: CheckKind,
+    ) -> None:
+        for organization_id in organizations:
+            request_check(session, kind, organization_id, check.team_id, at=check.created_at)
 
     def _remove_organization(
         self, session: Session, enterprise_id: str, signed_in: Collection[str]
@@ -225,64 +257,51 @@ class InstallationLifecycle:
 
         Returns: the people with an open App Home, by workspace that stays.
         """
-        linked = self._removals.find_linked(session, enterprise_id)
+        linked = self._queries.find_linked(session, enterprise_id, None)
+        served = set(find_teams_of_accounts(session, enterprise_id, None))
+        self._removals.lock_workspaces(session, served)
         self._removals.remove_all(session, enterprise_id, None, kept=signed_in)
         self._removals.release_earlier_apps(session, enterprise_id, None)
-        served = set(find_teams_of_accounts(session, enterprise_id, None))
-        unserved = self._removals.lock_unserved(session, served, enterprise_id)
+        unserved = self._queries.without_bot(session, served, enterprise_id)
         opened: dict[str, Sequence[str]] = {}
         for kept_id in sorted(served - unserved):
-            people = linked - self._removals.find_linked_separately(session, kept_id)
+            people = linked - self._queries.find_linked(session, None, kept_id)
             next_id = find_organization(session, kept_id)
-            people -= {*signed_in, *self._removals.find_linked(session, next_id)}
+            people -= {*signed_in, *self._queries.find_linked(session, next_id, None)}
             opened[kept_id] = self._erase_members(
                 session, enterprise_id, kept_id, people, refreshes=True
             )
-        self._erase_workspaces(session, unserved, signed_in)
+        self._workspaces.erase(session, unserved, signed_in)
         self._erasure.audit_uninstall(session, enterprise_id, None)
         return opened
 
     def _remove_workspace(
         self, session: Session, check: InstallationCheck, signed_in: Collection[str]
     ) -> Mapping[str, Sequence[str]]:
-        """Delete a workspace's own installation, and its data unless the organization serves it.
+        """Delete a workspace's own installation, and its data unless an organization serves it.
 
         Only Slack knows whether an organization's installation serves the workspace, so checks
-        decide about its data: of the organization in the report, of the recorded one, which may be
-        another, and of those that pending checks name. The people who were linked only with its own
-        are deleted at once, except `signed_in` since.
+        decide about its data. The people who were linked only with its own are deleted at once,
+        except `signed_in` since.
 
         Returns: the people with an open App Home, by workspace.
         """
         enterprise_id, team_id = check.enterprise_id or None, check.team_id
-        named = {check.enterprise_id, find_organization(session, team_id)}
-        organizations = {*named, *self._find_asked(session, team_id)} - {""}
-        linked = self._removals.find_linked_separately(session, team_id)
+        organizations = self._find_organizations(session, check)
+        linked = self._queries.find_linked(session, None, team_id)
         self._removals.remove_all(session, enterprise_id, team_id, kept=signed_in)
         self._removals.release_earlier_apps(session, enterprise_id, team_id)
         self._erasure.audit_uninstall(session, enterprise_id, team_id)
         if not organizations:
-            self._erase_workspaces(session, [team_id], signed_in)
+            self._workspaces.erase(session, [team_id], signed_in)
             return {}
+        self._ask_organizations(session, check, organizations, CheckKind.UNINSTALLED)
         people = linked - set(signed_in)
-        for organization_id in sorted(organizations):
-            people -= self._removals.find_linked(session, organization_id)
-            kind, at = CheckKind.UNINSTALLED, check.created_at
-            self._add_check(session, organization_id, team_id, kind, at=at)
+        for organization_id in organizations:
+            people -= self._queries.find_linked(session, organization_id, None)
         # Without the bot no message can be updated.
         opened = self._erase_members(session, enterprise_id, team_id, people, refreshes=False)
         return {team_id: opened}
-
-    def _find_asked(self, session: Session, team_id: str) -> Collection[str]:
-        """Return the organizations of pending checks of whether they serve a workspace.
-
-        `remove_bot` may have separated the workspace from them.
-        """
-        pending = select(InstallationCheck.enterprise_id).where(
-            InstallationCheck.team_id == team_id,
-            InstallationCheck.kind.in_([CheckKind.WORKSPACE, CheckKind.UNINSTALLED]),
-        )
-        return session.scalars(pending).all()
 
     def _erase_members(
         self,
@@ -305,21 +324,22 @@ class InstallationLifecycle:
             opened += erased.get(team_id, ())
         return opened
 
-    def _erase_workspaces(
-        self, session: Session, team_ids: Collection[str], signed_in: Collection[str] = ()
-    ) -> None:
-        """Delete workspaces that no bot serves, with the links there, except of `signed_in`."""
-        self._removals.release_workspaces(session, team_ids, kept=signed_in)
-        self._erasure.erase_workspaces(session, team_ids)
-
     def _remove_user(
-        self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
+        self, session: Session, check: InstallationCheck
     ) -> Mapping[str, Sequence[str]]:
-        workspace = enterprise_id, team_id
+        """Delete a person's installation, and their data.
+
+        The data stays if the token of a workspace's former installation ended without a report,
+        and the person is linked in the organization that serves the workspace.
+        """
+        workspace, user_id = place_of(check), check.user_id
+        enterprise_id, team_id = workspace
         # Without the bot no message can be updated.
-        refreshes = self._removals.has_working_bot(session, *workspace)
+        refreshes = self._queries.has_working_bot(session, *workspace)
         if not self._removals.remove_account(session, *workspace, user_id):
             # The person has unlinked and was erased; later data is newer than this report.
+            return {}
+        if check.created_at == NEVER and self._is_linked_in_organization(session, check):
             return {}
         opened = self._erasure.erase_people(session, *workspace, [user_id], refreshes=refreshes)
         write_audit(
@@ -333,76 +353,8 @@ class InstallationLifecycle:
         )
         return opened
 
-    def apply_workspaces(
-        self, check: InstallationCheck, listed: Mapping[str, str | None], *, listed_at: datetime
-    ) -> None:
-        """Record the workspaces that an organization's installation serves.
-
-        Other workspaces of the organization are erased, unless they have a separate installation,
-        another organization's serves them, or a check is to decide. If an answer to a later
-        question took effect meanwhile, the check remains to be verified again.
-
-        Args:
-            check: a check of the organization, or of a workspace, which is erased too unless it is
-                listed or stays for another reason.
-            listed: the names of all workspaces that the installation serves, by id.
-            listed_at: the time of the question that Slack answered.
-        """
-        organization_id, now = check.enterprise_id, self._clock()
-        with self._database.writing() as session:
-            if not is_latest_listing(session, organization_id, listed_at, now):
-                logger.info("a list of workspaces is outdated", extra={"check": check.id})
-                return
-            if not _take_check(session, check.id):
-                return
-            left = set(find_unserved(session, organization_id, listed, until=check.created_at))
-            left.update({check.team_id} - {*listed, ""})
-            left = self._removals.lock_unserved(session, left, organization_id)
-            left -= self._undecided(session)
-            self._erase_workspaces(session, left, self._signed_in(session, check))
-            for team_id in sorted(left):
-                self._erasure.audit_uninstall(session, organization_id, team_id)
-            for team_id in sorted(listed):
-                self._rows.move(session, organization_id, team_id)
-                register_served_team(
-                    session, self._rows, team_id, organization_id, now, name=listed[team_id]
-                )
-        self._erasure.publish({})
-
-    def drop_check(self, check: InstallationCheck) -> None:
-        """Delete a check of an organization's installation that Slack lists nothing for.
-
-        A workspace whose own installation was uninstalled is erased. If it is recorded as the
-        organization's, the report about that installation decides.
-        """
-        with self._database.writing() as session:
-            if not _take_check(session, check.id) or check.kind != CheckKind.UNINSTALLED:
-                return
-            is_recorded = find_organization(session, check.team_id) == check.enterprise_id
-            unserved = self._removals.lock_unserved(session, [check.team_id])
-            if is_recorded or not unserved - self._undecided(session):
-                return
-            signed_in = self._signed_in(session, check)
-            self._erase_workspaces(session, [check.team_id], signed_in)
-        self._erasure.publish({})
-
-    def _undecided(self, session: Session) -> set[str]:
-        """Return the workspaces about whose data a pending check of an uninstall decides."""
-        pending = select(InstallationCheck.team_id)
-        return set(session.scalars(pending.where(InstallationCheck.kind == CheckKind.UNINSTALLED)))
-
-    def _signed_in(self, session: Session, check: InstallationCheck) -> Collection[str]:
-        """Return the people who signed in since the uninstall that a check followed."""
-        if check.kind != CheckKind.UNINSTALLED:
-            return ()
-        return self._removals.find_users_since(session, *_place_of(check), check.created_at)
-
-
-def _place_of(check: InstallationCheck) -> tuple[str | None, str | None]:
-    return check.enterprise_id or None, check.team_id or None
-
-
-def _take_check(session: Session, check_id: int) -> bool:
-    """Delete a check in the transaction of its effect; return whether it existed."""
-    taken = delete(InstallationCheck).where(InstallationCheck.id == check_id)
-    return session.scalar(taken.returning(InstallationCheck.id)) is not None
+    def _is_linked_in_organization(self, session: Session, check: InstallationCheck) -> bool:
+        if not check.team_id:
+            return False
+        serving = find_organization(session, check.team_id)
+        return serving in self._queries.find_installed(session, check.user_id)

@@ -13,6 +13,7 @@ from bolt_app.lifecycle.erasure import Erasure
 from bolt_app.lifecycle.events import Events
 from bolt_app.lifecycle.installations import InstallationLifecycle
 from bolt_app.lifecycle.profiles import ProfileLifecycle
+from bolt_app.lifecycle.served_workspaces import ServedWorkspaces
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.signals import Signals
 
@@ -22,6 +23,7 @@ class Lifecycle:
     """The handlers of events, by their subject."""
 
     installations: InstallationLifecycle
+    workspaces: ServedWorkspaces
     profiles: ProfileLifecycle
     channels: ChannelLifecycle
 
@@ -40,8 +42,10 @@ class Lifecycle:
         events = Events(database, clock)
         removals = InstallationRemovals(rows, clock=clock)
         erasure = Erasure(database, signals, wakeup, clock)
+        workspaces = ServedWorkspaces(database, rows, removals, erasure, clock)
         return cls(
-            InstallationLifecycle(database, rows, events, removals, erasure, clock),
+            InstallationLifecycle(database, rows, events, removals, workspaces, erasure, clock),
+            workspaces,
             ProfileLifecycle(
                 database,
                 events,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import delete, exists, select
 from sqlalchemy.orm import Session
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Channel, ChannelListing, Membership, Preference, Team, User
 
 
@@ -17,24 +18,25 @@ def forget_users(session: Session, teams: Collection[str], user_ids: Collection[
     """
     forget_preferences(session, teams, user_ids)
     members = select(User.id).where(User.user_id.in_(user_ids))
-    gone = delete(Membership).where(Membership.user_id.in_(members), Membership.team_id.in_(teams))
+    is_there = is_any_of(Membership.team_id, values=teams)
+    gone = delete(Membership).where(Membership.user_id.in_(members), is_there)
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
 
 
 def forget_teams(session: Session, teams: Collection[str]) -> None:
     """Delete the data of workspaces and of their people."""
-    gone = delete(Membership).where(Membership.team_id.in_(teams))
+    gone = delete(Membership).where(is_any_of(Membership.team_id, values=teams))
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
     forget_preferences(session, teams)
     for model in (Channel, ChannelListing, Team):
-        session.execute(delete(model).where(model.team_id.in_(teams)))
+        session.execute(delete(model).where(is_any_of(model.team_id, values=teams)))
 
 
 def forget_preferences(
     session: Session, teams: Collection[str], user_ids: Collection[str] | None = None
 ) -> None:
     """Delete the preferences of people in workspaces; None means all people."""
-    chosen = delete(Preference).where(Preference.team_id.in_(teams))
+    chosen = delete(Preference).where(is_any_of(Preference.team_id, values=teams))
     if user_ids is not None:
         chosen = chosen.where(Preference.user_id.in_(user_ids))
     session.execute(chosen)
@@ -42,4 +44,4 @@ def forget_preferences(
 
 def _delete_unlinked(session: Session, row_ids: Sequence[int]) -> None:
     linked = exists().where(Membership.user_id == User.id)
-    session.execute(delete(User).where(User.id.in_(row_ids), ~linked))
+    session.execute(delete(User).where(is_any_of(User.id, values=row_ids), ~linked))

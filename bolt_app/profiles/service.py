@@ -24,6 +24,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.db.receipts import CLOCK_SKEW
 from bolt_app.installations.directory import InstallationDirectory
+from bolt_app.installations.organizations import record_organization
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.profiles.slack_changes import FOLLOWED_FACTS, is_latest_listing, without_older
@@ -87,10 +88,13 @@ class Profiles:
         stated_at = asked_at if is_fresh else installation.installed_at
         now = self._clock()
         with self._database.writing() as session:
-            if not installation.team_id or not self._rows.has_separate_bot(session, team_id):
-                # It would count as served by the organization's bot, which only Slack knows: a
-                # check that lists the organization's workspaces records it.
-                del team["enterprise_id"]
+            organization_id = (
+                self._rows.lock_separate_bot(session, team_id) if installation.team_id else None
+            )
+            # Otherwise it would count as served by the organization's bot, which only Slack knows:
+            # a check that lists the organization's workspaces records it.
+            if organization_id is not None:
+                team["enterprise_id"] = organization_id
             _require_linked(session, installation)
             facts_of_team = without_older(session, team_id, team, stated_at, now)
             register_team(session, team_id, facts_of_team, now)
@@ -121,6 +125,11 @@ class Profiles:
         now = self._clock()
         with self._database.writing() as session:
             if not is_latest_listing(session, enterprise_id, listed_at, now):
+                return False
+            self._rows.bump_revision(session, None, team_id)
+            if not record_organization(
+                session, self._rows, team_id, enterprise_id, asked_at=listed_at, now=now
+            ):
                 return False
             register_served_team(session, self._rows, team_id, enterprise_id, now)
         self._signals.admin_data_changed(team_id)
@@ -213,10 +222,7 @@ class Profiles:
 
         Without `team:read` the name from the installation is used.
         """
-        facts: dict[str, Any] = {
-            "enterprise_id": installation.enterprise_id or "",
-            "enterprise_name": installation.enterprise_name,
-        }
+        facts: dict[str, Any] = {"enterprise_name": installation.enterprise_name}
         if installation.team_name:
             facts["name"] = installation.team_name
         if installation.bot_token is None:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Membership, Preference, Subscription, Team, User
 from bolt_app.db.receipts import is_latest
 from bolt_app.profiles.store import find_teams_of_accounts, search_member, separate_accounts
@@ -101,5 +102,7 @@ def find_unserved(
         until: workspaces recorded later are omitted too.
     """
     teams = find_teams_of_accounts(session, enterprise_id, None)
-    recorded = select(Team.team_id).where(Team.team_id.in_(teams), Team.created_at <= until)
+    recorded = select(Team.team_id).where(
+        is_any_of(Team.team_id, values=teams), Team.created_at <= until
+    )
     return [team_id for team_id in session.scalars(recorded) if team_id not in kept]

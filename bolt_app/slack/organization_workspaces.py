@@ -51,6 +51,9 @@ class _WorkspaceRecords(Middleware):
         self._listed: RecentAnswers[str, frozenset[str]] = RecentAnswers(
             _LISTED_FOR, _MOST_ORGANIZATIONS, services.clock
         )
+        self._checked: RecentAnswers[str, bool] = RecentAnswers(
+            _LISTED_FOR, _MOST_ORGANIZATIONS, services.clock
+        )
 
     def process(
         self, *, req: BoltRequest, resp: BoltResponse, next: Callable[[], BoltResponse]
@@ -70,6 +73,7 @@ class _WorkspaceRecords(Middleware):
 
     def _record(self, context: BoltContext) -> None:
         team_id, enterprise_id = context.team_id or "", context.enterprise_id
+        self._follow_organization(context)
         if not enterprise_id or not team_id.startswith("T"):
             return
         if not _is_served_by_organization(context) or self._is_known(team_id):
@@ -80,6 +84,19 @@ class _WorkspaceRecords(Middleware):
         listed_at = self._services.clock()
         if team_id in self._list(enterprise_id):
             self._services.profiles.record_workspace(team_id, enterprise_id, listed_at=listed_at)
+
+    def _follow_organization(self, context: BoltContext) -> None:
+        """Check a workspace's own bot if a request names another organization than recorded."""
+        grant = context.get("grant")
+        if context.is_enterprise_install or grant is None or grant.bot_token is None:
+            return
+        team_id = context.team_id or ""
+        if grant.enterprise_id == context.enterprise_id or self._checked.find(team_id):
+            return
+        self._checked.ask(team_id, lambda: True)
+        services = self._services
+        services.lifecycle.installations.organization_changed(team_id)
+        services.installation_checks.run_in_background(services.background)
 
     def _is_known(self, team_id: str) -> bool:
         try:

@@ -260,25 +260,25 @@ class WorkspaceClient:
         request = TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
         return _token_in(self._grants.find(request), workspace, method)
 
-    def verify_bot(self, workspace: BotWorkspace) -> bool:
+    def verify_bot(self, workspace: BotWorkspace) -> Mapping[str, Any] | None:
         """Check the bot's token with Slack, and mark a rejected one as invalid.
 
         https://docs.slack.dev/reference/methods/auth.test
 
-        Returns: whether there is one that Slack did not reject.
+        Returns: Slack's answer; empty if it refused the call for another reason than the token, and
+            None without a token that Slack accepts.
 
         Raises:
             SlackCallError: Slack did not answer, or limited the call.
         """
         try:
-            self.as_bot(workspace, "auth.test")
+            return self.as_bot(workspace, "auth.test")
         except NotInstalledError:
-            return False
+            return None
         except SlackCallError as error:
             if not error.is_permanent:
                 raise
-            return not error.is_dead_token
-        return True
+            return None if error.is_dead_token else {}
 
     def verify_user(self, installation: StoredInstallation) -> None:
         """Check a person's token with Slack, and mark a rejected one as invalid.

@@ -8,7 +8,8 @@ import pytest
 
 from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
-from slack_sandbox.world import Enterprise
+from slack_sandbox.tokens import InstallKey
+from tests.lifecycle.organizations import add_organization, move_workspace
 from tests.lifecycle.test_separate_bots import (
     NIA,
     ORGANIZATION,
@@ -28,8 +29,8 @@ def move_north(bellhop: Bellhop) -> str:
     """North joins another organization, which has installed Bellhop; return an API key."""
     bellhop.clock.advance(60)
     world, services = bellhop.slack.world, bellhop.services
-    world.enterprises[NEXT] = Enterprise(NEXT, "Next", "next")
-    world.workspaces[NORTH].enterprise_id = NEXT
+    add_organization(bellhop, NEXT)
+    move_workspace(bellhop, NORTH, NEXT)
     add_person(bellhop, NIA, "Nia")
     nia = world.users[NIA]
     nia.team_id, nia.team_ids, nia.enterprise_id, nia.is_org_admin = NORTH, (NORTH,), NEXT, True
@@ -100,7 +101,7 @@ def test_a_report_of_its_own_uninstall_that_names_the_former_one_erases_nothing(
         services.store.delete_bot(enterprise_id=GRID, team_id=NORTH)
     key = move_north(bellhop)
     if not is_late:
-        bellhop.slack.tokens.uninstall(WORKSPACE)
+        bellhop.slack.tokens.uninstall(InstallKey(NEXT, NORTH))
 
     services.lifecycle.installations.app_uninstalled(report)
     bellhop.settle()

@@ -20,6 +20,7 @@ from bolt_app.slack import ids
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.tokens import InstallKey
+from tests.lifecycle.organizations import move_workspace
 from tests.lifecycle.test_deletion import tidied, traces
 from tests.lifecycle.test_two_installations import settled, sign_in
 from tests.people import GRID, NORTH, SOUTH, WES
@@ -528,10 +529,14 @@ class TestUninstalledWorkspace:
     ) -> None:
         """Its own installation is from before, and Slack's report names no organization."""
         services = bellhop.services
-        services.store.save_bot(bot_of(bellhop, "", NORTH))
+        move_workspace(bellhop, NORTH, None)
+        sign_in(bellhop, NORTH)
+        bellhop.clock.advance(60)
+        move_workspace(bellhop, NORTH, GRID)
         sign_in(bellhop, None)
         bellhop.settle()
         assert serves_by_organization(bellhop) is False
+        bellhop.slack.tokens.uninstall(WORKSPACE)
 
         report = EventOrigin("Ev0LATE001", None, NORTH, is_enterprise_install=False)
         if first == "app_uninstalled":

@@ -156,6 +156,7 @@ def close_during_a_list(bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch) -> No
         services.installations,
         services.client,
         services.lifecycle.installations,
+        services.lifecycle.workspaces,
         clock=bellhop.clock,
     )
     ask, events = services.client.workspaces_of, ["Ev0CLOSED1"]

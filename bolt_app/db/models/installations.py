@@ -77,6 +77,8 @@ class BotInstallation(Base):
     invalid_reason: Mapped[str | None] = mapped_column(String(64))
     # While this is in the future, one process is exchanging the refresh token.
     refreshing_until: Mapped[datetime | None]
+    # When the bot was last verified without a report.
+    checked_at: Mapped[datetime | None]
 
 
 class UserInstallation(Base):
