@@ -125,9 +125,14 @@ class ApiKeyRecord:
         return self.may(Scope.READ) and not self.channels and not self.is_personal
 
     @property
-    def manages_all(self) -> bool:
-        """Whether it may change notifications of other sources, anywhere."""
+    def creates_webhooks(self) -> bool:
+        """Whether it may create webhooks, which remain after it is revoked."""
         return self.may(Scope.ADMIN) and not self.channels
+
+    @property
+    def sends_for_all(self) -> bool:
+        """Whether it may name another source, whose incidents its notifications show and end."""
+        return self.creates_webhooks and not self.is_personal
 
     def may(self, scope: Scope) -> bool:
         """Whether it has `scope`."""

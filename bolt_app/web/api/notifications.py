@@ -182,11 +182,11 @@ def _require_allowed(
         services, caller, [to for notification in requests for to in notification.recipients]
     )
     others = {notification.source for notification in requests} - {None, caller.source}
-    if others and not caller.manages_all:
+    if others and not caller.sends_for_all:
         raise ApiError(
             403,
             f"This API key may not use the source {', '.join(sorted(filter(None, others)))}. Use "
-            "an API key with the scope admin and no channel limit, or omit source.",
+            "one from the command line with the scope admin and no channel limit, or omit source.",
         )
 
 
