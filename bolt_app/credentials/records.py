@@ -128,7 +128,7 @@ def revoke_row(
     revoked_by: str | None,
     now: datetime,
 ) -> Row[int, str, str] | None:
-    """Revoke an API key or a webhook at somebody's request.
+    """Revoke an API key or a webhook at someone's request.
 
     Args:
         team_id: if given, the row must belong to this workspace.

@@ -296,13 +296,28 @@ class TestFollowUps:
         self, bellhop: Bellhop, subscribers: Subscribers
     ) -> None:
         sender = caller(bellhop, Scope.SEND, source="ci")
-        id_ = sender.send({**INCIDENT, "to": [TOPIC, GENERAL]}).json()["id"]
-        Hand(bellhop).deliver()
-        snooze(bellhop, id_)
         who = caller(bellhop, Scope.SEND, Scope.READ, source="ci", channels=[GENERAL])
+        escalation = {"to": GENERAL, "key": "other", "escalate": {"after": 60, "to": TOPIC}}
+        for more in ({"to": [TOPIC, GENERAL]}, escalation):
+            id_ = sender.send({**INCIDENT, **more}).json()["id"]
+            Hand(bellhop).deliver()
+            snooze(bellhop, id_)
 
-        page = who.call("DELETE", f"{NOTIFICATIONS}/{id_}")
+            page = who.call("DELETE", f"{NOTIFICATIONS}/{id_}")
 
-        assert page.status == 403
-        assert subscribers.secret not in page.text
-        assert BEN not in page.text
+            assert page.status == 403
+            assert subscribers.secret not in page.text
+            assert BEN not in page.text
+
+    @pytest.mark.sqlite_only
+    def test_a_key_that_may_send_to_the_topic_may_cancel_them(
+        self, bellhop: Bellhop, subscribers: Subscribers
+    ) -> None:
+        id_ = caller(bellhop, Scope.SEND, source="ci").send({**BODY, "delay": 60}).json()["id"]
+        who = caller(bellhop, Scope.SEND, source="ci", channels=[TOPIC])
+
+        assert who.call("DELETE", f"{NOTIFICATIONS}/{id_}").status == 200
+
+        report = bellhop.services.history.find(ACME, id_)
+        assert report is not None
+        assert {one.state for one in report.deliveries} == {"cancelled"}

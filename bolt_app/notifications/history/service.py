@@ -30,7 +30,7 @@ from bolt_app.db.models import (
     Team,
 )
 from bolt_app.db.receipts import record_effect
-from bolt_app.notifications.content.modes import SILENT
+from bolt_app.notifications.content.modes import SILENT, DeliveryMode
 from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, StateFilter
 from bolt_app.notifications.history.errors import (
     ErasedRecipientError,
@@ -312,15 +312,20 @@ class History:
     def recipients_of(self, team_id: str, notification_id: str) -> Sequence[str]:
         """Return the addresses and topics that the sender of a notification named."""
         is_of_it = _deliveries_of(team_id, notification_id)
-        sent = select(Delivery.target, Delivery.subscription_id).where(is_of_it)
+        sent = select(Delivery.target, Delivery.subscription_id, Delivery.mode).where(is_of_it)
         topics = select(Notification.topics).where(Notification.id == notification_id)
         with self._database.reading() as session:
             rows = session.execute(sent).all()
-            named = [row.target for row in rows if row.subscription_id is None]
             names = (session.scalar(topics) or "").split()
-        # Only those of an escalation are not stored.
-        unknown = ["topic:*"] if len(named) < len(rows) and not names else []
-        return [*named, *(f"topic:{name}" for name in names), *unknown]
+        recipients = [f"topic:{name}" for name in names]
+        for row in rows:
+            if row.subscription_id is None:
+                recipients.append(row.target)
+            elif row.mode == DeliveryMode.ESCALATE:
+                recipients.append("topic:*")  # the topics of an escalation are not stored
+            elif not names:
+                recipients.append(row.target)  # a digest
+        return recipients
 
     def _reports(
         self, session: Session, rows: Sequence[Any], visible: Visible | None

@@ -133,7 +133,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/notifications/<notification_id>/retry")
     def retry(notification_id: str) -> Response:
         caller, before = _require_owner(services, notification_id)
-        # A failure, and its retry, would tell of a subscriber that is not shown.
+        # A failure, and its retry, would show that a hidden subscriber exists.
         only = None if caller.reads_all else [delivery.id for delivery in before.deliveries]
         retried = services.history.count_retried(caller.team_id, notification_id, only)
         charge_request(services, caller, requests=0, deliveries=retried)
