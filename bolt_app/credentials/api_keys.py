@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, insert, select
 
 from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
@@ -25,7 +25,7 @@ from bolt_app.credentials.secrets import hash_of, new_api_key
 from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
-from bolt_app.db.models import ApiKey, CallbackEndpoint
+from bolt_app.db.models import ApiKey
 from bolt_app.recipients import normal_address
 from bolt_app.signals import Signals
 from bolt_app.text_forms import visible
@@ -125,9 +125,14 @@ class ApiKeyRecord:
         return self.may(Scope.READ) and not self.channels and not self.is_personal
 
     @property
-    def manages_all(self) -> bool:
-        """Whether it may change notifications of other sources, anywhere."""
+    def creates_webhooks(self) -> bool:
+        """Whether it may create webhooks, which remain after it is revoked."""
         return self.may(Scope.ADMIN) and not self.channels
+
+    @property
+    def sends_for_all(self) -> bool:
+        """Whether it may name another source, whose incidents its notifications show and end."""
+        return self.creates_webhooks and not self.is_personal
 
     def may(self, scope: Scope) -> bool:
         """Whether it has `scope`."""
@@ -270,15 +275,12 @@ class ApiKeys:
                 session,
                 ApiKey,
                 key_id,
-                AuditAction.API_KEY_REVOKED,
                 team_id=team_id,
                 revoked_by=revoked_by,
                 now=self._clock(),
             )
-            if revoked is None:
-                return None
-            endpoint = CallbackEndpoint.api_key_id == key_id
-            session.execute(delete(CallbackEndpoint).where(endpoint))
+        if revoked is None:
+            return None
         self._signals.admin_data_changed(revoked.team_id)
         name: str = revoked.name
         return name

@@ -18,7 +18,7 @@ from enum import StrEnum
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, select, union_all, update
+from sqlalchemy import Connection, bindparam, case, func, or_, select, union_all, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import Credential, CredentialKind, SourceKind
@@ -109,22 +109,23 @@ class LimitError(Exception):
         self.retry_after = max(1, math.ceil((until - now).total_seconds()))
 
 
-def count_addressed(deliveries: Iterable[tuple[str, int | None]]) -> int:
+def count_addressed(deliveries: Iterable[tuple[str, int | None, str | None]]) -> int:
     """Return the number of deliveries that are charged to the sender.
 
-    Every delivery that the sender addressed counts. All deliveries of a notification to subscribers
-    together count as one, because the sender does not control their number.
+    Every delivery that the sender addressed counts, and the topics of a notification count as one:
+    the sender does not control the number of subscribers, and is not to learn from the charge
+    whether an address beside a topic is one of them.
 
     Args:
-        deliveries: notification id and subscription id (None if addressed by the sender).
+        deliveries: notification id, subscription id (None if addressed by the sender), and the
+            topics of the notification.
     """
-    named, subscribed = 0, set()
-    for notification_id, subscription_id in deliveries:
-        if subscription_id is None:
-            named += 1
-        else:
-            subscribed.add(notification_id)
-    return named + len(subscribed)
+    named, with_topics = 0, set()
+    for notification_id, subscription_id, topics in deliveries:
+        named += subscription_id is None
+        if subscription_id is not None or topics:
+            with_topics.add(notification_id)
+    return named + len(with_topics)
 
 
 def _charge_statement(table: Any) -> Any:
@@ -185,7 +186,7 @@ _REJECT = {
 }
 _OPEN = union_all(
     *(
-        select(Delivery.notification_id, Delivery.subscription_id)
+        select(Delivery.notification_id, Delivery.subscription_id, Notification.topics)
         .join(Lane, Lane.id == Delivery.lane_id)
         .join(Notification, Notification.id == Delivery.notification_id)
         .where(
@@ -196,9 +197,10 @@ _OPEN = union_all(
 ).subquery()
 # Counts like `count_addressed`.
 _IS_SUBSCRIBED = _OPEN.c.subscription_id.is_not(None)
+_HAS_TOPICS = or_(_IS_SUBSCRIBED, _OPEN.c.topics.is_not(None))
 _COUNT_OPEN = select(
     func.count().filter(~_IS_SUBSCRIBED)
-    + func.count(_OPEN.c.notification_id.distinct()).filter(_IS_SUBSCRIBED)
+    + func.count(_OPEN.c.notification_id.distinct()).filter(_HAS_TOPICS)
 ).select_from(_OPEN)
 
 

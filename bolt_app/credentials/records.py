@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Row, update
+from sqlalchemy import ColumnElement, Row, delete, update
 from sqlalchemy.orm import Session
 
 from bolt_app.client_address import client_address
@@ -17,14 +17,14 @@ from bolt_app.credentials.secrets import hash_of
 from bolt_app.credentials.sources import normal_source
 from bolt_app.credentials.webhook_bodies import delete_bodies
 from bolt_app.db.audit import AuditAction, write_audit
-from bolt_app.db.models import ApiKey, Webhook
+from bolt_app.db.models import ApiKey, CallbackEndpoint, Webhook
 from bolt_app.db.receipts import record_effect
 
 MOST_REMEMBERED = 10_000
-# Names of credentials in audit events.
-_AUDIT_NAMES: Mapping[AuditAction, str] = {
-    AuditAction.API_KEY_REVOKED: "api_key",
-    AuditAction.WEBHOOK_REVOKED: "webhook",
+# The audit event of a revocation, and the name of the credential in it.
+_AUDITED: Mapping[type[ApiKey | Webhook], tuple[AuditAction, str]] = {
+    ApiKey: (AuditAction.API_KEY_REVOKED, "api_key"),
+    Webhook: (AuditAction.WEBHOOK_REVOKED, "webhook"),
 }
 
 
@@ -123,42 +123,68 @@ def revoke_row(
     session: Session,
     model: type[ApiKey | Webhook],
     id_: int,
-    action: AuditAction,
     *,
     team_id: str | None,
     revoked_by: str | None,
     now: datetime,
-) -> Row[str, str] | None:
-    """Revoke an API key or a webhook, and write the audit event.
+) -> Row[int, str, str] | None:
+    """Revoke an API key or a webhook at someone's request.
 
     Args:
-        action: the event of the revocation.
         team_id: if given, the row must belong to this workspace.
         revoked_by: the id of the person; None for the command line.
 
     Returns: its workspace and name; None if it does not exist or was already revoked.
     """
-    conditions = [model.id == id_, model.revoked_at.is_(None)]
+    record_effect(session, now)
+    conditions = [model.id == id_]
     if team_id is not None:
         conditions.append(model.team_id == team_id)
+    address = client_address()
+    revoked = _revoke(session, model, conditions, now, revoked_by=revoked_by, address=address)
+    return next(iter(revoked), None)
+
+
+def revoke_all(session: Session, team_id: str, now: datetime) -> None:
+    """Revoke the API keys and webhooks of a workspace, which nobody requested."""
+    for model in (ApiKey, Webhook):
+        _revoke(session, model, [model.team_id == team_id], now)
+
+
+def _revoke(
+    session: Session,
+    model: type[ApiKey | Webhook],
+    conditions: Iterable[ColumnElement[bool]],
+    now: datetime,
+    *,
+    revoked_by: str | None = None,
+    address: str | None = None,
+) -> Sequence[Row[int, str, str]]:
+    """Revoke rows with all that belongs to them, and write the audit events.
+
+    Returns: the id, workspace and name of each.
+    """
     statement = (
         update(model)
-        .where(*conditions)
+        .where(*conditions, model.revoked_at.is_(None))
         .values(revoked_at=now, revoked_by=revoked_by)
-        .returning(model.team_id, model.name)
+        .returning(model.id, model.team_id, model.name)
     )
-    record_effect(session, now)
-    revoked = session.execute(statement).first()
-    if revoked is not None and model is Webhook:
-        delete_bodies(session, Webhook.id == id_)
-    if revoked is not None:
+    revoked = session.execute(statement).all()
+    ids = [row.id for row in revoked]
+    if model is Webhook:
+        delete_bodies(session, Webhook.id.in_(ids))
+    else:
+        session.execute(delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id.in_(ids)))
+    action, name = _AUDITED[model]
+    for row in revoked:
         write_audit(
             session,
             action,
             at=now,
-            address=client_address(),
-            team_id=revoked.team_id,
+            address=address,
+            team_id=row.team_id,
             user_id=revoked_by,
-            credential=f"{_AUDIT_NAMES[action]}:{id_}",
+            credential=f"{name}:{row.id}",
         )
     return revoked

@@ -395,7 +395,6 @@ class Webhooks:
                 session,
                 Webhook,
                 webhook_id,
-                AuditAction.WEBHOOK_REVOKED,
                 team_id=team_id,
                 revoked_by=revoked_by,
                 now=self._clock(),

@@ -10,17 +10,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bolt_app.db.audit import AuditAction, write_audit
-from bolt_app.db.models import (
-    ApiKey,
-    CallbackEndpoint,
-    ServingInstallation,
-    Webhook,
-    WebhookBody,
-)
+from bolt_app.credentials.records import revoke_all
+from bolt_app.db.models import ServingInstallation
 from bolt_app.db.upsert import upsert
 from bolt_app.installations.checks import check_people
 from bolt_app.installations.rows import InstallationRows
@@ -66,33 +60,4 @@ def _record(
         update={"enterprise_id": enterprise_id},
     )
     if known is not None:
-        _revoke_credentials(session, team_id, now)
-
-
-def _revoke_credentials(session: Session, team_id: str, now: datetime) -> None:
-    """Revoke the API keys and webhooks of a workspace."""
-    keys = _revoke(session, ApiKey, team_id, now)
-    webhooks = _revoke(session, Webhook, team_id, now)
-    session.execute(delete(WebhookBody).where(WebhookBody.webhook_id.in_(webhooks)))
-    session.execute(delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id.in_(keys)))
-    for action, name, ids in (
-        (AuditAction.API_KEY_REVOKED, "api_key", keys),
-        (AuditAction.WEBHOOK_REVOKED, "webhook", webhooks),
-    ):
-        for id_ in ids:
-            write_audit(
-                session,
-                action,
-                at=now,
-                address=None,  # the person who installs revoked nothing
-                team_id=team_id,
-                credential=f"{name}:{id_}",
-            )
-
-
-def _revoke(
-    session: Session, model: type[ApiKey | Webhook], team_id: str, now: datetime
-) -> list[int]:
-    is_active = (model.team_id == team_id, model.revoked_at.is_(None))
-    revoked = update(model).where(*is_active).values(revoked_at=now).returning(model.id)
-    return list(session.scalars(revoked))
+        revoke_all(session, team_id, now)

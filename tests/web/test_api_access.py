@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Channel, Delivery, Notification
+from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.web.api import API_PATH
 from tests.notifications.hand import accept
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
@@ -245,6 +246,25 @@ class TestAKeyThatAPersonMade:
         own = who.send({"to": LEADS, "text": "x"}).json()["id"]
 
         assert who.get(f"{NOTIFICATIONS}/{own}").status == 200
+
+    def test_shares_no_incident_of_another_source(
+        self, installed: Bellhop, sent: dict[str, str]
+    ) -> None:
+        """Its own notification would show the incident, or end it, in a channel unknown to Ann."""
+        incident = {"text": "x", "key": "disk", "actions": ["mute"]}
+        target = caller(installed, source="ci").send({"to": LEADS, **incident}).json()["id"]
+        installed.services.incidents.answer(ACME, target, BEN, IncidentAnswer.MUTE)
+        before = facts(installed, target)
+        who = caller(installed, Scope.ADMIN, created_by=ANN)
+
+        for actions in (["mute"], []):
+            answer = who.send({"to": GENERAL, **incident, "source": "ci", "actions": actions})
+
+            assert answer.status == 403
+        own = who.send({"to": GENERAL, **incident}).json()
+        assert [one["state"] for one in own["deliveries"]] == ["waiting"]
+        assert who.get(f"{NOTIFICATIONS}/{own['id']}").json()["incident"]["muted_by"] is None
+        assert facts(installed, target) == before
 
     def test_reads_no_more_once_its_maker_has_left(
         self, installed: Bellhop, sent: dict[str, str]

@@ -1,4 +1,4 @@
-"""Subscribers' addresses: a key that sends to a topic does not learn the channels and people."""
+"""Subscribers: a key that sends to a topic does not learn its channels and people."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bolt_app.credentials.api_keys import Scope
-from bolt_app.notifications.history.reports import SUBSCRIBER
+from bolt_app.db.models import ApiKey, Delivery
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
+from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -44,16 +46,18 @@ def shown(page: Page) -> list[str]:
     """Return the addresses in an answer about one notification."""
     body = json.loads(page.text)
     [found] = body.get("notifications", [body])
-    deliveries = found.get("deliveries") or [*found["cancelled"], *found["kept"]]
-    return [one["to"] for one in deliveries]
+    lists = [found.get(name, []) for name in ("deliveries", "cancelled", "kept")]
+    return [one["to"] for deliveries in lists for one in deliveries]
 
 
-def everything(bellhop: Bellhop, who: Caller, secret: str) -> list[Page]:
+def everything(bellhop: Bellhop, who: Caller, secret: str, **changed: Any) -> list[Page]:
     """Return every answer about a notification to the topic, in all of its states."""
-    answers = [who.send({**BODY, "delay": 86400}, Idempotency_Key="k") for _ in range(2)]
+    body = {**BODY, **changed}
+    key = str(body["to"])
+    answers = [who.send({**body, "delay": 86400}, Idempotency_Key=key) for _ in range(2)]
     later = f"{NOTIFICATIONS}/{answers[0].json()['id']}"
     answers += [who.get(later), who.call("DELETE", later)]
-    answers.append(who.send([BODY]))
+    answers.append(who.send([body]))
     bellhop.slack.archive_channel(secret)
     Hand(bellhop).deliver()
     [sent] = answers[-1].json()["notifications"]
@@ -97,14 +101,83 @@ def test_no_answer_shows_a_hidden_subscriber(
 
     hidden = subscribers.secret, BEN, subscribers.person_channel
     assert [page.text for page in answers if any(one in page.text for one in hidden)] == []
-    said = [shown(page) for page in answers if page.status in (200, 202)]
-    assert all(len(addresses) == 3 for addresses in said), said
-    assert {one for addresses in said for one in addresses} == (
-        {SUBSCRIBER, GENERAL} if sees_public else {SUBSCRIBER}
-    )
-    # None was rejected, except what the key may not read at all.
+    accepted = [shown(page) for page in answers if '"url"' in page.text]
+    assert accepted == [[]] * 3
+    read = [shown(page) for page in answers if page.status == 200]
+    assert all(addresses == ([GENERAL] if sees_public else []) for addresses in read), read
+    # None was rejected, except what the key may not read at all, and a retry of nothing.
     may_read = "only sends" not in name
-    assert [page.status for page in answers if page.status == 403] == [403] * (0 if may_read else 3)
+    rejected = [page.status for page in answers if page.status >= 400]
+    assert rejected == ([409] if may_read else [403, 403, 403, 409])
+
+
+# Values that differ between any two notifications.
+UNLIKE = {"id", "request_id", "url", "page_url", "source", "ts", "permalink", "state_at"}
+UNLIKE |= {"created_at", "send_at", "finished_at"}
+
+
+def outline(answer: Any) -> Any:
+    """Return an answer without the values that differ between any two notifications."""
+    if isinstance(answer, list):
+        return [outline(one) for one in answer]
+    if not isinstance(answer, dict):
+        return answer
+    return {
+        name: value is None if name in UNLIKE else outline(value) for name, value in answer.items()
+    }
+
+
+def named_beside(bellhop: Bellhop, hand: Hand, who: Caller, to: Sequence[str]) -> list[Any]:
+    """Send to Ben and a topic; return the outlines of all answers, and the charge for them."""
+    body = {"to": to, "text": "x", "key": "k", "escalate": {"after": 60}, "actions": ["resolve"]}
+    pages = [who.send({**body, "delay": 86400}, Idempotency_Key=str(to)) for _ in range(2)]
+    later = f"{NOTIFICATIONS}/{pages[0].json()['id']}"
+    pages += [who.get(f"{later}"), who.call("DELETE", later)]
+    pages.append(who.send([body, body]))
+    ids = [one["id"] for one in pages[-1].json()["notifications"]]
+    # Before the escalation and after it.
+    for _ in range(2):
+        for _ in range(4):
+            bellhop.clock.advance(11)
+            hand.deliver()
+        pages += [who.get(f"{NOTIFICATIONS}/{id_}") for id_ in ids]
+        for query in ("state=waiting", "state=sent", "state=unrouted", f"state=sent&to={BEN}"):
+            pages.append(who.get(f"{NOTIFICATIONS}?id={ids[-1]}&{query}"))
+    pages.append(who.send({"to": to, "text": "x", "key": "k"}))
+    pages.append(who.call("POST", f"{NOTIFICATIONS}/{ids[0]}/retry", {}))
+    pages.append(who.call("DELETE", f"{NOTIFICATIONS}/{ids[0]}"))
+    with bellhop.services.database.reading() as session:
+        [charged] = session.scalars(select(ApiKey.open_at_most).order_by(ApiKey.id.desc()).limit(1))
+    return [*((page.status, outline(page.json())) for page in pages), charged]
+
+
+@pytest.mark.sqlite_only
+def test_a_named_address_shows_no_subscription(
+    bellhop: Bellhop, subscribers: Subscribers, subtests: pytest.Subtests
+) -> None:
+    """Ben is subscribed to the first topic of each pair, and not to the second."""
+    subscribe, hand = bellhop.services.subscriptions.subscribe, Hand(bellhop)
+    for address in (subscribers.secret, GENERAL):
+        subscribe(ACME, address, SubscriptionSpec("builds"))
+    hourly = Schedule()
+    subscribe(ACME, BEN, SubscriptionSpec("alone", digest=hourly))
+    pairs = ("topic:deploys", "topic:builds"), ("topic:alone", "topic:nobody")
+    for name, make in {"personal": personal, "of operator": of_operator}.items():
+        for scopes in ((Scope.SEND,), (Scope.SEND, Scope.READ), (Scope.ADMIN,)):
+            for topics in pairs:
+                with subtests.test(name, scopes=scopes, topics=topics):
+                    channels = [] if make is personal else [BEN, *topics]
+                    found, posted = [], []
+                    for topic in topics:
+                        before = len(bellhop.slack.messages(subscribers.person_channel))
+                        who = make(*scopes, channels=channels)(bellhop)
+                        found.append(named_beside(bellhop, hand, who, [topic, BEN]))
+                        after = len(bellhop.slack.messages(subscribers.person_channel))
+                        posted.append(after - before)
+
+                    for one, other in zip(*found, strict=True):
+                        assert one == other
+                    assert posted[0] == posted[1]
 
 
 @pytest.mark.sqlite_only
@@ -119,6 +192,23 @@ def test_a_key_for_the_whole_workspace_reads_them(
     assert [set(shown(page)) for page in answers] == [addresses] * len(answers)
 
 
+@pytest.mark.sqlite_only
+def test_numbers_of_deliveries_count_no_hidden_ones(
+    bellhop: Bellhop, subscribers: Subscribers
+) -> None:
+    who = personal(Scope.SEND, Scope.READ)(bellhop)
+    body = [{"to": to, "text": "x"} for to in ([BEN], [BEN, TOPIC], [BEN])]
+    found = who.send(body).json()["notifications"]
+    numbers = [one["deliveries"][0]["id"] for one in found]
+    Hand(bellhop).deliver()
+
+    read = [who.get(f"{NOTIFICATIONS}/{one['id']}").json()["deliveries"] for one in found]
+
+    assert [deliveries[0]["id"] for deliveries in read] == numbers
+    with bellhop.services.database.reading() as session:
+        assert not set(numbers) & set(session.scalars(select(Delivery.id)))
+
+
 def test_a_shown_subscriber_has_its_message(bellhop: Bellhop, subscribers: Subscribers) -> None:
     who = caller(bellhop, Scope.SEND, Scope.READ, created_by=ANN)
     id_ = who.send(BODY).json()["id"]
@@ -126,9 +216,9 @@ def test_a_shown_subscriber_has_its_message(bellhop: Bellhop, subscribers: Subsc
 
     report: Any = who.get(f"{NOTIFICATIONS}/{id_}").json()
 
-    messages = {one["to"]: one["permalink"] for one in report["deliveries"]}
-    assert messages[GENERAL] is not None
-    assert messages[SUBSCRIBER] is None
+    [message] = report["deliveries"]
+    assert message["to"] == GENERAL
+    assert message["permalink"] is not None
 
 
 @pytest.mark.sqlite_only
@@ -143,6 +233,10 @@ def test_a_search_finds_no_hidden_subscriber(
         for more in ("", "&state=waiting"):
             page = who.get(f"{NOTIFICATIONS}?to={address}{more}")
             assert page.status == 403 or page.json()["notifications"] == []
+    bellhop.services.subscriptions.unsubscribe(ACME, GENERAL, "deploys")
+    hidden = who.send(BODY).json()["id"]
+    page = who.get(f"{NOTIFICATIONS}?state=waiting&id={hidden}")
+    assert page.status == 403 or page.json()["notifications"] == []
 
 
 @pytest.mark.sqlite_only
@@ -154,13 +248,13 @@ def test_a_recipient_that_the_sender_named_is_shown(
     assert shown(who.send({"to": [BEN, TOPIC], "text": "x"})).count(BEN) == 1
 
 
+def snooze(bellhop: Bellhop, id_: str) -> None:
+    half_an_hour = timedelta(minutes=30)
+    bellhop.services.incidents.answer(ACME, id_, BEN, IncidentAnswer.SNOOZE, half_an_hour)
+
+
 class TestFollowUps:
     """Refreshes and reminders, which Bellhop adds to a notification later."""
-
-    @staticmethod
-    def snooze(bellhop: Bellhop, id_: str) -> None:
-        half_an_hour = timedelta(minutes=30)
-        bellhop.services.incidents.answer(ACME, id_, BEN, IncidentAnswer.SNOOZE, half_an_hour)
 
     @pytest.mark.sqlite_only
     def test_a_repeated_request_gets_the_first_response(
@@ -181,13 +275,13 @@ class TestFollowUps:
         id_ = who.send(INCIDENT).json()["id"]
         hand = Hand(bellhop)
         hand.deliver()
-        self.snooze(bellhop, id_)
+        snooze(bellhop, id_)
         pages = [who.get(f"{NOTIFICATIONS}/{id_}")]
         bellhop.clock.advance(1900)
         hand.deliver()
         pages += [who.get(f"{NOTIFICATIONS}/{id_}"), who.call("DELETE", f"{NOTIFICATIONS}/{id_}")]
 
-        assert [len(shown(page)) for page in pages] == [6] * 3
+        assert [shown(page) for page in pages] == [[GENERAL] * 2] * 3
         hidden = subscribers.secret, BEN, subscribers.person_channel
         delivered = [str(page.json().get("deliveries")) for page in pages]
         assert [text for text in delivered if any(one in text for one in hidden)] == []
@@ -202,13 +296,28 @@ class TestFollowUps:
         self, bellhop: Bellhop, subscribers: Subscribers
     ) -> None:
         sender = caller(bellhop, Scope.SEND, source="ci")
-        id_ = sender.send({**INCIDENT, "to": [TOPIC, GENERAL]}).json()["id"]
-        Hand(bellhop).deliver()
-        self.snooze(bellhop, id_)
         who = caller(bellhop, Scope.SEND, Scope.READ, source="ci", channels=[GENERAL])
+        escalation = {"to": GENERAL, "key": "other", "escalate": {"after": 60, "to": TOPIC}}
+        for more in ({"to": [TOPIC, GENERAL]}, escalation):
+            id_ = sender.send({**INCIDENT, **more}).json()["id"]
+            Hand(bellhop).deliver()
+            snooze(bellhop, id_)
 
-        page = who.call("DELETE", f"{NOTIFICATIONS}/{id_}")
+            page = who.call("DELETE", f"{NOTIFICATIONS}/{id_}")
 
-        assert page.status == 403
-        assert subscribers.secret not in page.text
-        assert BEN not in page.text
+            assert page.status == 403
+            assert subscribers.secret not in page.text
+            assert BEN not in page.text
+
+    @pytest.mark.sqlite_only
+    def test_a_key_that_may_send_to_the_topic_may_cancel_them(
+        self, bellhop: Bellhop, subscribers: Subscribers
+    ) -> None:
+        id_ = caller(bellhop, Scope.SEND, source="ci").send({**BODY, "delay": 60}).json()["id"]
+        who = caller(bellhop, Scope.SEND, source="ci", channels=[TOPIC])
+
+        assert who.call("DELETE", f"{NOTIFICATIONS}/{id_}").status == 200
+
+        report = bellhop.services.history.find(ACME, id_)
+        assert report is not None
+        assert {one.state for one in report.deliveries} == {"cancelled"}

@@ -287,7 +287,7 @@ class NotificationRequest(Content):
         None,
         pattern=SOURCE_PATTERN,
         description="The source that `key` belongs to, if it is another sender's: requires the "
-        "scope `admin`.",
+        "scope `admin`, and a key from the command line.",
     )
     mode: Annotated[Mode, BeforeValidator(_word)] = Field(
         Mode.UPDATE,

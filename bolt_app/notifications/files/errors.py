@@ -24,7 +24,7 @@ class FileUnavailableError(Exception):
 
 
 class UnknownUploadError(Exception):
-    """The upload URL is unknown, used or expired, or has no attempts left."""
+    """The upload URL is unknown, used or expired, has no attempts left, or its key is revoked."""
 
 
 class WrongLengthError(Exception):

@@ -149,7 +149,8 @@ class Files:
         """Return the file that an upload URL waits for.
 
         Raises:
-            UnknownUploadError: the URL is unknown, used or expired, or has no attempts left.
+            UnknownUploadError: the URL is unknown, used or expired, or has no attempts left, or its
+                API key is revoked.
         """
         since = self._clock() - UPLOAD_LIFETIME
         with self._database.reading_connection() as connection:
@@ -179,7 +180,7 @@ class Files:
             data: read to its end in one transaction, so it must not wait for a client.
 
         Raises:
-            UnknownUploadError: the upload URL is unknown, used or expired.
+            UnknownUploadError: the upload URL is unknown, used or expired, or its key is revoked.
             WrongLengthError: they are not as many as announced.
         """
         now = self._clock()

@@ -10,7 +10,9 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    String,
     bindparam,
+    cast,
     delete,
     exists,
     func,
@@ -20,7 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy import update as update_rows
 
-from bolt_app.db.models import Delivery, File, FileChunk, NotificationFile
+from bolt_app.credentials.sources import SourceKind
+from bolt_app.db.models import ApiKey, Delivery, File, FileChunk, NotificationFile
 
 _FILES = select(File.id, File.team_id, File.name, File.alt_text, File.length, File.permalink)
 _FILE = _FILES.where(File.id == bindparam("file_id"), File.uploaded_at.is_not(None))
@@ -228,7 +231,12 @@ def delete_files_of(connection: Connection, team_id: str) -> None:
 
 
 def _waits(upload_hash: str, since: datetime) -> tuple[ColumnElement[bool], ...]:
-    return File.upload_hash == upload_hash, File.created_at > since
+    is_revoked = exists().where(
+        ApiKey.team_id == File.team_id,
+        f"{SourceKind.API_KEY}:" + cast(ApiKey.id, String) == File.source,
+        ApiKey.revoked_at.is_not(None),
+    )
+    return File.upload_hash == upload_hash, File.created_at > since, ~is_revoked
 
 
 def _are_ready(

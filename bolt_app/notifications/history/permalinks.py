@@ -42,7 +42,7 @@ class Permalinks:
             one
             for one in report.deliveries
             if one.state == ShownState.SENT
-            and one.channel_id is not None  # not hidden
+            and one.channel_id is not None
             and one.permalink is None
             and not self._gone.find(one.id)
         ]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PlainSerializer, SerializationInfo
 
 from bolt_app.notifications.content.moment import Moment
 from bolt_app.notifications.content.states import OPEN_STATES, ShownState
 from bolt_app.notifications.incidents.reports import IncidentReport
 
-# Replaces the address of a subscription in reports to API keys that may not see it.
-SUBSCRIBER = "subscriber"
+
+def _shown_number(delivery_id: int, info: SerializationInfo) -> int:
+    number: int = info.context["number"](delivery_id) if info.context else delivery_id
+    return number
+
+
+# The id of a delivery, which the context of a serialization may replace.
+DeliveryNumber = Annotated[int, PlainSerializer(_shown_number, return_type=int)]
 
 
 class DeliveryError(BaseModel):
@@ -27,12 +33,11 @@ class DeliveryError(BaseModel):
 class DeliveryReport(BaseModel):
     """The delivery of a notification to one channel or person."""
 
-    id: int = Field(description="Its number; deliveries are numbered in order of acceptance.")
-    to: str = Field(
-        description="The recipient; `subscriber` for a subscription of a channel or person that "
-        "the key may not see, without `channel_id`, `ts` and `permalink`.",
-        examples=["#general"],
+    id: DeliveryNumber = Field(
+        description="Its number. To a key that sees all subscribers, deliveries are numbered in "
+        "order of acceptance."
     )
+    to: str = Field(description="The recipient.", examples=["#general"])
     state: ShownState = Field(
         description="`waiting`, `held` and `sending` may still change; a `held` delivery goes out "
         "at `send_at`, in a digest with others. `sent`: the message is in Slack. `digested`: the "
@@ -75,7 +80,9 @@ class NotificationReport(BaseModel):
     unrouted: bool = Field(
         False, description="Not delivered: no subscription to its topics matched."
     )
-    deliveries: list[DeliveryReport]
+    deliveries: list[DeliveryReport] = Field(
+        description="Without subscribers that the key may not see."
+    )
 
     @property
     def is_open(self) -> bool:

@@ -41,12 +41,12 @@ _BY_INDEX: Mapping[str, ColumnElement[bool]] = {
 
 @dataclass(frozen=True)
 class Visible:
-    """The notifications that a restricted API key may see, and the subscribers that they went to.
+    """The notifications and deliveries that a restricted API key may see.
 
     Attributes:
         sources: credentials whose notifications it may see without further limits.
         addresses: notifications of others must have gone only to these; None: to any.
-            Subscribers elsewhere are hidden, in its own notifications too.
+            Deliveries to subscribers elsewhere are hidden, in its own notifications too.
         public_of: a workspace to whose public channels alone they must have gone; None: to any.
     """
 
@@ -58,20 +58,24 @@ class Visible:
         """Return the condition for a notification, given by its columns."""
         deliveries = select(Delivery.id).join(Lane, Lane.id == Delivery.lane_id)
         deliveries = deliveries.where(Delivery.notification_id == notification.id)
-        elsewhere = deliveries.where(or_(*self._is_elsewhere()))
+        elsewhere = deliveries.where(~and_(*self._is_within()))
         is_within = and_(deliveries.exists(), ~elsewhere.exists())
         return or_(notification.source.in_(self.sources), is_within)
 
-    def hides_address(self) -> ColumnElement[bool]:
-        """Return the condition for a delivery, joined with its lane, whose address is hidden."""
-        return and_(Delivery.subscription_id.is_not(None), or_(*self._is_elsewhere()))
+    def shows_delivery(self) -> ColumnElement[bool]:
+        """Return the condition for a delivery, joined with its lane.
 
-    def _is_elsewhere(self) -> Iterator[ColumnElement[bool]]:
+        Nothing that the sender did not name is shown elsewhere, not even its number or its state:
+        they would tell whether an address that the sender named as well is a subscriber.
+        """
+        return or_(Delivery.subscription_id.is_(None), and_(*self._is_within()))
+
+    def _is_within(self) -> Iterator[ColumnElement[bool]]:
         if self.addresses is not None:
-            yield Lane.address.not_in(self.addresses)
+            yield Lane.address.in_(self.addresses)
         if self.public_of is not None:
             public = select(Channel.channel_id).where(Channel.team_id == self.public_of, IS_PUBLIC)
-            yield Lane.address.not_in(public)
+            yield Lane.address.in_(public)
 
 
 @dataclass(frozen=True)
@@ -176,9 +180,9 @@ def _matching(query: HistoryQuery, notification: Any) -> list[ColumnElement[bool
         deliveries.append(Delivery.state == query.state)
     if query.to is not None:
         deliveries.append(Delivery.target == query.to)
-        if query.visible is not None:
-            deliveries.append(~query.visible.hides_address())
     if deliveries:
+        if query.visible is not None:
+            deliveries.append(query.visible.shows_delivery())
         found = select(Delivery.id).join(Lane, Lane.id == Delivery.lane_id)
         is_of_it = Delivery.notification_id == notification.id
         conditions.append(found.where(is_of_it, *deliveries).exists())
@@ -203,9 +207,9 @@ def _select_found(found: Select[str], query: HistoryQuery, cursor: str | None) -
     statement = select(id_).where(*_within(id_, query, cursor))
     if query.key is not None:
         rest = replace(query, key=None)
-    elif query.to is None:
+    elif query.to is None and query.visible is None:
         rest = replace(query, state=None)
-    else:  # one delivery must match both
+    else:  # one delivery must match all
         rest = query
     matching = _matching(rest, Notification)
     if not matching:

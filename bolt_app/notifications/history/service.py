@@ -30,7 +30,7 @@ from bolt_app.db.models import (
     Team,
 )
 from bolt_app.db.receipts import record_effect
-from bolt_app.notifications.content.modes import SILENT
+from bolt_app.notifications.content.modes import SILENT, DeliveryMode
 from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, StateFilter
 from bolt_app.notifications.history.errors import (
     ErasedRecipientError,
@@ -120,7 +120,7 @@ class History:
         """Return a notification of a workspace, with every delivery.
 
         Args:
-            visible: limits the notifications and subscribers that may be seen; None: no limit.
+            visible: limits the notifications and deliveries that may be seen; None: no limit.
         """
         conditions = [Notification.id == notification_id, Notification.team_id == team_id]
         if visible is not None:
@@ -173,7 +173,7 @@ class History:
                 credentials = credentials_of(session.connection(), team_id, query.source)
                 query = replace(query, sources=[query.source, *credentials])
             ids, next_cursor = find_page(session, team_id, query, limit, cursor)
-            fitting = first_fitting(session, ids)
+            fitting = first_fitting(session, ids, *_shown(query.visible))
             if len(fitting) < len(ids):
                 next_cursor = fitting[-1]
             statement = select(*NOTIFICATION_COLUMNS).where(Notification.id.in_(fitting))
@@ -221,7 +221,7 @@ class History:
         """Cancel the pending deliveries of a workspace's notification.
 
         Args:
-            visible: limits the subscribers that may be seen; None: no limit.
+            visible: limits the deliveries that may be seen; None: no limit.
         """
         with self._database.writing() as session:
             values = self._cancelled(session, team_id)
@@ -231,7 +231,7 @@ class History:
             # Deliveries that have failed may go out by themselves after a channel's move.
             expired = {"expires_at": values["finished_at"], "seq": values["seq"]}
             session.execute(update(Delivery).where(is_of_it, IS_TROUBLED).values(expired))
-            found = find_delivery_reports(session, [notification_id], visible=visible)
+            found = find_delivery_reports(session, [notification_id], *_shown(visible))
         reports = found[notification_id]
         return Cancelled(
             [report for report in reports if report.id in ids],
@@ -284,9 +284,7 @@ class History:
         with self._database.writing() as session:
             now = self._clock()
             seq = begin_change(session.connection(), [team_id])[team_id]
-            has_failed = and_(_deliveries_of(team_id, notification_id), IS_TROUBLED)
-            if only is not None:
-                has_failed &= Delivery.id.in_(only)
+            has_failed = _has_failed(team_id, notification_id, only)
             values = {**requeued(now), "seq": seq}
             has_address = Delivery.target != DELETED_ADDRESS
             changed = session.execute(
@@ -297,18 +295,42 @@ class History:
             record_effect(session, now)
         self._wakeup.notify(team_id)
 
-    def count_retried(self, team_id: str, notification_id: str) -> int:
-        """Return the number of deliveries that a sender is charged for a retry."""
+    def count_retried(
+        self, team_id: str, notification_id: str, only: Collection[int] | None = None
+    ) -> int:
+        """Return the number of deliveries that a sender is charged for a retry.
+
+        Args:
+            only: the ids of the deliveries to retry; None: all.
+        """
         with self._database.reading() as session:
             failed = select(Delivery.notification_id, Delivery.subscription_id).where(
-                _deliveries_of(team_id, notification_id), IS_TROUBLED
+                _has_failed(team_id, notification_id, only)
             )
-            return count_addressed((row[0], row[1]) for row in session.execute(failed))
+            return count_addressed((row[0], row[1], None) for row in session.execute(failed))
+
+    def recipients_of(self, team_id: str, notification_id: str) -> Sequence[str]:
+        """Return the addresses and topics that the sender of a notification named."""
+        is_of_it = _deliveries_of(team_id, notification_id)
+        sent = select(Delivery.target, Delivery.subscription_id, Delivery.mode).where(is_of_it)
+        topics = select(Notification.topics).where(Notification.id == notification_id)
+        with self._database.reading() as session:
+            rows = session.execute(sent).all()
+            names = (session.scalar(topics) or "").split()
+        recipients = [f"topic:{name}" for name in names]
+        for row in rows:
+            if row.subscription_id is None:
+                recipients.append(row.target)
+            elif row.mode == DeliveryMode.ESCALATE:
+                recipients.append("topic:*")  # the topics of an escalation are not stored
+            elif not names:
+                recipients.append(row.target)  # a digest
+        return recipients
 
     def _reports(
         self, session: Session, rows: Sequence[Any], visible: Visible | None
     ) -> list[NotificationReport]:
-        return build_reports(session, rows, self._public_url, visible=visible)
+        return build_reports(session, rows, self._public_url, *_shown(visible))
 
     def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
         seq = begin_change(session.connection(), [team_id])[team_id]
@@ -329,6 +351,18 @@ def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:
         .where(Notification.id == notification_id, Notification.team_id == team_id)
         .scalar_subquery()
     )
+
+
+def _has_failed(
+    team_id: str, notification_id: str, only: Collection[int] | None
+) -> ColumnElement[bool]:
+    has_failed = and_(_deliveries_of(team_id, notification_id), IS_TROUBLED)
+    return has_failed if only is None else and_(has_failed, Delivery.id.in_(only))
+
+
+def _shown(visible: Visible | None) -> list[ColumnElement[bool]]:
+    """Return the conditions for the deliveries that may be seen."""
+    return [] if visible is None else [visible.shows_delivery()]
 
 
 def _chunks(ids: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, TextClause, false, func, select
+from sqlalchemy import ColumnElement, TextClause, func, select
 from sqlalchemy.orm import Session
 
 from bolt_app.credentials.sources import plain_key
@@ -22,12 +22,10 @@ from bolt_app.notifications.content.modes import SILENT
 from bolt_app.notifications.content.page_urls import page_url
 from bolt_app.notifications.content.states import ShownState, shown_state
 from bolt_app.notifications.history.reports import (
-    SUBSCRIBER,
     DeliveryError,
     DeliveryReport,
     NotificationReport,
 )
-from bolt_app.notifications.history.search import Visible
 from bolt_app.notifications.incidents.reports import IncidentReport, incident_report
 from bolt_app.slack_api import SlackCallError
 
@@ -61,13 +59,13 @@ _DELIVERY = (
 )
 
 
-def first_fitting(session: Session, ids: Sequence[str]) -> Sequence[str]:
-    """Return the first ids whose contents and deliveries fit on a page."""
+def first_fitting(session: Session, ids: Sequence[str], *conditions: Condition) -> Sequence[str]:
+    """Return the first ids whose contents, and deliveries that meet conditions, fit on a page."""
     lengths = select(Notification.id, stored_length(Notification.content)).where(
         Notification.id.in_(ids)
     )
     number = _fitting(ids, session.execute(lengths), PAGE_CHARACTERS)
-    return first_with_fitting_deliveries(session, ids[: max(1, number)])
+    return first_with_fitting_deliveries(session, ids[: max(1, number)], *conditions)
 
 
 def first_with_fitting_deliveries(
@@ -76,6 +74,7 @@ def first_with_fitting_deliveries(
     """Return the first ids whose deliveries fit on a page, as far as they meet conditions."""
     counts = (
         select(Delivery.notification_id, func.count())
+        .join(Lane, Lane.id == Delivery.lane_id)
         .where(Delivery.notification_id.in_(ids), *conditions)
         .group_by(Delivery.notification_id)
     )
@@ -94,18 +93,16 @@ def build_reports(
     rows: Sequence[Any],
     public_url: str,
     *conditions: Condition,
-    visible: Visible | None = None,
 ) -> list[NotificationReport]:
     """Return the reports of notifications.
 
     Args:
         rows: with `NOTIFICATION_COLUMNS` or `SUMMARY_COLUMNS`; without incidents for the latter.
         public_url: base of notification pages.
-        conditions: that the reported deliveries meet.
-        visible: hides addresses of subscribers; None: none.
+        conditions: that the reported deliveries, joined with their lanes, meet.
     """
     ids = [row.id for row in rows]
-    deliveries = find_delivery_reports(session, ids, *conditions, visible=visible)
+    deliveries = find_delivery_reports(session, ids, *conditions)
     incidents = _incident_reports(session, [row for row in rows if "actions" in row.content])
     return [
         NotificationReport(
@@ -138,20 +135,15 @@ def _incident_reports(session: Session, rows: Sequence[Any]) -> dict[str, Incide
 
 
 def find_delivery_reports(
-    session: Session,
-    notification_ids: Sequence[str],
-    *conditions: Condition,
-    visible: Visible | None = None,
+    session: Session, notification_ids: Sequence[str], *conditions: Condition
 ) -> dict[str, list[DeliveryReport]]:
     """Return the reports of notifications' deliveries, by notification id.
 
     Args:
-        conditions: that the deliveries meet.
-        visible: hides addresses of subscribers; None: none.
+        conditions: that the deliveries, joined with their lanes, meet.
     """
-    is_hidden = false() if visible is None else visible.hides_address()
     statement = (
-        select(*_DELIVERY, WorkspaceQueue.pause_reason, is_hidden.label("is_hidden"))
+        select(*_DELIVERY, WorkspaceQueue.pause_reason)
         .join(Lane, Lane.id == Delivery.lane_id)
         .outerjoin(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
         .where(
@@ -174,13 +166,13 @@ def _delivery_report(row: Any) -> DeliveryReport:
     code = row.error or (row.pause_reason if state == ShownState.WAITING else None)
     return DeliveryReport(
         id=row.id,
-        to=SUBSCRIBER if row.is_hidden else row.target,
+        to=row.target,
         state=state,
         attempts=row.attempts,
         error=None if code is None else _error(code),
-        channel_id=None if row.is_hidden else row.channel_id,
-        ts=None if row.is_hidden else row.ts,
-        permalink=None if row.is_hidden else row.permalink,
+        channel_id=row.channel_id,
+        ts=row.ts,
+        permalink=row.permalink,
         digest_id=row.digest_id,
         send_at=row.send_at,
         expires_at=row.expires_at,

@@ -77,6 +77,7 @@ class IncidentMessage:
     Attributes:
         subscription_id: of its delivery. Those that follow it keep it: they show the subscriber as
             little to the sender, and end as well when the person may no longer subscribe.
+        topics: of its notification, as far as they were read.
     """
 
     lane_id: int
@@ -87,6 +88,7 @@ class IncidentMessage:
     thread_ts: str | None
     source: str
     subscription_id: int | None
+    topics: str | None = None
 
 
 @dataclass(frozen=True)
@@ -334,8 +336,9 @@ def find_messages(connection: Connection, team_id: str, key: str) -> list[Incide
             Delivery.thread_ts,
             Delivery.source,
             Delivery.subscription_id,
+            Notification.topics,
         )
-        .join(Lane, Lane.id == Delivery.lane_id)
+        .join(Notification, Notification.id == Delivery.notification_id)
         .where(Delivery.id.in_(latest))
         .order_by(Delivery.id)
     )

@@ -316,7 +316,7 @@ def _resolve(
         return
     messages = find_messages(connection, team_id, key)
     addressed = count_addressed(
-        (message.notification_id, message.subscription_id) for message in messages
+        (message.notification_id, message.subscription_id, message.topics) for message in messages
     )
     charge(incident_key, addressed)
     change = IncidentChange(team_id, key, seq, now)

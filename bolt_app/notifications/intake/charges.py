@@ -15,8 +15,8 @@ def submission_charges(
 ) -> list[Charge]:
     """Return the charge of each credential for its submissions.
 
-    A destination counts if the sender named it. Subscriptions are made by others, so all deliveries
-    that they add to a notification count once.
+    A destination counts if the sender named it. Subscriptions are made by others, so the topics of
+    a notification count once.
     """
     rows: dict[str, list[Row]] = {}
     for delivery in planned:
@@ -28,10 +28,10 @@ def submission_charges(
     charges = []
     for credential, submitted in by_credential.items():
         drafts = [draft for submission in submitted for draft in submission.drafts]
-        sent = [row for draft in drafts for row in rows.get(draft.id, ())]
-        named = {row["lane_address"] for row in sent if row["subscription_id"] is None}
+        sent = [(draft, row) for draft in drafts for row in rows.get(draft.id, ())]
+        named = {row["lane_address"] for _, row in sent if row["subscription_id"] is None}
         addressed = count_addressed(
-            (row["notification_id"], row["subscription_id"]) for row in sent
+            (draft.id, row["subscription_id"], draft.row["topics"]) for draft, row in sent
         )
         charges.append(Charge(credential, requests_each * len(submitted), addressed, named))
     return charges

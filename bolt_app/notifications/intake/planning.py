@@ -164,6 +164,20 @@ def plan_deliveries(
     return planned
 
 
+def without_repeated(rows: Sequence[Row]) -> list[Row]:
+    """Return rows without those of subscriptions whose address the sender also named.
+
+    The named one shows the sender nothing about the subscription, because it is the same without
+    it. A person who turned direct notifications off gets the subscribed one.
+    """
+    named = {
+        _place(row)
+        for row in rows
+        if row["subscription_id"] is None and row["state"] != DeliveryState.MUTED
+    }
+    return [row for row in rows if row["subscription_id"] is None or _place(row) not in named]
+
+
 def apply_effects(rows: Sequence[Row], effects: IncidentEffects, now: datetime) -> list[Row]:
     """Return the rows to insert, given the effects of their notifications on incidents.
 
@@ -234,6 +248,10 @@ def _unless_quiet(row: Row, effects: IncidentEffects, now: datetime) -> Row:
 
 def _escalates(row: Row) -> bool:
     return bool(row["mode"] == DeliveryMode.ESCALATE)
+
+
+def _place(row: Row) -> tuple[str, str, bool]:
+    return row["notification_id"], row["lane_address"], _escalates(row)
 
 
 def _incident(row: Row) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from bolt_app.notifications.intake.planning import (
     apply_effects,
     plan_deliveries,
     provisional_names,
+    without_repeated,
 )
 from bolt_app.notifications.intake.results import NewNotification, SubmitResult
 from bolt_app.notifications.intake.sender import Sender
@@ -210,7 +211,7 @@ class Intake:
             seq, latest = begin_acceptance(connection, drafts[0].team_id, now)
         charge = self._charge_resolutions(connection, submissions, now)
         effects = apply_signals(connection, signals, seq, now, charge)
-        rows = hold(connection, planned, now)
+        rows = without_repeated(hold(connection, planned, now))
         routed = {delivery.row["notification_id"] for delivery in planned}
         insert_notifications(
             connection,

@@ -119,9 +119,9 @@ def route(
     *,
     most_subscribed: int | None = None,
 ) -> list[list[Destination]]:
-    """Return the destinations of each of a workspace's notifications, one for each lane.
+    """Return the destinations of each of a workspace's notifications.
 
-    Two recipients that lead to the same channel, or a topic and a channel, make one destination.
+    Recipients that lead to the same channel make one destination, and topics another one.
 
     Args:
         most_subscribed: the most destinations by subscriptions.
@@ -145,10 +145,10 @@ def route(
     messages = find_messages(connection, team_id, conditional, states)
     result = []
     for request, destinations in zip(requests, routes, strict=True):
-        by_lane: dict[str, Destination] = {}
+        by_lane: dict[tuple[str, bool], Destination] = {}
         for one in destinations:
             if not one.needs_message or (one.address, request.key) in messages:
-                by_lane.setdefault(one.address, one)
+                by_lane.setdefault((one.address, one.subscription_id is None), one)
         result.append(list(by_lane.values()))
     return result
 

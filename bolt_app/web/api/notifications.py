@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any
 
@@ -21,7 +21,7 @@ from bolt_app.notifications.content.errors import (
 from bolt_app.notifications.content.page_urls import is_notification_id, page_url
 from bolt_app.notifications.content.schema import NotificationRequest, read_batch, read_one
 from bolt_app.notifications.history.errors import NothingToRetryError
-from bolt_app.notifications.history.reports import SUBSCRIBER, DeliveryReport, NotificationReport
+from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.search import HistoryQuery, Visible
 from bolt_app.notifications.intake.errors import IdempotencyConflictError
 from bolt_app.notifications.intake.results import NewNotification, SubmitResult
@@ -36,6 +36,7 @@ from bolt_app.web.api.auth import (
     revoked,
 )
 from bolt_app.web.api.bodies import read_body
+from bolt_app.web.api.delivery_numbers import DeliveryNumbers
 from bolt_app.web.api.problems import ApiError, invalid
 from bolt_app.web.api.schemas import (
     IDEMPOTENCY_KEY,
@@ -54,6 +55,7 @@ NOTIFICATIONS_PATH = "/api/v1/notifications"
 def add_views(blueprint: Blueprint, services: Services) -> None:
     """Register the views of notifications."""
     public_url = services.settings.public_url
+    numbers = DeliveryNumbers(services.settings.session_secret)
 
     @blueprint.post("/notifications")
     def accept() -> Response:
@@ -78,7 +80,12 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             raise revoked(services, caller) from None
         except LimitError as error:
             raise over_limit(error) from None
-        return _accepted(answer, caller, public_url, is_batch=is_batch)
+        number = numbers.shown_to(caller)
+        bodies = [
+            _accepted_body(accepted, caller, public_url, number)
+            for accepted in answer.notifications
+        ]
+        return _accepted(answer, bodies, is_batch=is_batch)
 
     @blueprint.get("/notifications")
     def search() -> Response:
@@ -101,39 +108,42 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             caller.team_id, wanted, limit=query.limit, cursor=query.cursor
         )
         cursor = None if page.next_cursor is None else encode_cursor(page.next_cursor)
-        return _json(NotificationList(notifications=page.notifications, next_cursor=cursor))
+        shown = NotificationList(notifications=page.notifications, next_cursor=cursor)
+        return _json(shown, numbers.shown_to(caller))
 
     @blueprint.get("/notifications/<notification_id>")
     def find(notification_id: str) -> Response:
         caller = require_caller(services, Scope.READ)
         report = _find(services, caller, notification_id)
-        return _json(services.permalinks.add(caller.team_id, report))
+        shown = services.permalinks.add(caller.team_id, report)
+        return _json(shown, numbers.shown_to(caller))
 
     @blueprint.delete("/notifications/<notification_id>")
     def cancel(notification_id: str) -> Response:
-        caller = _require_owner(services, notification_id)
+        caller, _ = _require_owner(services, notification_id)
         visible = _visible(services, caller)
         result = services.history.cancel(caller.team_id, notification_id, visible)
-        return _json(
-            CancelledNotification(
-                id=notification_id,
-                cancelled=_visible_deliveries(caller, result.cancelled),
-                kept=_visible_deliveries(caller, result.kept),
-            )
+        shown = CancelledNotification(
+            id=notification_id,
+            cancelled=_visible_deliveries(caller, result.cancelled),
+            kept=_visible_deliveries(caller, result.kept),
         )
+        return _json(shown, numbers.shown_to(caller))
 
     @blueprint.post("/notifications/<notification_id>/retry")
     def retry(notification_id: str) -> Response:
-        caller = _require_owner(services, notification_id)
-        retried = services.history.count_retried(caller.team_id, notification_id)
+        caller, before = _require_owner(services, notification_id)
+        # A failure, and its retry, would show that a hidden subscriber exists.
+        only = None if caller.reads_all else [delivery.id for delivery in before.deliveries]
+        retried = services.history.count_retried(caller.team_id, notification_id, only)
         charge_request(services, caller, requests=0, deliveries=retried)
         try:
-            services.history.retry(caller.team_id, notification_id)
+            services.history.retry(caller.team_id, notification_id, only)
         except NothingToRetryError as error:
             raise ApiError(409, str(error)) from None
         report = _find(services, caller, notification_id)
         if caller.may(Scope.READ):
-            return _json(report, status=202)
+            return _json(report, numbers.shown_to(caller), status=202)
         brief = AcceptedNotification(
             id=report.id,
             url=f"{public_url}{NOTIFICATIONS_PATH}/{report.id}",
@@ -141,7 +151,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             unrouted=report.unrouted,
             deliveries=_in_brief(report.deliveries),
         )
-        return _json(brief, status=202)
+        return _json(brief, numbers.shown_to(caller), status=202)
 
 
 def _idempotency_key() -> str | None:
@@ -182,11 +192,11 @@ def _require_allowed(
         services, caller, [to for notification in requests for to in notification.recipients]
     )
     others = {notification.source for notification in requests} - {None, caller.source}
-    if others and not caller.manages_all:
+    if others and not caller.sends_for_all:
         raise ApiError(
             403,
             f"This API key may not use the source {', '.join(sorted(filter(None, others)))}. Use "
-            "an API key with the scope admin and no channel limit, or omit source.",
+            "one from the command line with the scope admin and no channel limit, or omit source.",
         )
 
 
@@ -215,26 +225,29 @@ def _find(services: Services, caller: ApiKeyRecord, notification_id: str) -> Not
     return report
 
 
-def _require_owner(services: Services, notification_id: str) -> ApiKeyRecord:
+def _require_owner(
+    services: Services, notification_id: str
+) -> tuple[ApiKeyRecord, NotificationReport]:
     """Return the caller, who may change the notification as its owner or as admin."""
     caller = require_caller(services, Scope.SEND)
     report = _find(services, caller, notification_id)
     if report.source != caller.credential.name:
         # Sent with another key, which may have had other channels.
-        _require_destinations(services, caller, [delivery.to for delivery in report.deliveries])
+        recipients = services.history.recipients_of(caller.team_id, notification_id)
+        _require_destinations(services, caller, recipients)
     if caller.may(Scope.ADMIN):
-        return caller
+        return caller, report
     if report.source not in services.history.credentials_of(caller.team_id, caller.source):
         raise ApiError(
             403,
             "This API key may change only notifications of its own source. Use one with the scope "
             "admin.",
         )
-    return caller
+    return caller, report
 
 
 def _visible(services: Services, caller: ApiKeyRecord) -> Visible | None:
-    """Return the notifications and subscribers that a key may see; None for all of its workspace.
+    """Return the notifications and deliveries that a key may see; None for all of its workspace.
 
     A personal key reads nothing that its owner could not read in Slack.
 
@@ -270,10 +283,8 @@ def _in_brief(deliveries: Iterable[DeliveryReport]) -> list[AcceptedDelivery]:
 
 
 def _accepted(
-    answer: SubmitResult, caller: ApiKeyRecord, public_url: str, *, is_batch: bool
+    answer: SubmitResult, bodies: Sequence[dict[str, Any]], *, is_batch: bool
 ) -> Response:
-    # Plain dictionaries, because this response must be fast.
-    bodies = [_accepted_body(accepted, caller, public_url) for accepted in answer.notifications]
     body = {"notifications": bodies} if is_batch else bodies[0]
     response = Response(json.dumps(body), status=202, mimetype="application/json")
     if not is_batch:
@@ -284,31 +295,32 @@ def _accepted(
 
 
 def _accepted_body(
-    accepted: NewNotification, caller: ApiKeyRecord, public_url: str
+    accepted: NewNotification,
+    caller: ApiKeyRecord,
+    public_url: str,
+    number: Callable[[int], int],
 ) -> dict[str, Any]:
     shows_subscribers = caller.reads_all
+    # Plain dictionaries, because this response must be fast.
     return {
         "id": accepted.id,
         "url": f"{public_url}{NOTIFICATIONS_PATH}/{accepted.id}",
         "page_url": page_url(public_url, accepted.id),
         "unrouted": accepted.is_unrouted,
         "deliveries": [
-            {
-                "id": delivery.id,
-                # Only a later answer compares it with the list of public channels.
-                "to": SUBSCRIBER
-                if delivery.is_subscribed and not shows_subscribers
-                else delivery.to,
-                "state": delivery.state,
-            }
+            {"id": number(delivery.id), "to": delivery.to, "state": delivery.state}
             for delivery in accepted.deliveries
+            # Only a later answer compares a subscriber with the list of public channels.
+            if shows_subscribers or not delivery.is_subscribed
         ],
     }
 
 
 def _json(
     model: NotificationReport | AcceptedNotification | NotificationList | CancelledNotification,
+    number: Callable[[int], int],
     *,
     status: int = 200,
 ) -> Response:
-    return Response(model.model_dump_json(), status=status, mimetype="application/json")
+    written = model.model_dump_json(context={"number": number})
+    return Response(written, status=status, mimetype="application/json")

@@ -182,7 +182,8 @@ def _search(query: Schema) -> Schema:
         "description": "Notifications of the key's workspace, newest first. A key that is limited "
         "to channels sees those of its own source and those sent only to its channels. A key "
         "created in the App Home sees its own and those sent only to public channels. Both see "
-        "subscribers of topics, in their own notifications too, only in those channels. "
+        "deliveries to subscribers of topics, in their own notifications too, only in those "
+        "channels. "
         "Needs the scope `read`.",
         "parameters": [
             {

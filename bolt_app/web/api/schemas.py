@@ -30,7 +30,11 @@ from bolt_app.notifications.content.schema import (
     Text,
 )
 from bolt_app.notifications.content.states import ShownState, StateFilter
-from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
+from bolt_app.notifications.history.reports import (
+    DeliveryNumber,
+    DeliveryReport,
+    NotificationReport,
+)
 from bolt_app.senders.aws_sns.messages import is_topic
 from bolt_app.senders.custom import normal_template
 from bolt_app.senders.registry import known_senders, own_secret
@@ -86,12 +90,8 @@ class Batch(BaseModel):
 class AcceptedDelivery(BaseModel):
     """An accepted delivery."""
 
-    id: int
-    to: str = Field(
-        description="Address of the channel or person; `subscriber` if the sender named a topic, "
-        "and the key may not see its subscribers.",
-        examples=["#general"],
-    )
+    id: DeliveryNumber
+    to: str = Field(description="Address of the channel or person.", examples=["#general"])
     state: ShownState = Field(
         description="State when accepted: `waiting`, `held` for quiet hours or a digest, or "
         "`muted` (never delivered). `url` has the current state."
@@ -108,7 +108,8 @@ class AcceptedNotification(BaseModel):
         description="True if nothing is delivered, because no subscription matched."
     )
     deliveries: list[AcceptedDelivery] = Field(
-        description="One delivery for each channel or person."
+        description="One delivery for each channel or person. Of the subscribers of topics, only "
+        "a key that reads the whole workspace sees any here."
     )
 
 

@@ -55,7 +55,7 @@ def _require_whole_workspace(caller: ApiKeyRecord) -> None:
     Raises:
         ApiError: the key is limited (403).
     """
-    if not caller.manages_all:
+    if not caller.creates_webhooks:
         raise ApiError(
             403, "Use an API key with the scope admin and no channel limit to create webhooks."
         )

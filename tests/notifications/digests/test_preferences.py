@@ -173,6 +173,8 @@ class TestDirect:
         choose(bellhop, direct="off")
 
         assert states(bellhop, accept(bellhop, "topic:deploys", "a")) == ["waiting"]
+        beside = accept(bellhop, [ANN, "topic:deploys"], "a")
+        assert sorted(states(bellhop, beside)) == ["muted", "waiting"]
 
 
 class TestChanging:

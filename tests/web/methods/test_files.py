@@ -73,6 +73,11 @@ def attempts_at(bellhop: Bellhop, file_id: str) -> int:
         return session.scalars(select(File.upload_attempts).where(File.id == file_id)).one()
 
 
+def sum_of_attempts(bellhop: Bellhop) -> int:
+    with bellhop.services.database.reading() as session:
+        return session.scalars(select(func.sum(File.upload_attempts))).one()
+
+
 def page_link(bellhop: Bellhop, file_id: str, label: str = "a.txt") -> str:
     return f"<{bellhop.url}/files/{file_id}|{label}>"
 
@@ -208,6 +213,23 @@ class TestUploadUrls:
 
         assert status == 413
         assert peak < 15 * MEBIBYTE
+
+
+def test_a_revoked_key_stores_nothing(bellhop: Bellhop, ci: MethodCaller) -> None:
+    key = bellhop.services.api_keys.find(ci.key)
+    assert key is not None
+    _, announced = open_upload(ci)
+    _, running = open_upload(ci)
+    with slow_request(running, b"Hello") as slow:
+        wait_until(bellhop, lambda: sum_of_attempts(bellhop) == 1)
+
+        bellhop.services.api_keys.revoke(key.id)
+
+        slow.send(b"o")
+        assert slow.getresponse().status == 404
+    assert send_bytes(announced, b"Hello").status == 404
+    assert count(bellhop, FileChunk) == 0
+    assert sum_of_attempts(bellhop) == 1
 
 
 class TestAttempts:
