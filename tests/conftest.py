@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
-import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from shutil import disk_usage
+from socket import create_server
 from typing import Any
 
 import psycopg
@@ -27,7 +27,7 @@ from bolt_app.db.models import Base
 from bolt_app.http_loop import HttpLoop
 from tests.property import register_profiles
 from tests.repeated_installs import MadeInstalls
-from tests.running import Bellhop, Ports, running_bellhop
+from tests.running import Bellhop, Ports, Repetition, running_bellhop
 from tests.shared_setup import share_setup
 
 pytest_plugins = ["tests.browser.chromium", "tests.peers"]
@@ -142,12 +142,18 @@ def shared_setup() -> Iterator[None]:
 
 
 class FakeClock:
-    """A clock that starts with the process and only moves when a test advances it."""
+    """A clock that starts now and only moves when a test advances it.
 
-    started_at = datetime.now(UTC)
+    The clocks of half a minute start at the same time, so that installs can be restored.
+    """
+
+    _started_at = datetime.min.replace(tzinfo=UTC)
 
     def __init__(self) -> None:
-        self.now = self.started_at
+        now = datetime.now(UTC)
+        if now - FakeClock._started_at > timedelta(seconds=30):
+            FakeClock._started_at = now
+        self.now = FakeClock._started_at
 
     def __call__(self) -> datetime:
         return self.now
@@ -299,16 +305,12 @@ def database(database_url: str, encryption_key: str) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def ports() -> Ports:
-    """The ports of the app and of the stand-in in every test of this process."""
-    with socket.create_server(("127.0.0.1", 0)) as app, socket.create_server(("127.0.0.1", 0)) as s:
-        return Ports(app.getsockname()[1], s.getsockname()[1])
-
-
-@pytest.fixture(scope="session")
-def made_installs(tmp_path_factory: pytest.TempPathFactory) -> MadeInstalls:
-    """The installs that tests of this process have made."""
-    return MadeInstalls(tmp_path_factory.mktemp("installs"))
+def repetition(tmp_path_factory: pytest.TempPathFactory) -> Repetition:
+    """The ports and the installs of the tests of this process."""
+    with ExitStack() as stack:
+        free = [stack.enter_context(create_server(("127.0.0.1", 0))) for _ in range(2)]
+        ports = Ports(*(server.getsockname()[1] for server in free))
+    return Repetition(ports, MadeInstalls(tmp_path_factory.mktemp("installs")))
 
 
 @pytest.fixture
@@ -319,9 +321,8 @@ def bellhop(
 
     Installs of earlier tests are restored on SQLite, except where a test looks into the app.
     """
-    options: dict[str, Any] = {}
+    repetition: Repetition | None = None
     if database_url.startswith("sqlite") and not WATCHING & set(request.fixturenames):
-        fixtures = "ports", "made_installs"
-        options = {name: request.getfixturevalue(name) for name in fixtures}
-    with running_bellhop(database_url, encryption_key, clock, **options) as running:
+        repetition = request.getfixturevalue("repetition")
+    with running_bellhop(database_url, encryption_key, clock, repetition) as running:
         yield running

@@ -2,7 +2,8 @@
 
 A sign-in takes longer than most of what tests do after it. Its result is the same for every test
 that begins with it: the rows in the database, the state of the stand-in for Slack, the page and the
-cookies. For that reason all tests of a process use the same ports and begin at the same time.
+cookies. For that reason the tests of a process use the same ports, and those of half a minute begin
+at the same time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from http.cookiejar import Cookie, CookieJar
 from pathlib import Path
 from threading import Barrier
@@ -44,12 +46,21 @@ class Made:
 
 
 class MadeInstalls:
-    """The installs of a process, by the installs before them."""
+    """The installs of a process that began at the same time, by the installs before them."""
 
     def __init__(self, folder: Path) -> None:
         """Keep copies of databases in `folder`."""
         self._folder = folder
+        self._began_at: datetime | None = None
         self._made: dict[object, Made] = {}
+
+    def begin(self, at: datetime) -> None:
+        """Forget the installs that began at another time than a new test."""
+        if at != self._began_at:
+            for made in self._made.values():
+                made.database.unlink()
+            self._made.clear()
+            self._began_at = at
 
     def find(self, key: object) -> Made | None:
         """Return an install that was made before."""
@@ -84,6 +95,7 @@ class RepeatedInstalls:
             database: the file of the app's database.
             background: runs what the app does after an install.
         """
+        made.begin(clock())
         self._made = made
         self._database = database
         self._slack = slack

@@ -53,6 +53,14 @@ FREE_PORTS = Ports(0, 0)
 
 
 @dataclass(frozen=True)
+class Repetition:
+    """Installs of earlier tests with the same ports, to be restored."""
+
+    ports: Ports
+    installs: MadeInstalls
+
+
+@dataclass(frozen=True)
 class Page:
     """A server's response."""
 
@@ -217,17 +225,12 @@ def running_bellhop(
     database_url: str,
     encryption_key: str,
     clock: Any,
-    *,
-    ports: Ports = FREE_PORTS,
-    made_installs: MadeInstalls | None = None,
+    repetition: Repetition | None = None,
+    /,
     **changes: Any,
 ) -> Iterator[Bellhop]:
-    """Run the app and the stand-in.
-
-    Args:
-        made_installs: installs of earlier tests with the same ports, to be restored.
-        changes: overrides of the tests' settings.
-    """
+    """Run the app and the stand-in; `changes` override the tests' settings."""
+    ports = FREE_PORTS if repetition is None else repetition.ports
     with ExitStack() as stack:
         apps: list[Flask] = []
         # In reverse order of start: Slack stops sending, the server stops, the app closes.
@@ -247,8 +250,8 @@ def running_bellhop(
         apps.append(app)
         server.app = app
         bellhop = Bellhop(app, url, slack.sandbox, slack.url, clock, settings)
-        if made_installs is not None:
-            bellhop.installs = stack.enter_context(repeated(made_installs, bellhop))
+        if repetition is not None:
+            bellhop.installs = stack.enter_context(repeated(repetition.installs, bellhop))
         yield bellhop
 
 

@@ -15,7 +15,7 @@ from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.repeated_installs import MadeInstalls
-from tests.running import FREE_PORTS, Bellhop, Ports, running_bellhop
+from tests.running import Bellhop, Ports, Repetition, running_bellhop
 
 PROFILE = "/profile"
 
@@ -27,8 +27,8 @@ class Apps:
         self._migrated = migrated
         self._folder = folder
         self._key = key
-        self._ports = ports
-        self._made = MadeInstalls(folder)
+        self._clock = FakeClock()
+        self._repetition = Repetition(ports, MadeInstalls(folder))
 
     @contextmanager
     def started(self, *, restores: bool = True) -> Iterator[Bellhop]:
@@ -36,17 +36,18 @@ class Apps:
         for file in self._folder.glob("app.db*"):
             file.unlink()
         path.write_bytes(self._migrated.read_bytes())
-        ports, made = (self._ports, self._made) if restores else (FREE_PORTS, None)
-        with running_bellhop(
-            f"sqlite:///{path}", self._key, FakeClock(), ports=ports, made_installs=made
-        ) as app:
+        repetition = self._repetition if restores else None
+        url = f"sqlite:///{path}"
+        with running_bellhop(url, self._key, self._clock, repetition) as app:
             yield app
 
 
 @pytest.fixture
-def apps(migrated_sqlite: Path, tmp_path: Path, encryption_key: str, ports: Ports) -> Apps:
+def apps(
+    migrated_sqlite: Path, tmp_path: Path, encryption_key: str, repetition: Repetition
+) -> Apps:
     """Apps of which one has made the installs of Ann and Ben."""
-    started = Apps(migrated_sqlite, tmp_path, encryption_key, ports)
+    started = Apps(migrated_sqlite, tmp_path, encryption_key, repetition.ports)
     with started.started() as app:
         app.install(ANN)
         app.install(BEN)

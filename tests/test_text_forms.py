@@ -122,11 +122,13 @@ def by_listing(bellhop: Bellhop, address: str) -> str:
     sender = caller(bellhop)
     sender.send({"to": known, "text": "x"})
     query = f"?to={_quoted(address)}"
-    found, *_ = sender.get(NOTIFICATIONS + query).json()["notifications"]
+    [found] = sender.get(NOTIFICATIONS + query).json()["notifications"]
     return str(found["deliveries"][0]["to"])
 
 
+# The first one finds its own notification alone.
 ADDRESS_WAYS: list[Callable[[Bellhop, str], str]] = [
+    by_listing,
     by_api,
     by_send,
     by_escalation,
@@ -134,7 +136,6 @@ ADDRESS_WAYS: list[Callable[[Bellhop, str], str]] = [
     by_key,
     by_key_form,
     by_topic_command,
-    by_listing,
 ]
 
 
