@@ -680,3 +680,18 @@ def test_an_answer_that_was_on_its_way_is_not_kept(database_url: str, clock: Fak
     answer: Callable[[], str] = ask_meanwhile
     assert recent.ask("x", answer) == "old"
     assert recent.find("x") is None
+
+
+def test_an_answer_that_was_on_its_way_is_kept_after_events_about_others(
+    database_url: str, clock: FakeClock
+) -> None:
+    recent: RecentAnswers[str, str] = RecentAnswers(timedelta(minutes=1), 3, clock)
+
+    def ask_meanwhile() -> str:
+        recent.forget(lambda key: key == "y")
+        recent.change(lambda key: key == "y", lambda _: "other")
+        recent.change(lambda key: key == "x", lambda answer: f"{answer}, changed")
+        return "old"
+
+    assert recent.ask("x", ask_meanwhile) == "old"
+    assert recent.find("x") == "old, changed"
