@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
 
 from bolt_app.db.models import Channel, Delivery, Lane, Notification, NotificationFile
-from bolt_app.notifications.content.states import OPEN_STATES, DeliveryState
+from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES, DeliveryState
 from bolt_app.notifications.history.publication import HAS_ARRIVED, IS_PUBLISHED, IS_WITHDRAWN
 from bolt_app.notifications.history.store import Condition
 from bolt_app.workspaces.channel_names import find_named
@@ -55,7 +55,9 @@ def find_audiences(connection: Connection, file_id: str, most: int) -> Sequence[
     """
     is_open = Delivery.state.in_(OPEN_STATES)
     is_expected = and_(Delivery.subscription_id.is_not(None), not_(HAS_ARRIVED))
-    audience = (Lane.address, Notification.source, IS_PUBLISHED, IS_WITHDRAWN, is_expected, is_open)
+    has_failed = Delivery.state.in_(FAILED_STATES)
+    publication = (IS_PUBLISHED, IS_WITHDRAWN, is_expected, is_open, has_failed)
+    audience = (Lane.address, Notification.source, *publication)
     oldest = func.min(Notification.id).label("oldest")
     statement = (
         select(oldest, func.max(Notification.id).label("newest"))

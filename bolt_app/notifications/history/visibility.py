@@ -4,8 +4,9 @@ A person may see a notification if they may see one of its published deliveries.
 visible to its recipient; a delivery to a public channel, to everyone in the workspace except
 guests; a delivery to another channel, and any delivery for a guest, to the channel's members. An
 escalation is published when it goes out. A cancelled delivery counts only for the sender and
-admins. An unknown channel name may be that of a private channel, so deliveries to it are visible
-only to the sender and admins. A notification without deliveries is visible to all members.
+admins. An unknown channel name may be that of a private channel, and an e-mail address that led to
+nobody may be another person's later: such deliveries are visible only to the sender and admins. A
+notification without deliveries is visible to all members.
 """
 
 from __future__ import annotations
@@ -350,10 +351,15 @@ def _seen(
     is_unresolved_shown = _is_sender_or_admin(person, report)
     seen = []
     for delivery in report.deliveries:
-        label = _destination_label(viewer, routes.addresses.get(delivery.id), names)
         stored = routes.stored.get(delivery.id, "")
-        if label is None and is_unresolved_shown and stored.startswith("#"):
+        if stored.startswith("@") and delivery.state not in OPEN_STATES:
+            # It led to nobody, and may be the e-mail address of someone else by now.
+            label, is_unresolved = None, delivery.state in FAILED_STATES
+        else:
+            label = _destination_label(viewer, routes.addresses.get(delivery.id), names)
             # It may be the name of a private channel without the bot.
+            is_unresolved = stored.startswith("#")
+        if label is None and is_unresolved and is_unresolved_shown:
             label = stored
         if label is not None:
             seen.append(ViewedDelivery(label, delivery))
