@@ -21,6 +21,7 @@ from bolt_app.signals import Signals
 class Lifecycle:
     """The handlers of events, by their subject."""
 
+    events: Events
     installations: InstallationLifecycle
     profiles: ProfileLifecycle
     channels: ChannelLifecycle
@@ -41,6 +42,7 @@ class Lifecycle:
         removals = InstallationRemovals(rows, clock=clock)
         erasure = Erasure(database, signals, wakeup, clock)
         return cls(
+            events,
             InstallationLifecycle(database, rows, events, removals, erasure, clock),
             ProfileLifecycle(
                 database,
