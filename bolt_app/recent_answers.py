@@ -19,7 +19,7 @@ V = TypeVar("V")
 class _Question(Generic[K, V]):
     """A question without an answer, and the later events about its key."""
 
-    key: K
+    key: K = field(repr=False)
     asked_at: datetime
     is_forgotten: bool = False
     changes: list[Callable[[V], V]] = field(default_factory=list)
