@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Generic, TypeVar
@@ -14,11 +15,22 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+@dataclass(eq=False)
+class _Question(Generic[K, V]):
+    """A question without an answer, and the later events about its key."""
+
+    key: K = field(repr=False)
+    asked_at: datetime
+    is_forgotten: bool = False
+    changes: list[Callable[[V], V]] = field(default_factory=list)
+
+
 class RecentAnswers(Generic[K, V]):
     """Caches the latest `most` answers for a limited time.
 
-    An answer to a question asked before a call of `forget` or `change` is returned but not cached,
-    because it may be older than the event that they were called for.
+    `forget` and `change` also affect the caching of answers to questions that were asked before,
+    because they may be older than the event. Other keys are not affected, because anyone may cause
+    events.
     """
 
     def __init__(self, lifetime: timedelta, most: int, clock: Clock) -> None:
@@ -26,7 +38,7 @@ class RecentAnswers(Generic[K, V]):
         self._most = most
         self._clock = clock
         self._lock = Lock()
-        self._forgotten = 0
+        self._asked: set[_Question[K, V]] = set()
         self._kept: OrderedDict[K, tuple[datetime, V]] = OrderedDict()
 
     def find(self, key: K) -> V | None:
@@ -40,27 +52,42 @@ class RecentAnswers(Generic[K, V]):
 
     def ask(self, key: K, ask: Callable[[], V]) -> V:
         """Ask, and cache the answer. Errors of `ask` propagate and are not cached."""
-        asked_at, forgotten = self._clock(), self._forgotten
-        answer = ask()
+        question: _Question[K, V] = _Question(key, self._clock())
         with self._lock:
-            if forgotten == self._forgotten:
-                self._kept[key] = asked_at, answer
-                self._kept.move_to_end(key)
-                while len(self._kept) > self._most:
-                    self._kept.popitem(last=False)
-        return answer
+            self._asked.add(question)
+        try:
+            answer = ask()
+            self._keep(question, answer)
+            return answer
+        finally:
+            with self._lock:
+                self._asked.remove(question)
+
+    def _keep(self, question: _Question[K, V], answer: V) -> None:
+        with self._lock:
+            if question.is_forgotten:
+                return
+            for change in question.changes:
+                answer = change(answer)
+            self._kept[question.key] = question.asked_at, answer
+            self._kept.move_to_end(question.key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
 
     def forget(self, matches: Callable[[K], bool]) -> None:
         """Drop the answers whose keys `matches` accepts."""
         with self._lock:
-            self._forgotten += 1
+            for question in self._asked:
+                question.is_forgotten |= matches(question.key)
             for key in list(filter(matches, self._kept)):
                 del self._kept[key]
 
     def change(self, matches: Callable[[K], bool], change: Callable[[V], V]) -> None:
         """Change the answers whose keys `matches` accepts; they get no younger."""
         with self._lock:
-            self._forgotten += 1
+            for question in self._asked:
+                if matches(question.key):
+                    question.changes.append(change)
             for key in filter(matches, self._kept):
                 asked_at, answer = self._kept[key]
                 self._kept[key] = asked_at, change(answer)

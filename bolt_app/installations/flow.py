@@ -42,9 +42,7 @@ STATE_LIFETIME_SECONDS = 600
 RELOAD_SECONDS = 10
 INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
-# The common prefix of both.
-COOKIE_PATH = "/slack"
-# Per browser: about 4 KiB of cookies, while gunicorn accepts 8 KiB.
+# Per browser: less than 4 KiB of cookies in each request, while gunicorn accepts 8 KiB.
 ATTEMPTS = 16
 # gunicorn limits lines to this length, but joins several; browsers send one. More is ignored.
 MAX_COOKIES_LENGTH = 8190
@@ -66,16 +64,15 @@ class StateCookies(OAuthStateUtils):
     Every attempt has a separate cookie, so that two tabs do not interfere, up to `ATTEMPTS`: more
     cookies could make requests too large. Bolt's cookie has one name for all attempts, is
     always `Secure` (which browsers drop over plain http on a loopback address) and has no
-    `SameSite`. Over https the name has a prefix, so that other sites of the domain cannot set it
-    over plain http.
+    `SameSite`. Over https the name has a prefix with which no other host can set it, or its page
+    could sign a person in to another account. The prefix requires the path `/`
+    (https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/Set-Cookie#cookie_prefixes).
     """
 
     def __init__(self, *, secure: bool) -> None:
         super().__init__(expiration_seconds=STATE_LIFETIME_SECONDS)
-        self._prefix = "__Secure-" if secure else ""
-        self._attributes = f"Path={COOKIE_PATH}; HttpOnly; SameSite=Lax" + (
-            "; Secure" if secure else ""
-        )
+        self._prefix = "__Host-" if secure else ""
+        self._attributes = "Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
     def build_set_cookie_for_new_state(self, state: str) -> str:
         """Return the `Set-Cookie` value that binds `state` to this browser."""

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock
 from bolt_app.db import Database
+from bolt_app.db.models import Team
 from bolt_app.db.receipts import CLOCK_SKEW, is_latest, take_receipt
 
 logger = logging.getLogger(__name__)
@@ -59,6 +61,18 @@ class Events:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+
+    def is_of_earlier_install(self, origin: EventOrigin) -> bool:
+        """Whether the workspace was uninstalled after an event, and installed again.
+
+        An uninstall deletes the workspace's row, and the next install records another one.
+        """
+        recorded = select(Team.created_at).where(Team.team_id == origin.team_id)
+        with self._database.reading() as session:
+            recorded_at = session.scalar(recorded)
+        if recorded_at is None or origin.latest is None:
+            return False
+        return recorded_at > origin.latest
 
     @contextmanager
     def once(self, origin: EventOrigin) -> Iterator[Session | None]:

@@ -22,6 +22,7 @@ from bolt_app.signals import Signals
 class Lifecycle:
     """The handlers of events, by their subject."""
 
+    events: Events
     installations: InstallationLifecycle
     workspaces: ServedWorkspaces
     profiles: ProfileLifecycle
@@ -44,6 +45,7 @@ class Lifecycle:
         erasure = Erasure(database, signals, wakeup, clock)
         workspaces = ServedWorkspaces(database, rows, removals, erasure, clock)
         return cls(
+            events,
             InstallationLifecycle(database, rows, events, removals, workspaces, erasure, clock),
             workspaces,
             ProfileLifecycle(

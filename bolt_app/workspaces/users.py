@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 LOOKUP, OPEN = "users.lookupByEmail", "conversations.open"
 REMEMBERED_FOR = timedelta(minutes=5)
+# How long the address in a linked profile counts after Slack reported it.
+ADDRESS_LIFETIME = timedelta(hours=1)
 MOST_REMEMBERED = 10_000
 UNKNOWN, NO_CHANNEL = "users_not_found", "channel_not_found"
 
@@ -55,13 +57,14 @@ class Users:
         self._client = client
         self._store_ids = store_ids
         self._budgets = budgets
+        self._clock = clock
         # Ids by workspace and address, conversation or person; empty for an unknown one.
         self._remembered: RecentAnswers[tuple[str, str], str] = RecentAnswers(
             REMEMBERED_FOR, MOST_REMEMBERED, clock
         )
 
     def find(self, workspace: BotWorkspace, email: str, share: LookupShare) -> str:
-        """Return a person's id, from their linked profile or from Slack.
+        """Return a person's id, from a linked profile that was read recently, or from Slack.
 
         https://docs.slack.dev/reference/methods/users.lookupByEmail
 
@@ -69,18 +72,7 @@ class Users:
             LookupLimitError: Slack would have to be asked too often.
             SlackCallError: the address is unknown, or Slack did not answer.
         """
-        linked = (
-            select(User.user_id)
-            .join(Membership, Membership.user_id == User.id)
-            .where(
-                Membership.team_id == workspace.team_id,
-                User.email == email,
-                ~User.is_deleted,
-            )
-            .limit(1)
-        )
-        with self._database.reading() as session:
-            user_id = session.scalar(linked)
+        user_id = self._find_linked(workspace.team_id, email)
         key = workspace.team_id, email
         if user_id is None:
             user_id = self._remembered.find(key)
@@ -90,6 +82,23 @@ class Users:
             raise SlackCallError(LOOKUP, UNKNOWN)
         self._store_id(workspace, f"@{email}", user_id)
         return user_id
+
+    def _find_linked(self, team_id: str, email: str) -> str | None:
+        """Return the id of the only linked person with an address, if it was read recently.
+
+        Otherwise the address may be another person's by now: an event of Slack may be lost.
+        """
+        linked = (
+            select(User.user_id, User.refreshed_at)
+            .join(Membership, Membership.user_id == User.id)
+            .where(Membership.team_id == team_id, User.email == email, ~User.is_deleted)
+            .limit(2)
+        )
+        with self._database.reading() as session:
+            people = session.execute(linked).all()
+        if len(people) != 1 or self._clock() - people[0].refreshed_at >= ADDRESS_LIFETIME:
+            return None
+        return str(people[0].user_id)
 
     def find_by_conversation(
         self, workspace: BotWorkspace, conversation_id: str, share: LookupShare

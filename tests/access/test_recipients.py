@@ -187,6 +187,37 @@ def test_an_address_that_is_another_persons_by_now_leads_to_nobody(installed: Be
     assert outcome(installed, later) == [("dead", "users_not_found")]
 
 
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_an_address_does_not_lead_to_the_linked_person_who_had_it(
+    installed: Bellhop, is_linked: bool
+) -> None:
+    address = f"@{installed.slack.users[ANN].email}"
+    later = accept(installed, address, "later", send_at=in_an_hour(installed))
+    accept(installed, address, "now")
+    deliver(installed, after=5)
+    become(installed, BEN, email=installed.slack.users[ANN].email)
+    become(installed, ANN, email="ann@elsewhere.example")
+    if is_linked:
+        installed.install(BEN, query="?only=profile")
+        current = accept(installed, address, "current")
+        deliver(installed, after=5)
+        assert outcome(installed, current) == [("sent", None)]
+
+    deliver(installed)
+
+    assert outcome(installed, later) == [("dead", "users_not_found")]
+    accept(installed, address, "for Ben")
+    deliver(installed, after=5)
+    texts = {
+        user_id: [one.text for one in installed.slack.messages(dm.id)]
+        for user_id in (ANN, BEN)
+        for dm in [installed.slack.app_dm(ACME, user_id)]
+    }
+    assert not {"later", "current", "for Ben"}.intersection(texts[ANN])
+    assert "for Ben" in texts[BEN]
+    assert "later" not in texts[BEN]
+
+
 def test_a_person_of_another_organization_gets_no_direct_message(installed: Bellhop) -> None:
     installed.slack.share_channel(GENERAL, BEA)
     id_ = accept(installed, BEA, "x")

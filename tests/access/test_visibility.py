@@ -485,6 +485,28 @@ def test_a_name_that_leads_nowhere_is_for_its_sender_and_admins(installed: Bellh
     }
 
 
+def test_a_failed_message_to_an_address_is_not_for_the_person_who_gets_the_address(
+    installed: Bellhop,
+) -> None:
+    address = "old@acme.example"
+    salary = {"to": f"@{address}", "title": "Salary", "text": "x"}
+    request = read_one(salary, installed.clock())
+    sent = installed.services.intake.submit(Sender(ACME, f"slack:{PAT}"), [request])
+    id_ = sent.notifications[0].id
+    Hand(installed).deliver()
+    assert [one.error for one in deliveries(installed, id_)] == ["users_not_found"]
+    installed.slack.users[BEN].email = address
+    browsers = {one: sign_in(installed, one) for one in (ANN, BEN, PAT)}
+
+    pages = {one: page(browser, id_) for one, browser in browsers.items()}
+    assert pages == {ANN: 200, BEN: 404, PAT: 200}
+    assert {one: "Salary" in home(installed, one) for one in pages} == {
+        ANN: True,
+        BEN: False,
+        PAT: True,
+    }
+
+
 def test_a_name_that_another_channel_has_now_shows_nothing(installed: Bellhop) -> None:
     id_, browser = delivered(installed, "#leads", "We buy Globex"), sign_in(installed, BEN)
     installed.slack.channels[LEADS].name = "leads-2"
@@ -680,3 +702,18 @@ def test_an_answer_that_was_on_its_way_is_not_kept(database_url: str, clock: Fak
     answer: Callable[[], str] = ask_meanwhile
     assert recent.ask("x", answer) == "old"
     assert recent.find("x") is None
+
+
+def test_an_answer_that_was_on_its_way_is_kept_after_events_about_others(
+    database_url: str, clock: FakeClock
+) -> None:
+    recent: RecentAnswers[str, str] = RecentAnswers(timedelta(minutes=1), 3, clock)
+
+    def ask_meanwhile() -> str:
+        recent.forget(lambda key: key == "y")
+        recent.change(lambda key: key == "y", lambda _: "other")
+        recent.change(lambda key: key == "x", lambda answer: f"{answer}, changed")
+        return "old"
+
+    assert recent.ask("x", ask_meanwhile) == "old"
+    assert recent.find("x") == "old, changed"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.signals import ChangeSignal
 from bolt_app.slack import ids
+from slack_sandbox import Fault
 from tests.notifications.hand import Hand, accept
 from tests.people import ACME, ANN, BEA, BEN, GENERAL, SOUTH, WES
 from tests.running import Bellhop
@@ -37,6 +39,19 @@ def test_change_no_subscription(shared: Bellhop, words: str) -> None:
     assert SENTENCE in result.message.text
     assert result.message.ephemeral_to == BEA
     assert shared.services.subscriptions.of_team(ACME) == before
+
+
+def test_have_no_home_while_slack_reports_no_role(shared: Bellhop) -> None:
+    before = len(shared.slack.calls_to("users.info"))
+    shared.slack.faults.add(Fault("users.info", "rate_limited", times=1))
+    opened = {"type": "app_home_opened", "user": BEA, "channel": "D0BEA00001", "tab": "home"}
+    shared.slack.send_event(ACME, opened)
+    shared.clock.advance(61)
+    shared.slack.deliver_due()
+
+    assert len(shared.slack.calls_to("users.info")) == before + 2
+    assert shared.slack.calls_to("views.publish") == []
+    assert shared.services.home_tabs.of(ChangeSignal(ACME, BEA)) == []
 
 
 def test_press_no_button_of_ours(shared: Bellhop) -> None:

@@ -11,6 +11,7 @@ import pytest
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.severity import COLOURS, SIGNS
+from bolt_app.slack.listeners.events.links import MOST_SHOWN, REPORTS_A_MINUTE
 from slack_sandbox import Fault
 from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept
@@ -114,6 +115,28 @@ def test_several_links_show_each_its_own(installed: Bellhop) -> None:
     message = post(installed, " and ".join(link(installed, id_) for id_ in ids))
 
     assert len(message.attachments) == 2
+
+
+def test_one_message_shows_only_its_first_notifications(installed: Bellhop) -> None:
+    ids = [delivered(installed) for _ in range(MOST_SHOWN + 2)]
+    urls = [f"{link(installed, id_)}{query}" for id_ in ids for query in ("", "?again")]
+
+    message = post(installed, " ".join(urls))
+
+    shown = sorted(one["from_url"] for one in message.attachments)
+    assert len({one.partition("?")[0] for one in shown}) == len(shown) == MOST_SHOWN
+
+
+def test_the_links_of_one_person_do_not_keep_bellhop_busy(installed: Bellhop) -> None:
+    url = link(installed, delivered(installed))
+    for _ in range(REPORTS_A_MINUTE):
+        post(installed, f"{installed.url}/profile", by=BEN)
+    shown = [len(post(installed, url, by=BEN).attachments) for _ in range(REPORTS_A_MINUTE + 1)]
+
+    assert shown == [1] * REPORTS_A_MINUTE + [0]
+    assert len(post(installed, url, by=ANN).attachments) == 1
+    installed.clock.advance(61)
+    assert len(post(installed, url, by=BEN).attachments) == 1
 
 
 def test_a_repeated_event_changes_nothing(installed: Bellhop) -> None:

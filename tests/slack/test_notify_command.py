@@ -44,6 +44,12 @@ def text_of(message: Message) -> str:
     return json.dumps([message.text, message.blocks], ensure_ascii=False)
 
 
+def test_a_filter_that_is_too_long_with_its_quotes_is_explained(installed: Bellhop) -> None:
+    values = ",".join(f"-x{number % 10}" for number in range(120))
+
+    assert "up to 500 characters" in text_of(ask(installed, f"subscribe deploys a={values}"))
+
+
 def buttons(message: Message) -> list[dict[str, Any]]:
     blocks = message.blocks or []
     rows = [one for block in blocks for one in block.get("elements", ())]

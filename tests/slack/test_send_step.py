@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -15,6 +16,7 @@ from slack_sandbox.core import StepRun
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
+from tests.slack.signing import post_signed
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -148,24 +150,51 @@ def test_a_flood_fails(installed: Bellhop) -> None:
     assert "Fx later" not in str(installed.slack.calls_to("functions.completeError"))
 
 
+EXECUTED = {
+    "type": "function_executed",
+    "function": {"callback_id": ids.SEND_STEP},
+    "inputs": {"channel": GENERAL, "text": "x"},
+    "function_execution_id": "Fx1",
+    "bot_access_token": "xwfp-of-the-step",
+}
+
+
 def test_after_an_uninstall_a_step_fails_and_nothing_is_sent_later(installed: Bellhop) -> None:
     installed.slack.uninstall(ACME)
     installed.settle()
-    event = {
-        "type": "function_executed",
-        "function": {"callback_id": ids.SEND_STEP},
-        "inputs": {"channel": GENERAL, "text": "x"},
-        "function_execution_id": "Fx1",
-        "bot_access_token": "xwfp-of-the-step",
-    }
 
-    installed.slack.send_event(ACME, event)
+    installed.slack.send_event(ACME, EXECUTED)
 
     [failed] = installed.slack.calls_to("functions.completeError")
     assert failed.token == "xwfp-of-the-step"
     assert failed.arguments["function_execution_id"] == "Fx1"
     assert "uninstalled from this workspace" in failed.arguments["error"]
     assert installed.services.history.search(ACME, HistoryQuery()).notifications == []
+
+
+@pytest.mark.parametrize("is_uninstalled", [True, False])
+def test_a_repeated_step_from_before_an_uninstall_is_not_sent_by_the_next_installation(
+    installed: Bellhop, is_uninstalled: bool
+) -> None:
+    body = {
+        "type": "event_callback",
+        "team_id": ACME,
+        "event_id": "Ev1",
+        "event_time": int(installed.clock.timestamp()),
+        "event": EXECUTED,
+    }
+    if is_uninstalled:
+        installed.slack.uninstall(ACME)
+        installed.settle()
+    installed.clock.advance(60)
+    installed.install(ANN)
+
+    assert post_signed(installed, json.dumps(body).encode()).status == 200
+
+    failed = installed.slack.calls_to("functions.completeError")
+    assert [one.token for one in failed] == ["xwfp-of-the-step"] * is_uninstalled
+    sent = installed.services.history.search(ACME, HistoryQuery()).notifications
+    assert len(sent) == 1 - is_uninstalled
 
 
 def test_the_log_names_the_execution(installed: Bellhop, caplog: pytest.LogCaptureFixture) -> None:

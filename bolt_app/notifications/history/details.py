@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
+from typing import Any
 
 from sqlalchemy import Connection, select
 
 from bolt_app.credentials.sources import SourceKind, read_default_source
 from bolt_app.db.models import ApiKey, Notification, Webhook
-from bolt_app.notifications.history.reports import NotificationReport
 from bolt_app.notifications.incidents.view import IncidentView, find_incident_view, find_responders
 
 # The most mentioned people, and channels, whose names are looked up.
@@ -46,13 +46,17 @@ def find_topics(connection: Connection, notification_id: str) -> list[str]:
 
 
 def find_incident(
-    connection: Connection, team_id: str, report: NotificationReport, now: datetime
+    connection: Connection,
+    team_id: str,
+    notification_id: str,
+    content: Mapping[str, Any],
+    now: datetime,
 ) -> IncidentView | None:
     """Return the view of a notification's incident, if it has one."""
-    if report.incident is None:
+    if "actions" not in content:
         return None
     # The stored key, which is prefixed by its source.
-    key = connection.scalar(select(Notification.key).where(Notification.id == report.id))
+    key = connection.scalar(select(Notification.key).where(Notification.id == notification_id))
     return None if key is None else find_incident_view(connection, team_id, key, now)
 
 

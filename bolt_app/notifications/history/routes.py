@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, not_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
 
-from bolt_app.db.models import Delivery, Lane, Notification, NotificationFile
-from bolt_app.notifications.content.states import OPEN_STATES
+from bolt_app.db.models import Channel, Delivery, Lane, Notification, NotificationFile
+from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES, DeliveryState
 from bolt_app.notifications.history.publication import HAS_ARRIVED, IS_PUBLISHED, IS_WITHDRAWN
+from bolt_app.notifications.history.store import Condition
 from bolt_app.workspaces.channel_names import find_named
+from bolt_app.workspaces.channels import IS_PUBLIC
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ def find_audiences(connection: Connection, file_id: str, most: int) -> Sequence[
     """
     is_open = Delivery.state.in_(OPEN_STATES)
     is_expected = and_(Delivery.subscription_id.is_not(None), not_(HAS_ARRIVED))
-    audience = (Lane.address, Notification.source, IS_PUBLISHED, IS_WITHDRAWN, is_expected, is_open)
+    has_failed = Delivery.state.in_(FAILED_STATES)
+    publication = (IS_PUBLISHED, IS_WITHDRAWN, is_expected, is_open, has_failed)
+    audience = (Lane.address, Notification.source, *publication)
     oldest = func.min(Notification.id).label("oldest")
     statement = (
         select(oldest, func.max(Notification.id).label("newest"))
@@ -69,21 +73,61 @@ def find_audiences(connection: Connection, file_id: str, most: int) -> Sequence[
     return connection.execute(statement).all()
 
 
-def find_routes(connection: Connection, ids: Sequence[str]) -> Sequence[Any]:
-    """Return the deliveries of notifications, with address and publication."""
-    if not ids:
-        return []
+def find_published(
+    connection: Connection,
+    team_id: str,
+    ids: Collection[str],
+    addresses: Collection[str],
+    *,
+    with_public: bool = False,
+    only_sent: bool = False,
+) -> set[str]:
+    """Return the notifications, among some of a workspace, that are published at some addresses.
+
+    The database decides, because a notification may have thousands of deliveries.
+
+    Args:
+        with_public: whether the public channels of the last listing are such addresses too.
+        only_sent: whether they must have been posted there.
+    """
+    is_named: ColumnElement[bool] = Lane.address.in_(addresses)
+    if with_public:
+        public = select(Channel.channel_id).where(Channel.team_id == team_id, IS_PUBLIC)
+        is_named = or_(is_named, Lane.address.in_(public))
+    lanes = select(Lane.id).where(Lane.team_id == team_id, is_named)
+    statement = (
+        select(Delivery.notification_id)
+        .where(
+            Delivery.notification_id.in_(ids),
+            Delivery.lane_id.in_(lanes),
+            Delivery.state == DeliveryState.SENT if only_sent else IS_PUBLISHED,
+        )
+        .distinct()
+    )
+    return set(connection.scalars(statement))
+
+
+def find_unrouted(connection: Connection, ids: Collection[str]) -> set[str]:
+    """Return the notifications, among those given, without any delivery."""
+    is_routed = select(Delivery.id).where(Delivery.notification_id == Notification.id).exists()
+    return set(
+        connection.scalars(select(Notification.id).where(Notification.id.in_(ids), ~is_routed))
+    )
+
+
+def find_routes(
+    connection: Connection, notification_id: str, *conditions: Condition
+) -> Sequence[Any]:
+    """Return those deliveries of a notification, with address and publication."""
     statement = (
         select(
             Delivery.id,
-            Delivery.notification_id,
-            Delivery.state,
             Lane.address,
             IS_PUBLISHED.label("is_published"),
             IS_WITHDRAWN.label("is_withdrawn"),
             and_(Delivery.subscription_id.is_not(None), not_(HAS_ARRIVED)).label("is_expected"),
         )
         .join(Lane, Lane.id == Delivery.lane_id)
-        .where(Delivery.notification_id.in_(ids))
+        .where(Delivery.notification_id == notification_id, *conditions)
     )
     return connection.execute(statement).all()

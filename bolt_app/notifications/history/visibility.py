@@ -4,8 +4,9 @@ A person may see a notification if they may see one of its published deliveries.
 visible to its recipient; a delivery to a public channel, to everyone in the workspace except
 guests; a delivery to another channel, and any delivery for a guest, to the channel's members. An
 escalation is published when it goes out. A cancelled delivery counts only for the sender and
-admins. An unknown channel name may be that of a private channel, so deliveries to it are visible
-only to the sender and admins. A notification without deliveries is visible to all members.
+admins. An unknown channel name may be that of a private channel, and an e-mail address that led to
+nobody may be another person's later: such deliveries are visible only to the sender and admins. A
+notification without deliveries is visible to all members.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import select
+
 from bolt_app.access.authorization import Action, Authorization, Person
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import person_source
 from bolt_app.db import Database
+from bolt_app.db.models import IS_TROUBLED, Notification
 from bolt_app.notifications.content.page_urls import is_notification_id
 from bolt_app.notifications.content.shown import shown_content
-from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES, DeliveryState
+from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES
 from bolt_app.notifications.content.summaries import headline
 from bolt_app.notifications.history.details import (
     CHANNEL_MENTION,
@@ -35,10 +39,13 @@ from bolt_app.notifications.history.reports import NotificationReport
 from bolt_app.notifications.history.routes import (
     DeliveryRoutes,
     find_audiences,
+    find_published,
     find_routes,
+    find_unrouted,
     with_channel_ids,
 )
 from bolt_app.notifications.history.service import History
+from bolt_app.notifications.history.store import Condition
 from bolt_app.notifications.history.views import (
     FailedNotification,
     SharedNotification,
@@ -159,7 +166,7 @@ class Visibility:
     ) -> list[ViewedDelivery]:
         failed = [delivery for delivery in report.deliveries if delivery.state in FAILED_STATES]
         report = report.model_copy(update={"deliveries": failed})
-        routes = self._routes(viewer, report)
+        routes = self._routes(viewer, report, IS_TROUBLED)
         names = person.channel_names(set(routes.addresses.values()))
         return _seen(viewer, person, report, routes, names)
 
@@ -187,24 +194,25 @@ class Visibility:
             NotInstalledError: the workspace has no bot.
             SlackCallError: a call to Slack failed.
         """
-        report = self._history.find(team_id, notification_id)
-        if report is None:
-            return None
+        found = select(Notification.content, Notification.created_at).where(
+            Notification.id == notification_id, Notification.team_id == team_id
+        )
         with self._database.reading_connection() as connection:
-            routed = find_routes(connection, [notification_id])
-        addresses = {row.address for row in routed if row.is_published}
-        if is_outside:
-            posted = {row.address for row in routed if row.state == DeliveryState.SENT}
-            if channel_id not in posted:
-                return None
-        elif channel_id not in addresses and not self._may_share(team_id, shared_by, addresses):
+            row = connection.execute(found).first()
+        if row is None:
+            return None
+        here = [] if channel_id is None else [channel_id]
+        is_here = self._published(team_id, [notification_id], here, only_sent=is_outside)
+        if not is_here and (is_outside or not self._may_share(team_id, shared_by, notification_id)):
             return None
         with self._database.reading_connection() as connection:
             return SharedNotification(
-                id=report.id,
-                content=report.content,
-                created_at=report.created_at,
-                incident=find_incident(connection, team_id, report, self._clock()),
+                id=notification_id,
+                content=row.content,
+                created_at=row.created_at,
+                incident=find_incident(
+                    connection, team_id, notification_id, row.content, self._clock()
+                ),
             )
 
     def visible_ids(self, person: Person, ids: Sequence[str], place: str) -> set[str]:
@@ -220,19 +228,14 @@ class Visibility:
             NotInstalledError: the workspace has no bot.
             SlackCallError: a call to Slack failed.
         """
-        with self._database.reading_connection() as connection:
-            routed = find_routes(connection, ids)
-        published = [row for row in routed if row.is_published]
-        addresses = {row.address for row in published}
         is_member = person.may(Action.SEE_WORKSPACE)
-        allowed = {place}
-        if is_person(place):
-            allowed.update(person.channel_names(addresses))
-        elif is_member:
-            allowed.update(self._access.public.names_of_public(person.team_id, addresses))
-        visible = {row.notification_id for row in published if row.address in allowed}
-        if is_person(place) and is_member:
-            visible.update(set(ids) - {row.notification_id for row in routed})
+        visible = self._published(person.team_id, ids, [place], with_public=is_member)
+        if not is_person(place) or visible.issuperset(ids):
+            return visible
+        visible |= self._published(person.team_id, ids, person.memberships())
+        if is_member:
+            with self._database.reading_connection() as connection:
+                visible |= find_unrouted(connection, ids)
         return visible
 
     def _people(
@@ -261,17 +264,33 @@ class Visibility:
                 return _is_for(person, report, routes, seen)
         return False
 
-    def _may_share(self, team_id: str, user_id: str, addresses: set[str]) -> bool:
-        public = self._access.public.names_of_public(
-            team_id, {address for address in addresses if address}
-        )
-        if not public:
+    def _may_share(self, team_id: str, user_id: str, notification_id: str) -> bool:
+        if not self._access.person(team_id, user_id).may(Action.SEE_WORKSPACE):
             return False
-        return self._access.person(team_id, user_id).may(Action.SEE_WORKSPACE)
+        return bool(self._published(team_id, [notification_id], (), with_public=True))
 
-    def _routes(self, viewer: Viewer, report: NotificationReport) -> DeliveryRoutes:
+    def _published(
+        self,
+        team_id: str,
+        ids: Sequence[str],
+        addresses: Collection[str],
+        *,
+        with_public: bool = False,
+        only_sent: bool = False,
+    ) -> set[str]:
+        if with_public:
+            # Raises if the listing is too old.
+            self._access.public.names_of_public(team_id, ())
         with self._database.reading_connection() as connection:
-            routed = find_routes(connection, [report.id])
+            return find_published(
+                connection, team_id, ids, addresses, with_public=with_public, only_sent=only_sent
+            )
+
+    def _routes(
+        self, viewer: Viewer, report: NotificationReport, *conditions: Condition
+    ) -> DeliveryRoutes:
+        with self._database.reading_connection() as connection:
+            routed = find_routes(connection, report.id, *conditions)
             stored = {row.id: row.address for row in routed}
             # An ended delivery is not affected by a channel that has its name now.
             open_ids = {
@@ -309,7 +328,9 @@ class Visibility:
                 else [],
                 key=report.key if report.key != report.id else None,
                 created_at=report.created_at,
-                incident=find_incident(connection, viewer.team_id, report, self._clock()),
+                incident=find_incident(
+                    connection, viewer.team_id, report.id, report.content, self._clock()
+                ),
                 deliveries=seen,
                 hidden=len(report.deliveries) - len(seen),
                 people=find_names(
@@ -330,10 +351,15 @@ def _seen(
     is_unresolved_shown = _is_sender_or_admin(person, report)
     seen = []
     for delivery in report.deliveries:
-        label = _destination_label(viewer, routes.addresses.get(delivery.id), names)
         stored = routes.stored.get(delivery.id, "")
-        if label is None and is_unresolved_shown and stored.startswith("#"):
+        if stored.startswith("@") and delivery.state not in OPEN_STATES:
+            # It led to nobody, and may be the e-mail address of someone else by now.
+            label, is_unresolved = None, delivery.state in FAILED_STATES
+        else:
+            label = _destination_label(viewer, routes.addresses.get(delivery.id), names)
             # It may be the name of a private channel without the bot.
+            is_unresolved = stored.startswith("#")
+        if label is None and is_unresolved and is_unresolved_shown:
             label = stored
         if label is not None:
             seen.append(ViewedDelivery(label, delivery))

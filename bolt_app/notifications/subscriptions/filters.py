@@ -113,7 +113,13 @@ def parse_filter(text: str) -> Filter:
     Raises:
         FilterError: the text is not a filter.
     """
-    return Filter(tuple(dict.fromkeys(_condition(match) for match in _conditions(text))))
+    found = Filter(tuple(dict.fromkeys(_condition(match) for match in _conditions(text))))
+    # It is stored in this form, and parsed again.
+    if len(str(found)) > FILTER_LENGTH:
+        raise FilterError(
+            f"A filter has up to {FILTER_LENGTH} characters, with the quotes that its values need."
+        )
+    return found
 
 
 def parse_typed_filter(text: str) -> Filter:

@@ -79,10 +79,16 @@ def publish_home(
 
 
 def _person(owner: ProfileActions) -> Person | None:
-    """Return the person with their role; None if Slack does not report it."""
+    """Return the person with their role; None for a linked person if Slack does not report it.
+
+    Raises:
+        SlackCallError: Slack does not report it, and the person may be of another organization.
+    """
     try:
         return owner.services.access.person(owner.team_id, owner.user_id)
     except SlackCallError as error:
+        if not owner.is_linked():
+            raise
         logger.info("a person's role is unknown", extra={"error": error.code})
         return None
 

@@ -103,6 +103,7 @@ def test_conditions(words: str, severity: str, fields: dict[str, str], accepts: 
         ("-severity>=error", "a minus works only with `=` or `:`"),
         ('service=""', "the field name or a value is missing"),
         ("a=" + "b" * 500, "up to 500 characters"),
+        ("a=" + ",".join(["-b"] * 120), "up to 500 characters, with the quotes"),
     ],
 )
 def test_invalid_filters_are_explained(words: str, sentence: str) -> None:

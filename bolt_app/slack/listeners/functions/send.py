@@ -23,6 +23,7 @@ from bolt_app.notifications.intake.sender import Sender
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.services import Services
 from bolt_app.slack import ids
+from bolt_app.slack.listeners.events.origin import origin_of
 from bolt_app.slack_api import SlackCallError
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.text_forms import lowered
@@ -58,9 +59,10 @@ def register_send_step(app: App, services: Services) -> None:
     )
 
     @app.function(ids.SEND_STEP)
-    def send(event: dict[str, Any], context: BoltContext) -> None:
+    def send(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         team_id, execution_id = context.team_id or "", event["function_execution_id"]
-        if not _is_installed(team_id, context):
+        is_outdated = services.lifecycle.events.is_of_earlier_install(origin_of(body, context))
+        if is_outdated or not _is_installed(team_id, context):
             # Nothing is stored: the next installation would send it too late.
             _fail_uninstalled(event)
             return
