@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 from flask import Flask
 
@@ -113,6 +114,8 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     app = QuietFlask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=settings.session_secret,
+        # Routes do not depend on the Host of a request, which may be no name at all.
+        SERVER_NAME=urlsplit(settings.public_url).netloc,
         MAX_CONTENT_LENGTH=MAX_REQUEST_BYTES,
         # The address of a static file changes with its content.
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),

@@ -20,6 +20,7 @@ LAYERS: Sequence[set[str]] = [
         "charsets",
         "client_address",
         "clock",
+        "cookies",
         "cores",
         "delays",
         "private_files",

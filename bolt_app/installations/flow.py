@@ -24,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.config import Settings
+from bolt_app.cookies import read_cookies
 from bolt_app.guesses import GuessLimit, TooManyGuessesError
 from bolt_app.installations.install_grant import GRANT, InstallGrant
 from bolt_app.installations.replaced_tokens import ReplacedTokens
@@ -44,8 +45,6 @@ INSTALL_PATH = "/slack/install"
 REDIRECT_PATH = "/slack/oauth_redirect"
 # Per browser: less than 4 KiB of cookies in each request, while gunicorn accepts 8 KiB.
 ATTEMPTS = 16
-# gunicorn limits lines to this length, but joins several; browsers send one. More is ignored.
-MAX_COOKIES_LENGTH = 8190
 # A workspace's or an organization's id.
 _TEAM_ID = re.compile(r"[TE][A-Z0-9]{2,31}")
 
@@ -96,9 +95,8 @@ class StateCookies(OAuthStateUtils):
         """Return the states in the cookies of a request."""
         cookies = request_headers.get("cookie") or ""
         lines = [cookies] if isinstance(cookies, str) else cookies
-        lines = [line for line in lines if len(line) <= MAX_COOKIES_LENGTH]
-        pairs = [pair.strip().partition("=") for line in lines for pair in line.split(";")]
-        return [state for name, _, state in pairs if name == self._name(state)]
+        pairs = [pair for line in lines for pair in read_cookies(line)]
+        return [state for name, state in pairs if name == self._name(state)]
 
     def _name(self, state: str) -> str:
         return f"{self._prefix}bellhop-oauth-{number_of_attempt(state)}"

@@ -1,4 +1,4 @@
-"""Forms of all requests: fields and headers are counted before they are decoded.
+"""Forms and cookies of all requests: fields and headers are counted before they are decoded.
 
 Many forms are parsed before anything is known of their sender. Werkzeug limits the fields of
 multipart forms only, and decodes malformed escapes in Python, one by one.
@@ -11,10 +11,12 @@ from typing import IO
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Request
-from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.datastructures import FileStorage, ImmutableMultiDict, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
+from werkzeug.utils import cached_property
 
+from bolt_app.cookies import read_cookies
 from bolt_app.web.multipart import MULTIPART, BoundedMultipartParser
 
 URLENCODED = "application/x-www-form-urlencoded"
@@ -58,9 +60,14 @@ class BoundedFormParser(FormDataParser):
 
 
 class BoundedRequest(Request):
-    """A request whose form is read by `BoundedFormParser`."""
+    """A request whose form is read by `BoundedFormParser`, and its cookies by `read_cookies`."""
 
     form_data_parser_class = BoundedFormParser
+
+    @cached_property
+    def cookies(self) -> ImmutableMultiDict[str, str]:
+        """The cookies of the request."""
+        return ImmutableMultiDict(read_cookies(self.headers.get("Cookie", "")))
 
 
 def register_form_limits(app: Flask) -> None:

@@ -15,7 +15,6 @@ from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, Se
 
 from bolt_app.config import Settings
 from bolt_app.db.web_sessions import ABSOLUTE_TIMEOUT
-from bolt_app.installations.flow import MAX_COOKIES_LENGTH
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.state import hash_of_state
 from bolt_app.services import Services
@@ -41,8 +40,7 @@ class CookieSessions(SecureCookieSessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Return the session of a request, or an empty one without a valid cookie."""
-        cookies = request.environ.get("HTTP_COOKIE", "")
-        if not cookies or len(cookies) > MAX_COOKIES_LENGTH:
+        if self.get_cookie_name(app) not in request.cookies:
             return self.session_class()
         return super().open_session(app, request)
 

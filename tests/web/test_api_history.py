@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
@@ -230,6 +231,24 @@ class TestListing:
 
         assert [one["id"] for one in found] == [wanted[-32:]]
         assert pages == 3
+
+    @pytest.mark.sqlite_only
+    def test_a_cursor_tells_nothing_of_the_notifications_of_others(
+        self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(searching, "WINDOW", 1)
+        limited, other = caller(bellhop, Scope.READ, channels=["#rare"]), caller(bellhop)
+        send(other, to="#general")
+        id_ = send(other, to="#general")[-32:]
+        page = limited.get(NOTIFICATIONS).json()
+        cursor, encoded = page["next_cursor"], urlsafe_b64encode(id_.encode()).decode().rstrip("=")
+
+        assert page["notifications"] == []
+        assert encoded not in cursor
+        assert id_.encode() not in urlsafe_b64decode(f"{cursor}==")
+        assert limited.get(f"{NOTIFICATIONS}?cursor={cursor}").status == 200
+        assert other.get(f"{NOTIFICATIONS}?cursor={cursor}").status == 422
+        assert limited.get(f"{NOTIFICATIONS}?cursor={encoded}").status == 422
 
     @pytest.mark.sqlite_only
     @pytest.mark.parametrize(

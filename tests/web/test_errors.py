@@ -53,6 +53,14 @@ def test_a_program_gets_problem_json(bellhop: Bellhop) -> None:
     }
 
 
+def test_a_host_that_is_no_name_changes_nothing(bellhop: Bellhop) -> None:
+    for path in ("/", "/healthz", "/nowhere", "/api/v1/notifications"):
+        expected = bellhop.browser().get(path).status
+        for host in ("a..b", "a" * 64, ".a", "[", "a b"):
+            assert bellhop.browser().get(path, {"Host": host}).status == expected, (path, host)
+    assert "evil" not in bellhop.browser().get("/static//x", {"Host": "evil"}).location
+
+
 def test_a_wrong_method_lists_the_allowed_ones(bellhop: Bellhop) -> None:
     answer = bellhop.browser().get("/signout")
 

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from sqlalchemy import func, select, text
 
+from bolt_app.cookies import MAX_COOKIES_LENGTH
 from bolt_app.db.models import BotInstallation, OAuthState, User, UserInstallation
-from bolt_app.installations.flow import ATTEMPTS, MAX_COOKIES_LENGTH
+from bolt_app.installations.flow import ATTEMPTS
 from bolt_app.logs import configure_logging
 from slack_sandbox import Fault
 from tests.conftest import FakeClock

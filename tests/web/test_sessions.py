@@ -10,9 +10,9 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
+from bolt_app.cookies import MAX_COOKIES_LENGTH
 from bolt_app.db.models import WebSession
 from bolt_app.db.web_sessions import IDLE_TIMEOUT
-from bolt_app.installations.flow import MAX_COOKIES_LENGTH
 from tests.conftest import FakeClock
 from tests.notifications.hand import accept
 from tests.people import ACME, ANN, GENERAL

@@ -23,6 +23,7 @@ from bolt_app.db.models.installations import (
 )
 from bolt_app.db.models.notifications import (
     IS_BY_PERSON,
+    IS_CHANGE,
     IS_HELD,
     IS_LATER,
     IS_OPEN,
@@ -59,6 +60,7 @@ from bolt_app.db.models.people import (
 __all__ = [
     "DELETED_ADDRESS",
     "IS_BY_PERSON",
+    "IS_CHANGE",
     "IS_HELD",
     "IS_LATER",
     "IS_OPEN",

@@ -40,7 +40,17 @@ IS_LATER = text("deliveries.state IN ('scheduled', 'held')")
 IS_HELD = text("deliveries.state = 'held'")
 # Deliveries shown as waiting, whether they are due or not.
 IS_QUEUED = text("deliveries.state IN ('waiting', 'scheduled')")
+_PENDING = text("state IN ('waiting', 'scheduled', 'held')")
 IS_PENDING = text("deliveries.state IN ('waiting', 'scheduled', 'held')")
+# Edits and deletions that took effect, or may do so.
+_CHANGES = text(
+    "mode IN ('edit', 'delete')"
+    " AND state IN ('waiting', 'scheduled', 'held', 'sending', 'sent', 'unknown')"
+)
+IS_CHANGE = text(
+    "deliveries.mode IN ('edit', 'delete') AND deliveries.state"
+    " IN ('waiting', 'scheduled', 'held', 'sending', 'sent', 'unknown')"
+)
 _SENDING = text("state = 'sending'")
 IS_SENDING = text("deliveries.state = 'sending'")
 _OPEN = text("state IN ('waiting', 'scheduled', 'held', 'sending')")
@@ -295,6 +305,25 @@ class Delivery(Base):
             "id",
             sqlite_where=text("key IS NOT NULL"),
             postgresql_where=text("key IS NOT NULL"),
+        ),
+        # The pending deliveries of a key, and the changes of a message, of which one may have any
+        # number of ended ones.
+        Index(
+            "ix_deliveries_key_pending",
+            "lane_id",
+            "key",
+            "urgency",
+            sqlite_where=_PENDING,
+            postgresql_where=_PENDING,
+        ),
+        Index(
+            "ix_deliveries_key_changes",
+            "lane_id",
+            "key",
+            "mode",
+            "id",
+            sqlite_where=_CHANGES,
+            postgresql_where=_CHANGES,
         ),
         Index(
             "ix_deliveries_troubled",

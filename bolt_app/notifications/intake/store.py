@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from bolt_app.db.models import IS_WAITING, Delivery, Notification
+from bolt_app.db.models import IS_PENDING, IS_WAITING, Delivery, Notification
 from bolt_app.notifications.content.modes import FOLLOW_UPS
 from bolt_app.notifications.content.states import DeliveryState, ShownState
 from bolt_app.notifications.digests.hold import Row
@@ -32,6 +32,8 @@ _RAISE_URGENCY = (
         Delivery.lane_id == lane_id_of(bindparam("lane_team_id"), bindparam("lane_address")),
         Delivery.key == bindparam("with_key"),
         Delivery.key.is_not(None),
+        # The condition of an index, in which the urgency follows the key.
+        IS_PENDING,
         IS_WAITING,
         Delivery.urgency > bindparam("latest"),
     )

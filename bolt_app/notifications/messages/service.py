@@ -6,7 +6,7 @@ delivery in the same lane and with the same key, so that it follows the message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.files.store import link_files, unlink_replaced
 from bolt_app.notifications.intake.planning import Draft
 from bolt_app.notifications.intake.sender import Sender
-from bolt_app.notifications.messages.errors import MessageNotFoundError
+from bolt_app.notifications.messages.errors import MessageChangedError, MessageNotFoundError
 from bolt_app.notifications.messages.store import (
     PENDING,
     POSTED,
@@ -49,7 +49,8 @@ from bolt_app.notifications.queue.moved_channels import current_ids
 from bolt_app.notifications.queue.rank import MESSAGE_RANK
 from bolt_app.notifications.queue.wakeup import Wakeup
 
-# Takes the current content of a message, and returns the notification that replaces it.
+# Takes the kept members of a message's current content, and returns the notification that replaces
+# it.
 Merge = Callable[[Mapping[str, Any]], NotificationRequest]
 
 
@@ -98,19 +99,51 @@ class Messages:
         with self._database.reading_connection() as connection:
             return _find(connection, sender, addresses, ts)
 
-    def edit(self, sender: Sender, addresses: Collection[str], ts: str, merge: Merge) -> int:
+    def edit(
+        self,
+        sender: Sender,
+        addresses: Collection[str],
+        ts: str,
+        kept: Collection[str],
+        merge: Merge,
+    ) -> int:
         """Replace the content of a message.
+
+        The new content is prepared before the queue is locked, which all senders wait for.
+
+        Args:
+            kept: the members of the current content that `merge` takes.
 
         Returns: the delivery with the new content.
 
         Raises:
             MessageNotFoundError: the source of the sender has no such message.
+            MessageChangedError: others change what the edit keeps.
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
+        try:
+            return self._edit(sender, addresses, ts, kept, merge)
+        except MessageChangedError:
+            return self._edit(sender, addresses, ts, kept, merge)
+
+    def _edit(
+        self,
+        sender: Sender,
+        addresses: Collection[str],
+        ts: str,
+        kept: Collection[str],
+        merge: Merge,
+    ) -> int:
+        with self._database.reading_connection() as connection:
+            message = _require(connection, sender, addresses, ts)
+            members = _members(latest_content(connection, message), kept)
+        draft = Draft.of_message(sender, merge(members), self._clock())
         with self._changing(sender, deliveries=1) as change:
-            message = _require(change, addresses, ts)
+            message = _require(change.connection, sender, addresses, ts)
             current = latest_content(change.connection, message)
-            new = _insert_notification(change, message, merge(current), current)
+            if _members(current, kept) != members:
+                raise MessageChangedError
+            new = _insert_notification(change, message, draft, current)
             edits = find_pending_edits(change.connection, message)
             for waiting in (message, *edits):
                 if point_to(change.connection, waiting.id, new, change.seq):
@@ -129,7 +162,7 @@ class Messages:
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
         with self._changing(sender, deliveries=1) as change:
-            message = _require(change, addresses, ts)
+            message = _require(change.connection, sender, addresses, ts)
             cancelled = {"state": DeliveryState.CANCELLED, **change.ended}
             is_cancelled = end_pending(change.connection, message.id, cancelled)
             end_pending_changes(change.connection, message, cancelled)
@@ -150,7 +183,7 @@ class Messages:
             RevokedError, LimitError: see `SenderLimits.charge`.
         """
         with self._changing(sender, deliveries=1) as change:
-            message = _require(change, addresses, ts)
+            message = _require(change.connection, sender, addresses, ts)
             id_ = _insert(change, _change_row(change, message, DeliveryMode.REACT))
             change.connection.execute(insert(Reaction).values(delivery_id=id_, name=name))
             return id_
@@ -218,22 +251,27 @@ def _find(connection: Connection, sender: Sender, addresses: Collection[str], ts
     return message
 
 
-def _require(change: _Change, addresses: Collection[str], ts: str) -> Message:
+def _require(
+    connection: Connection, sender: Sender, addresses: Collection[str], ts: str
+) -> Message:
     """Return a message that is in Slack, may be, or is to be.
 
     Raises:
         MessageNotFoundError: the source of the sender has no such message, or it is deleted.
     """
-    message = _find(change.connection, change.sender, addresses, ts)
-    if message.state not in PENDING | POSTED or is_deleted(change.connection, message):
+    message = _find(connection, sender, addresses, ts)
+    if message.state not in PENDING | POSTED or is_deleted(connection, message):
         raise MessageNotFoundError
     return message
 
 
+def _members(content: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any]:
+    return {name: content.get(name) for name in names}
+
+
 def _insert_notification(
-    change: _Change, message: Message, request: NotificationRequest, current: Mapping[str, Any]
+    change: _Change, message: Message, draft: Draft, current: Mapping[str, Any]
 ) -> str:
-    draft = Draft.of_message(change.sender, request, change.now)
     row = {**draft.row, "key": message.key, "is_unrouted": False}
     # A change of the text keeps the files, as in Slack.
     kept = {FILES: current[FILES]} if FILES in current else {}

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, bindparam, case, func, or_, select, update
 
-from bolt_app.db.models import IS_LATER, IS_PENDING, Delivery, Lane, Notification
+from bolt_app.db.models import IS_CHANGE, IS_LATER, IS_PENDING, Delivery, Lane, Notification
 from bolt_app.notifications.content.modes import CHANGES, DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 
@@ -61,36 +61,36 @@ _SCHEDULED_AT = _SCHEDULED.where(
         )
     )
 )
-_LATEST_CONTENT = (
-    select(Notification.content)
-    .join(Delivery, Delivery.notification_id == Notification.id)
-    .where(
-        Delivery.lane_id == bindparam("lane_id"),
-        Delivery.key == bindparam("key"),
-        Delivery.key.is_not(None),
-        Delivery.mode.in_((DeliveryMode.NEW, DeliveryMode.EDIT)),
-        Delivery.state.not_in((DeliveryState.DEAD, DeliveryState.DIGESTED)),
-    )
-    .order_by(Delivery.id.desc())
-    .limit(1)
-)
 _CHANGES_OF = (
     Delivery.lane_id == bindparam("of_lane"),
     Delivery.key == bindparam("of_key"),
     Delivery.key.is_not(None),
 )
-_IS_DELETED = select(
-    exists().where(
+# Sorted by mode instead of selecting one: only the index of changes has this order, and PostgreSQL
+# may take the index of all deliveries of the key, or that of ids, for any other.
+_FIRST_CHANGE = (
+    select(Delivery.mode)
+    .where(
         *_CHANGES_OF,
-        Delivery.mode == DeliveryMode.DELETE,
+        IS_CHANGE,
         Delivery.state.in_((DeliveryState.WAITING, DeliveryState.SENDING, DeliveryState.SENT)),
     )
+    .order_by(Delivery.mode, Delivery.id)
+    .limit(1)
 )
-# Only those that wait: a message may have been edited any number of times.
-_PENDING_EDITS = (
-    select(Delivery.id, Delivery.notification_id)
-    .where(*_CHANGES_OF, IS_PENDING, Delivery.mode == DeliveryMode.EDIT)
-    .order_by(Delivery.id)
+_LATEST_EDIT = (
+    select(case((Delivery.mode == DeliveryMode.EDIT, Delivery.notification_id)))
+    .where(*_CHANGES_OF, IS_CHANGE)
+    .order_by(Delivery.mode.desc(), Delivery.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_LATEST_CONTENT = select(Notification.content).where(
+    Notification.id == func.coalesce(_LATEST_EDIT, bindparam("notification_id"))
+)
+# Not sorted: for the order SQLite would read an index of all deliveries of the key.
+_PENDING_EDITS = select(Delivery.id, Delivery.notification_id).where(
+    *_CHANGES_OF, IS_PENDING, Delivery.mode == DeliveryMode.EDIT
 )
 _PENDING_CHANGES = update(Delivery).where(
     *_CHANGES_OF,
@@ -176,19 +176,20 @@ def find_scheduled(
 
 def latest_content(connection: Connection, message: Message) -> Mapping[str, Any]:
     """Return the content that a message has after all of its accepted changes."""
-    values = {"lane_id": message.lane_id, "key": message.key}
+    values = {**_changes_of(message), "notification_id": message.notification_id}
     content: Mapping[str, Any] = connection.scalars(_LATEST_CONTENT, values).one()
     return content
 
 
 def is_deleted(connection: Connection, message: Message) -> bool:
     """Whether a message is deleted, or its deletion is accepted."""
-    return bool(connection.scalar(_IS_DELETED, _changes_of(message)))
+    # "delete" precedes "edit".
+    return bool(connection.scalar(_FIRST_CHANGE, _changes_of(message)) == DeliveryMode.DELETE)
 
 
 def find_pending_edits(connection: Connection, message: Message) -> Sequence[Any]:
-    """Return the edits of a message that have not begun: their id and notification."""
-    return connection.execute(_PENDING_EDITS, _changes_of(message)).all()
+    """Return the edits of a message that have not begun: their id and notification, by id."""
+    return sorted(connection.execute(_PENDING_EDITS, _changes_of(message)))
 
 
 def point_to(connection: Connection, delivery_id: int, notification_id: str, seq: int) -> bool:

@@ -36,6 +36,7 @@ from bolt_app.web.api.auth import (
     revoked,
 )
 from bolt_app.web.api.bodies import read_body
+from bolt_app.web.api.cursors import Cursors
 from bolt_app.web.api.delivery_numbers import DeliveryNumbers
 from bolt_app.web.api.problems import ApiError, invalid
 from bolt_app.web.api.schemas import (
@@ -45,7 +46,6 @@ from bolt_app.web.api.schemas import (
     CancelledNotification,
     ListQuery,
     NotificationList,
-    encode_cursor,
     query_of,
 )
 
@@ -90,8 +90,9 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     @blueprint.get("/notifications")
     def search() -> Response:
         caller = require_caller(services, Scope.READ)
+        cursors = Cursors(services.settings.session_secret, caller.credential)
         try:
-            query = ListQuery.model_validate(query_of(request.args))
+            query = ListQuery.model_validate(query_of(request.args), context={"cursors": cursors})
         except ValidationError as error:
             raise invalid(problems_of(error)) from None
         wanted = HistoryQuery(
@@ -107,7 +108,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         page = services.history.search(
             caller.team_id, wanted, limit=query.limit, cursor=query.cursor
         )
-        cursor = None if page.next_cursor is None else encode_cursor(page.next_cursor)
+        cursor = None if page.next_cursor is None else cursors.write(page.next_cursor)
         shown = NotificationList(notifications=page.notifications, next_cursor=cursor)
         return _json(shown, numbers.shown_to(caller))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from typing import Annotated, Any, Self
 
@@ -15,13 +13,13 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
 from bolt_app.credentials.webhooks import AUTO, AWS_SNS, CUSTOM, KEY_FIELD_LENGTH
 from bolt_app.notifications.content.ids import ID_PATTERN
-from bolt_app.notifications.content.page_urls import is_notification_id
 from bolt_app.notifications.content.schema import (
     BATCH,
     Address,
@@ -38,6 +36,7 @@ from bolt_app.notifications.history.reports import (
 from bolt_app.senders.aws_sns.messages import is_topic
 from bolt_app.senders.custom import normal_template
 from bolt_app.senders.registry import known_senders, own_secret
+from bolt_app.web.api.cursors import Cursors
 
 PAGE = 50
 LONGEST_PAGE = 100
@@ -49,34 +48,19 @@ NotificationId = Annotated[
 ]
 
 
-def encode_cursor(notification_id: str) -> str:
-    """Return the cursor of the next page."""
-    return base64.urlsafe_b64encode(notification_id.encode()).decode().rstrip("=")
-
-
-def decode_cursor(cursor: object) -> str:
-    """Return the id in a cursor from `encode_cursor`.
-
-    Raises:
-        ValueError: the cursor is invalid.
-    """
-    try:
-        padded = str(cursor).encode() + b"=" * (-len(str(cursor)) % 4)
-        decoded = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError):
-        decoded = ""
-    if not is_notification_id(decoded):
-        raise ValueError("is not a cursor; use next_cursor of the previous page")
-    return decoded
-
-
 def _with_plus(value: object) -> object:
     # An unencoded plus arrives as a space.
     return value.replace(" ", "+") if isinstance(value, str) else value
 
 
+def _read_cursor(cursor: str, info: ValidationInfo) -> str:
+    """Return the id in a cursor; the context of the validation has the caller's `cursors`."""
+    cursors: Cursors = (info.context or {})["cursors"]
+    return cursors.read(cursor)
+
+
 _Moment = Annotated[AwareDatetime, BeforeValidator(_with_plus)]
-_Cursor = Annotated[str, BeforeValidator(decode_cursor, json_schema_input_type=str)]
+_Cursor = Annotated[str, AfterValidator(_read_cursor)]
 
 
 class Batch(BaseModel):

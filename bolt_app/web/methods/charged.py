@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bolt_app.credentials.limits import LimitError, RevokedError
+from bolt_app.notifications.messages.errors import MessageChangedError
 from bolt_app.web.methods.auth import revoked
 from bolt_app.web.methods.call import Call
 from bolt_app.web.methods.errors import OverloadError
@@ -17,7 +18,7 @@ def charged_by_transaction(call: Call) -> Iterator[None]:
 
     Raises:
         MethodError: the key was revoked meanwhile.
-        OverloadError: it is over a limit.
+        OverloadError: it is over a limit, or others change the message at the same time.
     """
     try:
         yield
@@ -25,3 +26,5 @@ def charged_by_transaction(call: Call) -> Iterator[None]:
         raise revoked(call.services, call.key) from None
     except LimitError as error:
         raise OverloadError(error.retry_after) from None
+    except MessageChangedError:
+        raise OverloadError(1) from None

@@ -18,6 +18,8 @@ from bolt_app.slack_ids import is_person
 from bolt_app.web.methods.call import Answer, Call, Method
 from bolt_app.web.methods.charged import charged_by_transaction
 from bolt_app.web.methods.contents import (
+    given_members,
+    kept_members,
     merged_content,
     read_content,
     to_request,
@@ -60,15 +62,16 @@ def post_message(call: Call) -> Answer:
 def update(call: Call) -> Answer:
     """Change a message (https://docs.slack.dev/reference/methods/chat.update)."""
     destination, ts = find_destination(call), call.arguments.require_ts("ts")
-    contents: list[Mapping[str, Any]] = []
+    given, contents = given_members(call), list[Mapping[str, Any]]()
 
-    def merge(current: Mapping[str, Any]) -> NotificationRequest:
-        contents.append(merged_content(call, current))
+    def merge(kept: Mapping[str, Any]) -> NotificationRequest:
+        contents.append(merged_content(given, kept))
         return to_request(call, contents[-1], destination.address)
 
     with charged_by_transaction(call):
-        addresses = destination.addresses
-        delivery_id = call.services.messages.edit(Sender.of(call.key), addresses, ts, merge)
+        sender, kept = Sender.of(call.key), kept_members(call, given)
+        edit = call.services.messages.edit
+        delivery_id = edit(sender, destination.addresses, ts, kept, merge)
     _require_no_error(call, delivery_id)
     message = _shown(contents[-1], ts)
     answer = {"channel": destination.channel_id, "ts": ts, "text": message["text"]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -79,19 +79,15 @@ def given_members(call: Call) -> dict[str, Any]:
     return {**given, "text": markdown, "blocks": [{"type": "markdown", "text": markdown}]}
 
 
-def merged_content(call: Call, current: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a message after `chat.update`.
+def kept_members(call: Call, given: Mapping[str, Any]) -> Sequence[str]:
+    """Return the members of a message that `chat.update` does not change.
 
     Omitted attachments are kept, and so are blocks if the text is omitted too
     (https://docs.slack.dev/reference/methods/chat.update). The look stays as it was posted.
 
     Args:
-        current: as it is stored.
-
-    Raises:
-        MethodError: it has no content, or a part of it is malformed.
+        given: the result of `given_members`.
     """
-    given = given_members(call)
     has_text = any(call.arguments.has(name) for name in ("text", "markdown_text"))
     # Also where they are missing: a thread would not be checked.
     kept = [*_KEPT]
@@ -101,8 +97,20 @@ def merged_content(call: Call, current: Mapping[str, Any]) -> dict[str, Any]:
         kept.append("blocks")
     if not has_text:
         kept.append("text")
+    return kept
+
+
+def merged_content(given: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a message after `chat.update`.
+
+    Args:
+        kept: the members that it keeps.
+
+    Raises:
+        MethodError: it has no content, or a part of it is malformed.
+    """
     try:
-        return members_of(given | {name: current.get(name) for name in kept}, key_field="")
+        return members_of({**given, **kept}, key_field="")
     except PayloadError as error:
         raise MethodError(error.code) from None
 

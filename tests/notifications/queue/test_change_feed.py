@@ -190,7 +190,7 @@ def test_changes_of_messages_are_numbered(bellhop: Bellhop, change: str, is_post
 
     with numbered(bellhop):
         if change == "edit":
-            messages.edit(sender, [GENERAL], ts, lambda _: request(GENERAL, "changed"))
+            messages.edit(sender, [GENERAL], ts, (), lambda _: request(GENERAL, "changed"))
         elif change == "delete":
             messages.delete(sender, [GENERAL], ts)
         else:

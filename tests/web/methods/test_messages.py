@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +16,7 @@ from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.moved_channels import move_channel
+from bolt_app.web.methods import chat, contents
 from slack_sandbox import Fault
 from slack_sandbox.tokens import Token
 from slack_sandbox.world import Message
@@ -22,7 +25,7 @@ from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, running_bellhop
 from tests.statements import statements_of
-from tests.web.methods.calling import MethodCaller, method_caller
+from tests.web.methods.calling import JSON, MethodCaller, method_caller
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -45,6 +48,14 @@ def hand(bellhop: Bellhop, ci: MethodCaller) -> Hand:
 def post(ci: MethodCaller, text: str, channel: str = GENERAL, **more: Any) -> str:
     """Post a message; return its `ts`."""
     return str(ci.ok(POST, channel=channel, text=text, **more)["ts"])
+
+
+def content_of(bellhop: Bellhop, ts: str) -> dict[str, Any]:
+    """Return the content of a message that waits."""
+    found = select(Notification.content).join(Delivery).where(Delivery.provisional_ts == ts)
+    with bellhop.services.database.reading_connection() as connection:
+        content: dict[str, Any] = connection.execute(found).scalar_one()
+        return content
 
 
 def deliver(hand: Hand, seconds: int = 10) -> None:
@@ -352,6 +363,31 @@ class TestUpdating:
             needed.append(change(number))
 
         assert needed[-1] == needed[1], needed
+
+    @pytest.mark.parametrize(("meanwhile", "status"), [(["new"], 200), (["newer", "newest"], 503)])
+    def test_a_text_that_changes_before_the_queue_is_locked_is_kept(
+        self,
+        bellhop: Bellhop,
+        ci: MethodCaller,
+        monkeypatch: pytest.MonkeyPatch,
+        meanwhile: list[str],
+        status: int,
+    ) -> None:
+        ts, others, merge = post(ci, "old"), iter(meanwhile), contents.merged_content
+
+        def merge_slowly(given: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+            if "text" in kept and (text := next(others, "")):
+                ci.ok(UPDATE, channel=GENERAL, ts=ts, text=text)
+            return merge(given, kept)
+
+        monkeypatch.setattr(chat, "merged_content", merge_slowly)
+        edit = {"channel": GENERAL, "ts": ts, "attachments": [{"text": "added"}]}
+        answer = ci.post(UPDATE, json.dumps(edit).encode(), JSON)
+
+        assert answer.status == status
+        content = content_of(bellhop, ts)
+        assert content["text"] == meanwhile[-1]
+        assert ("attachments" in content) == (status == 200)
 
     def test_a_reply(self, bellhop: Bellhop, ci: MethodCaller, hand: Hand) -> None:
         reply = post(ci, "two", thread_ts=post(ci, "one"))
