@@ -211,10 +211,11 @@ class LaneQueue:
                     self.order.place(member, now)
         return queue
 
-    def drop_if_empty(self, queue: SourceQueue) -> None:
-        """Forget a queue without rows."""
-        if queue.is_empty and self.queues.get(queue.source.name) is queue:
-            del self.queues[queue.source.name]
+    def drop_if_empty(self, source: str) -> None:
+        """Forget the queue of a source if it has no rows."""
+        queue = self.queues.get(source)
+        if queue is not None and queue.is_empty:
+            del self.queues[source]
 
     def offer(self, now: float) -> None:
         """Offer the deliveries that may go next to the workspace."""
@@ -276,7 +277,7 @@ class LaneQueue:
     def take(self, queue: SourceQueue) -> tuple[QueuedDelivery, ...]:
         """Remove and return the next delivery of a queue, after the rows that it absorbs."""
         taken = self.take_first() if self.firsts else queue.take()
-        self.drop_if_empty(queue)
+        self.drop_if_empty(queue.source.name)
         return taken
 
     def take_first(self) -> tuple[QueuedDelivery, ...]:
@@ -292,12 +293,12 @@ class LaneQueue:
         queue = self.queues.get(row.source)
         if queue is not None:
             queue.remove(row.id)
-            self.drop_if_empty(queue)
+            self.drop_if_empty(row.source)
 
     def forget(self) -> None:
         """Remove all deliveries that are not in progress."""
         self.firsts = ()
-        for queue in list(self.queues.values()):
+        for source, queue in list(self.queues.items()):
             queue.rows.clear()
             queue.horizon = None
-            self.drop_if_empty(queue)
+            self.drop_if_empty(source)

@@ -88,7 +88,7 @@ class WorkspaceSchedule:
         fresh = (row for row in rows if not lane.has_attempted(row.id))
         queue.load(fresh, self._limits.page, now, has_more=has_more)
         self._refill(queue)
-        lane.drop_if_empty(queue)
+        lane.drop_if_empty(source)
         self._open(lane, now)
 
     def put(self, row: QueuedDelivery, now: float) -> None:
