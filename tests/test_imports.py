@@ -71,10 +71,10 @@ NOTIFICATIONS: Sequence[set[str]] = [
     {"__init__"},
 ]
 # Without I/O, clock, threads and database: they import the standard library and one another.
-PURE = ("lanes", "pacing", "scheduler", "turns", "work", "workspace")
+PURE = ("lanes", "pacing", "scheduler", "turn_order", "turns", "work", "workspace")
 DELIVERY = "bolt_app.notifications.delivery"
 STANDARD = {"__future__", "bisect", "collections", "dataclasses", "enum", "heapq", "itertools"}
-STANDARD |= {"collections.abc", "typing"}
+STANDARD |= {"collections.abc", "typing", "weakref"}
 
 
 @cache

@@ -217,6 +217,38 @@ def test_many_small_things_are_cut_too() -> None:
     assert len(shown["attachments"][0]["blocks"][0]["elements"]) < MOST_CHARACTERS / 10
 
 
+def deep(value: object, levels: int) -> object:
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("severity", [None, "error"])
+def test_rendering_time_grows_with_neither_blocks_nor_depth_for_each_value(
+    severity: str | None,
+) -> None:
+    def blocks(number: int, levels: int) -> dict[str, object]:
+        texts = deep([{"text": ""}] * (7_000 // number), levels)
+        content: dict[str, object] = {"blocks": [{"type": "x", "elements": texts}] * number}
+        return content if severity is None else content | {"severity": severity}
+
+    def rendered(number: int, levels: int) -> float:
+        content = blocks(number, levels)
+        return min(seconds(lambda _: render(content), "") for _ in range(3))
+
+    flat = rendered(1, 1)
+    assert rendered(50, 1) < 3 * flat
+    assert rendered(50, 54) < 4 * flat
+
+
+def test_only_the_beginning_of_a_long_text_is_examined_to_shorten_it() -> None:
+    def shortened(length: int) -> float:
+        text = "&lt;a" * (length // 5)
+        return min(seconds(lambda text: mrkdwn.shorten(text, 4000), text) for _ in range(3))
+
+    assert shortened(600_000) < 6 * shortened(20_000)
+
+
 def test_short_text_is_unchanged() -> None:
     content = {"text": "x", "fields": [{"name": "a", "value": ""}], "mrkdwn": False}
 

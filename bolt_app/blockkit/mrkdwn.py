@@ -104,12 +104,12 @@ def shorten(text: str, size: int) -> str:
     data = text.encode()
     if len(data) <= size:
         return text
-    start = data[: size - len("…".encode())].decode(errors="ignore")
-    return f"{next(_parts(text, len(start))).rstrip()}…"
+    limit = len(data[: size - len("…".encode())].decode(errors="ignore"))
+    return f"{text[: _end_of_part(_shape(text, limit), 0, limit)].rstrip()}…"
 
 
 def _parts(text: str, length: int) -> Iterator[str]:
-    shape = _shape(text)
+    shape = _shape(text, len(text))
     start = 0
     while len(text) - start > length:
         end = _end_of_part(shape, start, start + length)
@@ -118,10 +118,16 @@ def _parts(text: str, length: int) -> Iterator[str]:
     yield text[start:]
 
 
-def _shape(text: str) -> str:
-    """Return `text` with indivisible elements replaced by markers."""
+def _shape(text: str, limit: int) -> str:
+    """Return `text` with indivisible elements replaced by markers, if they begin before `limit`."""
     plain = text.replace(_INSIDE, " ").replace(_FIRST, " ")
-    return _WHOLE.sub(lambda whole: _FIRST + _INSIDE * (len(whole[0]) - 1), plain)
+    pieces, end = [], 0
+    for whole in _WHOLE.finditer(plain):
+        if whole.start() >= limit:
+            break
+        pieces += [plain[end : whole.start()], _FIRST, _INSIDE * (len(whole[0]) - 1)]
+        end = whole.end()
+    return "".join([*pieces, plain[end:]])
 
 
 def _end_of_part(shape: str, start: int, limit: int) -> int:

@@ -242,19 +242,24 @@ def _first_page(blocks: list[Block]) -> tuple[list[Block], list[Block]]:
 def _pages(blocks: Iterable[Block], most: int = MOST_BAR_BLOCKS) -> Iterator[list[Block]]:
     """Yield blocks in groups that Slack accepts together, each with at most `most`."""
     page: list[Block] = []
+    length = 0
     for block in blocks:
-        if page and not _fit([*page, block], most):
+        added = _length([block])
+        if page and (len(page) == most or length + added > PAGE_LENGTH):
             yield page
-            page = []
+            page, length = [], 0
         page.append(block)
+        length += added
     if page:
         yield page
 
 
 def _fit(blocks: list[Block], most: int = MOST_BLOCKS) -> bool:
-    if len(blocks) > most:
-        return False
-    return _characters(blocks) + BLOCK_ALLOWANCE * len(blocks) <= PAGE_LENGTH
+    return len(blocks) <= most and _length(blocks) <= PAGE_LENGTH
+
+
+def _length(blocks: list[Block]) -> int:
+    return _characters(blocks) + BLOCK_ALLOWANCE * len(blocks)
 
 
 def _characters(value: object) -> int:
@@ -263,15 +268,20 @@ def _characters(value: object) -> int:
 
 def strings(value: object) -> Iterator[tuple[str, bool]]:
     """Yield the texts of blocks, each with whether it is mrkdwn."""
-    if isinstance(value, list):
-        for item in value:
-            yield from strings(item)
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            if name == "text" and isinstance(item, str):
-                yield item, value.get("type") == "mrkdwn"
-            else:
-                yield from strings(item)
+    # The next one is last. Texts are in it as tuples, which JSON does not have.
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, tuple):
+            yield value
+        elif isinstance(value, list):
+            pending += reversed(value)
+        elif isinstance(value, dict):
+            is_mrkdwn = value.get("type") == "mrkdwn"
+            pending += [
+                (item, is_mrkdwn) if name == "text" and isinstance(item, str) else item
+                for name, item in reversed(value.items())
+            ]
 
 
 def spoken(content: Mapping[str, Any]) -> str:

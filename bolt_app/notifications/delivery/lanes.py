@@ -7,10 +7,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bolt_app.notifications.delivery.pacing import RateLimit
+from bolt_app.notifications.delivery.turn_order import Position, TurnOrder
+from bolt_app.notifications.delivery.turns import Source, Turns
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work
 
 # Sorts before every row.
 _START = (float("-inf"), 0)
+# A lane with more sources offers the next of them only: each lane that opens costs the same.
+MOST_OFFERED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,43 +43,76 @@ class SourceQueue:
         horizon: rows after this position are only in the database; None: all are in memory.
         is_wanted: whether a page was requested and is not loaded yet.
         offered: the row that was offered to the workspace as the head.
+        position, due: as `turn_order.Ordered` has them, in the order of a lane with many sources.
     """
 
-    __slots__ = ("_missed", "horizon", "is_wanted", "lane", "offered", "rows", "source")
+    __slots__ = (
+        "_missed",
+        "due",
+        "horizon",
+        "is_wanted",
+        "lane",
+        "offered",
+        "position",
+        "rows",
+        "source",
+    )
 
-    def __init__(self, lane: LaneQueue, source: str) -> None:
+    def __init__(self, lane: LaneQueue, source: Source) -> None:
         self.lane = lane
         self.source = source
         self.rows: list[QueuedDelivery] = []
         self.horizon: tuple[float, int] | None = None
         self.is_wanted = False
         self.offered: QueuedDelivery | None = None
+        self.position: Position | None = None
+        self.due: float | None = None
         self._missed = False
 
-    def put(self, row: QueuedDelivery, page: int) -> None:
+    @property
+    def turn(self) -> int:
+        """The last turn of the source."""
+        return self.source.turn
+
+    @property
+    def first(self) -> tuple[float, int] | None:
+        """The urgency and id of the most urgent row."""
+        return self.rows[0][:2] if self.rows else None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is waiting, in memory or in the database, or being read."""
+        return not self.rows and self.horizon is None and not self.is_wanted
+
+    def put(self, row: QueuedDelivery, page: int, now: float) -> None:
         """Add or replace a row, unless it is beyond the horizon; keep at most `page` rows."""
         self.remove(row.id)
         if self.horizon is not None and row[:2] > self.horizon:
             self._missed = True
             return
-        self.restore(row)
+        self.restore(row, now)
         if len(self.rows) > page:
             self.rows.pop()
             self.horizon = self.rows[-1][:2]
 
-    def restore(self, row: QueuedDelivery) -> None:
+    def restore(self, row: QueuedDelivery, now: float) -> None:
         """Add a row that is within the horizon."""
         # All rows share one string object.
-        insort(self.rows, row if row.source is self.source else row._replace(source=self.source))
+        name = self.source.name
+        insort(self.rows, row if row.source is name else row._replace(source=name))
+        if self.lane.order is not None:
+            self.lane.order.place(self, now)
 
-    def load(self, rows: Iterable[QueuedDelivery], page: int, *, has_more: bool) -> None:
+    def load(
+        self, rows: Iterable[QueuedDelivery], page: int, now: float, *, has_more: bool
+    ) -> None:
         """Replace the rows by the first ones in the database."""
         # A row that was put while the page was being read may be missing from it.
         has_more = has_more or self._missed
         self.is_wanted = False
         self.horizon = None
         for row in rows:
-            self.put(row, page)
+            self.put(row, page, now)
         self._missed = False
         if has_more:
             self.horizon = self.rows[-1][:2] if self.rows else _START
@@ -129,25 +166,32 @@ class LaneQueue:
         paced: the moment of the lane's rate limit.
         alarm: the time for which the workspace has a timer.
         is_sought: whether it is queued for a LOOK.
+        queues: those with rows, by source.
+        order: of the sources, if there are many.
+        is_in_rotation: whether the workspace checks from time to time which of them is next.
     """
 
     __slots__ = (
         "alarm",
         "firsts",
         "id",
-        "is_name",
+        "is_in_rotation",
         "is_sought",
+        "order",
         "paced",
         "queues",
         "taken",
+        "turns",
         "waits_until",
         "work",
     )
 
-    def __init__(self, lane_id: int, *, is_name: bool) -> None:
+    def __init__(self, lane_id: int, turns: Turns) -> None:
         self.id = lane_id
-        self.is_name = is_name
+        self.turns = turns
         self.queues: dict[str, SourceQueue] = {}
+        self.order: TurnOrder[SourceQueue] | None = None
+        self.is_in_rotation = False
         self.firsts: tuple[FirstDelivery, ...] = ()
         self.work: Work | None = None
         self.taken: tuple[QueuedDelivery, ...] = ()
@@ -156,19 +200,42 @@ class LaneQueue:
         self.alarm: float | None = None
         self.is_sought = False
 
-    def queue(self, source: str) -> SourceQueue:
+    def queue(self, source: str, now: float) -> SourceQueue:
         """Return the queue of a source."""
         queue = self.queues.get(source)
         if queue is None:
-            queue = self.queues[source] = SourceQueue(self, source)
+            queue = self.queues[source] = SourceQueue(self, self.turns.source(source))
+            if self.order is None and len(self.queues) > MOST_OFFERED:
+                self.order = TurnOrder()
+                for member in self.queues.values():
+                    self.order.place(member, now)
         return queue
+
+    def drop_if_empty(self, source: str) -> None:
+        """Forget the queue of a source if it has no rows."""
+        queue = self.queues.get(source)
+        if queue is not None and queue.is_empty:
+            del self.queues[source]
+
+    def offer(self, now: float) -> None:
+        """Offer the deliveries that may go next to the workspace."""
+        for queue in self._next_queues(now):
+            head = self.head(queue)
+            if head is not None:
+                self.turns.offer(queue, head, now)
+
+    def _next_queues(self, now: float) -> list[SourceQueue]:
+        if self.firsts:
+            return [self.queue(self.firsts[0].row.source, now)]
+        if self.order is None:
+            return list(self.queues.values())
+        queue = self.order.best(now)
+        return [] if queue is None else [queue]
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is in progress or waiting, in memory or in the database."""
-        if self.work is not None or self.firsts:
-            return False
-        return all(not queue.rows and queue.horizon is None for queue in self.queues.values())
+        return self.work is None and not self.firsts and not self.queues
 
     def opens_at(self, pace: RateLimit) -> float:
         """Return when the next work may begin; a LOOK is not paced."""
@@ -185,7 +252,7 @@ class LaneQueue:
             return None
         if self.firsts:
             first = self.firsts[0]
-            is_next = first.row.source == queue.source and not first.in_doubt
+            is_next = first.row.source == queue.source.name and not first.in_doubt
             return first.row if is_next else None
         return queue.rows[0] if queue.rows else None
 
@@ -204,9 +271,14 @@ class LaneQueue:
 
     def put_first(self, first: FirstDelivery) -> None:
         """Add or replace a delivery that was attempted before."""
-        self.remove(first.row.id)
-        self.queue(first.row.source)
+        self.remove(first.row)
         self.firsts = tuple(sorted((*self.firsts, first), key=lambda entry: entry.row.id))
+
+    def take(self, queue: SourceQueue) -> tuple[QueuedDelivery, ...]:
+        """Remove and return the next delivery of a queue, after the rows that it absorbs."""
+        taken = self.take_first() if self.firsts else queue.take()
+        self.drop_if_empty(queue.source.name)
+        return taken
 
     def take_first(self) -> tuple[QueuedDelivery, ...]:
         """Remove and return the first delivery, after the rows that it absorbs."""
@@ -214,16 +286,19 @@ class LaneQueue:
         self.firsts = tuple(others)
         return first.rows
 
-    def remove(self, delivery_id: int) -> None:
+    def remove(self, row: QueuedDelivery) -> None:
         """Remove a delivery that is not in progress."""
-        if self.has_first(delivery_id):
-            self.firsts = tuple(first for first in self.firsts if first.row.id != delivery_id)
-        for queue in self.queues.values():
-            queue.remove(delivery_id)
+        if self.has_first(row.id):
+            self.firsts = tuple(first for first in self.firsts if first.row.id != row.id)
+        queue = self.queues.get(row.source)
+        if queue is not None:
+            queue.remove(row.id)
+            self.drop_if_empty(row.source)
 
     def forget(self) -> None:
         """Remove all deliveries that are not in progress."""
         self.firsts = ()
-        for queue in self.queues.values():
+        for source, queue in list(self.queues.items()):
             queue.rows.clear()
             queue.horizon = None
+            self.drop_if_empty(source)

@@ -213,8 +213,8 @@ class WorkspaceReader:
             self._scheduler.note_attempt(team_id, lane_id, min(now, self._clock.at(at)), now)
         settled_at = owned.acquired_at + self._delays.in_flight
         for row in snapshot.in_doubt:
-            owned.doubts[row.id] = row.lane_id
-            self._scheduler.put_first(team_id, self.queued(row), settled_at, now, in_doubt=True)
+            owned.doubts[row.id] = queued = self.queued(row)
+            self._scheduler.put_first(team_id, queued, settled_at, now, in_doubt=True)
         for row in snapshot.retried:
             self._put_first(row, now)
         for row in snapshot.second_looks:
@@ -334,7 +334,7 @@ class WorkspaceReader:
             elif row.state == DeliveryState.WAITING:
                 waiting.append(self.queued(row))
             elif row.state in (DeliveryState.SCHEDULED, DeliveryState.HELD):
-                self._scheduler.remove(team_id, row.lane_id, row.id, now)
+                self._scheduler.remove(team_id, self.queued(row), now)
         self._scheduler.put(team_id, waiting, now)
 
     async def _load_changed(self, team_id: str, owned: OwnedWorkspace, rows: Iterable[Any]) -> None:
@@ -351,11 +351,11 @@ class WorkspaceReader:
             return
         rows = {row.id: row for row in await self._tasks.run(self._store.rows, list(owned.doubts))}
         now = self._clock.monotonic()
-        for delivery_id, lane_id in list(owned.doubts.items()):
+        for delivery_id, queued in list(owned.doubts.items()):
             row = rows.get(delivery_id)
             if row is None or row.state != DeliveryState.SENDING:
                 del owned.doubts[delivery_id]
-                self._scheduler.remove(team_id, lane_id, delivery_id, now)
+                self._scheduler.remove(team_id, queued, now)
                 self._apply_rows(team_id, [] if row is None else [row])
 
     async def read_again(self, delivery_ids: Sequence[int]) -> None:

@@ -143,13 +143,13 @@ class Scheduler:
             workspace.put_first(row, due, now, in_doubt=in_doubt)
             self._schedule(workspace)
 
-    def remove(self, team_id: str, lane_id: int, delivery_id: int, now: float) -> None:
+    def remove(self, team_id: str, row: QueuedDelivery, now: float) -> None:
         """Remove a delivery that no longer waits, or whose doubt another owner has ended.
 
         Ignored for work in progress, which must be ended as usual, and for unknown rows.
         """
         if workspace := self._workspaces.get(team_id):
-            workspace.remove(lane_id, delivery_id, now)
+            workspace.remove(row, now)
             self._schedule(workspace)
 
     def forget_lane(self, team_id: str, lane_id: int, now: float) -> None:
@@ -168,7 +168,7 @@ class Scheduler:
         while self._wanted and len(pages) < most:
             workspace, queue = self._wanted.popleft()
             if self._is_owned(workspace):
-                pages.append(WantedPage(workspace.team_id, queue.lane.id, queue.source))
+                pages.append(WantedPage(workspace.team_id, queue.lane.id, queue.source.name))
         return pages
 
     # Work.

@@ -26,7 +26,7 @@ from bolt_app.delays import Delays
 from bolt_app.logs import describe_error
 from bolt_app.notifications.content.fallbacks import CONTENT_CODES, renderings
 from bolt_app.notifications.content.files import FILES, with_file_links
-from bolt_app.notifications.content.message import mention
+from bolt_app.notifications.content.message import is_markdown, mention
 from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import Attempt
@@ -72,8 +72,9 @@ HISTORY_PAGE = 200
 MENTION_WAITS, MENTION_WAITS_WINDOW = 2, timedelta(minutes=10)
 # The note on a message that was sent without a mention, because Bellhop's limit was reached.
 MENTION_SKIPPED = "mention_skipped"
-# Rendering takes at most a millisecond for so many bytes; larger contents are rendered in a thread.
-LARGE_CONTENT = 16 * 1024
+# Rendering takes about a millisecond at most for so many bytes; larger contents are rendered in a
+# thread. So is all Markdown, which takes up to 4 ms a KiB.
+LARGE_CONTENT = 2 * 1024
 POST, UPDATE = "chat.postMessage", "chat.update"
 MESSAGE_GONE, THREAD_GONE = "message_not_found", "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
@@ -400,7 +401,7 @@ class MessageSender:
             return _Prepared({}, iter(()))
         content = attempt.content
         waits = "mentions" in content or any(name in content for name in CUSTOM_LOOKS)
-        if waits or attempt.size > LARGE_CONTENT:
+        if waits or is_markdown(content) or attempt.size > LARGE_CONTENT:
             return await asyncio.to_thread(self._render, workspace, attempt)
         return self._render(workspace, attempt)
 

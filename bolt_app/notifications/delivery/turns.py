@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import heapq
+import itertools
+from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
-from bolt_app.notifications.delivery.lanes import SourceQueue
+from bolt_app.notifications.delivery.turn_order import Position, TurnOrder
 from bolt_app.notifications.delivery.work import QueuedDelivery
-from bolt_app.notifications.queue.rank import level_of
 
-# Sources without rows whose last turn is known.
+if TYPE_CHECKING:
+    from bolt_app.notifications.delivery.lanes import SourceQueue
+
+# Turns whose sources are remembered without deliveries.
 MOST_REMEMBERED = 1000
-_Entry = tuple[float, int, SourceQueue]
 
 
-class _Source:
-    """The rows of a source at the head of their lanes, and its last turn."""
+class Source:
+    """A source of deliveries: its last turn, and its rows at the head of open lanes.
 
-    __slots__ = ("entries", "turn")
+    Attributes:
+        entries: urgency, id and queue of these rows, the most urgent first.
+    """
 
-    def __init__(self, turn: int) -> None:
-        self.entries: list[_Entry] = []
+    __slots__ = ("__weakref__", "due", "entries", "name", "position", "turn")
+
+    def __init__(self, name: str, turn: int) -> None:
+        self.name = name
         self.turn = turn
+        self.entries: list[tuple[float, int, int, SourceQueue]] = []
+        self.position: Position | None = None
+        self.due: float | None = None
+
+    @property
+    def first(self) -> tuple[float, int] | None:
+        """The urgency and id of the most urgent row."""
+        return self.entries[0][:2] if self.entries else None
 
 
 class Turns:
@@ -38,63 +55,42 @@ class Turns:
             is_open: whether a lane may begin its head now.
         """
         self._is_open = is_open
-        self._sources: dict[str, _Source] = {}
-        # The last turns of sources without rows here: a lane is closed between two messages, and a
-        # source that waits in it must not lose its place.
-        self._last_turns: dict[str, int] = {}
+        # Those with deliveries: a source that waits in a closed lane must not lose its place.
+        self._sources: WeakValueDictionary[str, Source] = WeakValueDictionary()
+        self._latest: deque[Source] = deque(maxlen=MOST_REMEMBERED)
+        self._order: TurnOrder[Source] = TurnOrder()
+        self._ticket = itertools.count()
         self._turn = 0
 
     def __bool__(self) -> bool:
-        return bool(self._sources)
+        return bool(self._order)
 
-    def offer(self, queue: SourceQueue, row: QueuedDelivery) -> None:
-        """Add the head of a queue whose lane is open."""
-        if queue.offered is row:
-            return
-        queue.offered = row
-        source = self._sources.get(queue.source)
+    def source(self, name: str) -> Source:
+        """Return a source; a new one is last in turn."""
+        source = self._sources.get(name)
         if source is None:
-            # A new one is last in turn.
-            turn = self._last_turns.pop(queue.source, self._turn)
-            source = self._sources[queue.source] = _Source(turn)
-        heapq.heappush(source.entries, (row.urgency, row.id, queue))
+            source = self._sources[name] = Source(name, self._turn)
+        return source
+
+    def offer(self, queue: SourceQueue, row: QueuedDelivery, now: float) -> None:
+        """Add the head of a queue whose lane is open."""
+        if queue.offered is not row:
+            queue.offered = row
+            entry = (row.urgency, row.id, next(self._ticket), queue)
+            heapq.heappush(queue.source.entries, entry)
+            self._order.place(queue.source, now)
 
     def next(self, now: float) -> SourceQueue | None:
         """Remove and return the queue whose head is next, which ends its source's turn."""
-        source = self._next_source(now)
-        if source is None:
-            return None
-        queue = heapq.heappop(source.entries)[2]
-        queue.offered = None
-        self._turn += 1
-        source.turn = self._turn
-        return queue
-
-    def _next_source(self, now: float) -> _Source | None:
-        best, best_position, exhausted = None, None, []
-        for name, source in self._sources.items():
-            entry = self._peek(source.entries, now)
-            if entry is None:
-                exhausted.append(name)
-                continue
-            urgency, delivery_id, _ = entry
-            position = (level_of(urgency, now), source.turn, urgency, delivery_id)
-            if best_position is None or position < best_position:
-                best, best_position = source, position
-        for name in exhausted:
-            self._last_turns[name] = self._sources.pop(name).turn
-        while len(self._last_turns) > MOST_REMEMBERED:
-            del self._last_turns[next(iter(self._last_turns))]
-        return best
-
-    def _peek(self, entries: list[_Entry], now: float) -> _Entry | None:
-        while entries:
-            urgency, delivery_id, queue = entries[0]
-            head = queue.lane.head(queue)
-            is_head = head is not None and head[:2] == (urgency, delivery_id)
-            if is_head and self._is_open(queue, now):
-                return entries[0]
-            heapq.heappop(entries)
-            if queue.offered is not None and queue.offered[:2] == (urgency, delivery_id):
+        while (source := self._order.best(now)) is not None:
+            urgency, delivery_id, _, queue = heapq.heappop(source.entries)
+            row = (urgency, delivery_id)
+            if queue.offered is not None and queue.offered[:2] == row:
                 queue.offered = None
+            head = queue.lane.head(queue)
+            if head is not None and head[:2] == row and self._is_open(queue, now):
+                self._turn += 1
+                source.turn = self._turn
+                self._latest.append(source)
+                return queue
         return None

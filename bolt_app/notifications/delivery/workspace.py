@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from bolt_app.notifications.delivery.lanes import FirstDelivery, LaneQueue, SourceQueue
@@ -47,6 +48,8 @@ class WorkspaceSchedule:
         self._lanes: dict[int, LaneQueue] = {}
         self._posts = Turns(self._is_open)
         self._names = Turns(self._is_open)
+        # Open lanes with many sources.
+        self._rotation: deque[LaneQueue] = deque()
         self._looks: list[tuple[float, int, LaneQueue]] = []
         self._second_looks: list[tuple[float, int]] = []
         self._timers: list[tuple[float, int, LaneQueue]] = []
@@ -81,17 +84,18 @@ class WorkspaceSchedule:
         """Take the first rows of a source in a lane."""
         rows = list(rows)
         lane = self._lane(lane_id, is_name=bool(rows) and rows[0].is_name)
-        queue = lane.queue(source)
+        queue = lane.queue(source, now)
         fresh = (row for row in rows if not lane.has_attempted(row.id))
-        queue.load(fresh, self._limits.page, has_more=has_more)
+        queue.load(fresh, self._limits.page, now, has_more=has_more)
         self._refill(queue)
+        lane.drop_if_empty(source)
         self._open(lane, now)
 
     def put(self, row: QueuedDelivery, now: float) -> None:
         """Add or replace a waiting row."""
         lane = self._lane(row.lane_id, is_name=row.is_name)
         if not lane.has_first(row.id):
-            lane.queue(row.source).put(row, self._limits.page)
+            lane.queue(row.source, now).put(row, self._limits.page, now)
         self._open(lane, now)
 
     def put_first(self, row: QueuedDelivery, due: float, now: float, *, in_doubt: bool) -> None:
@@ -101,13 +105,13 @@ class WorkspaceSchedule:
             lane.put_first(FirstDelivery((row,), due, in_doubt))
         self._open(lane, now)
 
-    def remove(self, lane_id: int, delivery_id: int, now: float) -> None:
+    def remove(self, row: QueuedDelivery, now: float) -> None:
         """Remove a delivery that is not in progress."""
-        lane = self._lanes.get(lane_id)
+        lane = self._lanes.get(row.lane_id)
         if lane is None:
             return
-        lane.remove(delivery_id)
-        for queue in lane.queues.values():
+        lane.remove(row)
+        if queue := lane.queues.get(row.source):
             self._refill(queue)
         self._open(lane, now)
 
@@ -186,16 +190,21 @@ class WorkspaceSchedule:
             return None
         if self._in_flight >= self._limits.in_flight:
             return None
+        self._rotate(now)
         queue = self._posts.next(now)
         if queue is None:
             return None
         self._paced = pace.spend(self._paced, now)
-        lane = queue.lane
-        if lane.firsts:
-            return self._begin(WorkKind.POST, lane, lane.take_first())
-        taken = queue.take()
+        taken = queue.lane.take(queue)
         self._refill(queue)
-        return self._begin(WorkKind.POST, lane, taken)
+        return self._begin(WorkKind.POST, queue.lane, taken)
+
+    def _rotate(self, now: float) -> None:
+        """Let one lane with many sources offer the next of them, if that is another one by now."""
+        if self._rotation:
+            lane = self._rotation.popleft()
+            lane.is_in_rotation = False
+            self._open(lane, now)
 
     def _begin(self, kind: WorkKind, lane: LaneQueue, taken: tuple[QueuedDelivery, ...]) -> Work:
         *earlier, row = taken
@@ -218,7 +227,7 @@ class WorkspaceSchedule:
         if not attempted:
             # If its begin was refused, it absorbed nothing.
             for row in taken[:-1]:
-                lane.queue(row.source).restore(row)
+                lane.queue(row.source, now).restore(row, now)
         self._open(lane, now)
 
     def retry(self, work: Work, due: float, now: float, *, attempted: bool) -> None:
@@ -282,7 +291,8 @@ class WorkspaceSchedule:
     def _lane(self, lane_id: int, *, is_name: bool) -> LaneQueue:
         lane = self._lanes.get(lane_id)
         if lane is None:
-            lane = self._lanes[lane_id] = LaneQueue(lane_id, is_name=is_name)
+            turns = self._names if is_name else self._posts
+            lane = self._lanes[lane_id] = LaneQueue(lane_id, turns)
         return lane
 
     def _refill(self, queue: SourceQueue) -> None:
@@ -308,7 +318,7 @@ class WorkspaceSchedule:
         elif lane.is_in_doubt:
             self._seek(lane)
         else:
-            self._offer(lane)
+            self._offer(lane, now)
 
     def _seek(self, lane: LaneQueue) -> None:
         if not lane.is_sought:
@@ -316,12 +326,11 @@ class WorkspaceSchedule:
             entry = (lane.firsts[0].row.urgency, next(self._ticket), lane)
             heapq.heappush(self._looks, entry)
 
-    def _offer(self, lane: LaneQueue) -> None:
-        turns = self._names if lane.is_name else self._posts
-        for queue in lane.queues.values():
-            head = lane.head(queue)
-            if head is not None:
-                turns.offer(queue, head)
+    def _offer(self, lane: LaneQueue, now: float) -> None:
+        lane.offer(now)
+        if lane.order is not None and not lane.is_in_rotation:
+            lane.is_in_rotation = True
+            self._rotation.append(lane)
 
     def _forget_when_paced(self, lane: LaneQueue, now: float) -> None:
         until = max(lane.paced, lane.waits_until)

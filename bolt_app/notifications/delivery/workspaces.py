@@ -7,6 +7,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bolt_app.notifications.delivery.work import QueuedDelivery
 from bolt_app.notifications.queue.shards import OwnedShard
 
 
@@ -22,7 +23,7 @@ class OwnedWorkspace:
         seen: the lanes and sources loaded so far; None after loading.
         is_dead: whether it is paused because its installation is dead.
         listed_at: of the latest channel listing by which names were resolved.
-        doubts: deliveries that an earlier owner was sending, with their lanes.
+        doubts: deliveries that an earlier owner was sending, by id.
         resolving: lanes with due held deliveries whose names are being resolved.
     """
 
@@ -34,7 +35,7 @@ class OwnedWorkspace:
     seen: set[tuple[int, str]] | None = None
     is_dead: bool = False
     listed_at: datetime | None = None
-    doubts: dict[int, int] = field(default_factory=dict)
+    doubts: dict[int, QueuedDelivery] = field(default_factory=dict)
     resolving: set[int] = field(default_factory=set)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -712,3 +713,25 @@ def test_an_error_while_reading_does_not_stop_other_workspaces(bellhop: Bellhop,
     assert len(calls) > 1
     assert texts(bellhop, GENERAL) == [str(number) for number in range(12)]
     assert states(bellhop, *ids) == ["sent"] * 12
+
+
+def test_markdown_is_not_rendered_on_the_loop_that_makes_all_requests(
+    bellhop: Bellhop, hand: Hand
+) -> None:
+    async def loop_seconds() -> float:
+        return time.thread_time()
+
+    def seconds_for(channel_id: str, text: str, **given: str) -> float:
+        before = hand.run(loop_seconds())
+        for _ in range(3):
+            accept(bellhop, channel_id, text, **given)
+            hand.deliver()
+            bellhop.clock.advance(2)
+        return hand.run(loop_seconds()) - before
+
+    markdown = "*a " * 4000
+    seconds_for(GENERAL, markdown)
+
+    as_text = seconds_for(GENERAL, markdown)
+    assert seconds_for(GENERAL, markdown, format="markdown") < 3 * as_text
+    assert len(texts(bellhop, GENERAL)) == 9

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -283,7 +286,7 @@ def test_another_owner_ends_the_doubt(ended_elsewhere: str) -> None:
     desk.scheduler.put_first(TEAM, doubtful, NOW + 15, NOW, in_doubt=True)
     desk.put(waiting)
     if ended_elsewhere == "sent":
-        desk.scheduler.remove(TEAM, 1, doubtful.id, NOW)
+        desk.scheduler.remove(TEAM, doubtful, NOW)
         expected = waiting.id
     else:
         desk.scheduler.put_first(TEAM, doubtful, NOW, NOW, in_doubt=False)
@@ -294,10 +297,11 @@ def test_another_owner_ends_the_doubt(ended_elsewhere: str) -> None:
 
 def test_removed_rows_are_not_begun() -> None:
     desk = Desk()
-    first, second = desk.put(desk.row(), desk.row())
-    desk.scheduler.remove(TEAM, 1, first, NOW)
+    first, second = desk.row(), desk.row()
+    desk.put(first, second)
+    desk.scheduler.remove(TEAM, first, NOW)
 
-    assert desk.drain() == [second]
+    assert desk.drain() == [second.id]
 
 
 def test_replaced_row_has_its_new_urgency() -> None:
@@ -720,3 +724,85 @@ def test_lanes_that_are_due_together_all_begin() -> None:
     while (due := desk.scheduler.next_at()) is not None and due <= desk.now:
         begun |= {work.lane_id for work in desk.scheduler.step(desk.now)}
     assert begun == set(lanes)
+
+
+# Cost.
+
+
+def lines_run(work: Callable[[], object]) -> int:
+    """Return how many lines of Python some work runs: the same number on every machine."""
+    count, before = 0, sys.gettrace()
+
+    def trace(_frame: FrameType, event: str, _arg: object) -> Any:
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize("is_one_lane", [True, False], ids=["one lane", "a lane for each"])
+@pytest.mark.parametrize("end", ["sent", "refused", "removed"])
+def test_work_does_not_grow_with_the_number_of_sources(end: str, is_one_lane: bool) -> None:
+    def lines_of(sources: int) -> int:
+        desk = Desk(limits(lane=RateLimit(1.0), in_flight=1, page=4))
+
+        def row(number: int) -> QueuedDelivery:
+            return desk.row(1 if is_one_lane else number, source=f"source {number}")
+
+        rows = [row(number) for number in range(1, sources + 1)]
+        desk.put(*rows)
+
+        def deliver() -> None:
+            for number in range(1, 31):
+                if end == "removed":
+                    desk.scheduler.remove(TEAM, rows[-number], desk.now)
+                else:
+                    desk.finish(*desk.step(1), attempted=end == "sent")
+                desk.put(row(number))
+                desk.now += 1
+
+        return lines_run(deliver)
+
+    assert lines_of(3_000) < 2 * lines_of(30)
+
+
+def test_a_source_among_many_in_a_channel_gets_its_turn_in_a_busy_workspace() -> None:
+    desk, sources = Desk(limits(in_flight=1)), 40
+    # Each of many sources has a backlog in other channels, where its older rows go first.
+    others = [
+        desk.row(1 + number % 50, source=f"source {number % sources}", waited=3_600)
+        for number in range(sources * 100)
+    ]
+    crowd = [desk.row(1_000, source=f"source {number}", waited=600) for number in range(sources)]
+    desk.put(*others, *crowd)
+    for _ in range(sources):
+        desk.finish(desk.only())
+    quiet = desk.row(1_000, source="quiet", waited=600)
+    desk.put(quiet)
+
+    begun = []
+    for _ in range(3 * sources):
+        work = desk.only()
+        begun.append(work.delivery_id)
+        desk.finish(work)
+    assert quiet.id in begun
+
+
+def test_a_level_is_reached_while_others_of_the_same_lane_wait() -> None:
+    desk = Desk(limits(lane=RateLimit(1.0), in_flight=1))
+    warnings = [desk.row(source=f"source {number % 30}", rank=-1) for number in range(90)]
+    info = desk.row(source="patient", rank=0)
+    desk.put(info, *warnings)
+
+    order = []
+    for _ in range(91):
+        order += desk.drain()
+        desk.now += 10
+    # After four minutes it is at the rank at which sources take turns, whatever their severity.
+    assert order.index(info.id) == 30

@@ -232,11 +232,12 @@ class Owner:
             self.scheduler.pause(term.team, pause)
         elif row.state == "waiting":
             if row.written == NAME_LANE and row.lane != NAME_LANE:
-                self.scheduler.remove(term.team, NAME_LANE, row.id, self.now)
+                named = _queued(term, row)._replace(lane_id=NAME_LANE)
+                self.scheduler.remove(term.team, named, self.now)
             self.scheduler.put(term.team, [_queued(term, row)], self.now)
         elif row.state != "sending":
             self._note_attempt(term, row.lane)
-            self.scheduler.remove(term.team, row.lane, row.id, self.now)
+            self.scheduler.remove(term.team, _queued(term, row), self.now)
 
     def _plan_second_look(self, term: Term, delivery_id: int) -> None:
         due = self.now + SECOND_LOOK_SECONDS
