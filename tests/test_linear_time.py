@@ -186,6 +186,7 @@ def test_everything_that_writes_texts(name: str) -> None:
             assert is_linear(WRITERS[name], "", pump), pump
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pump", ["*a* ", "a\n", "```a```b"])
 def test_a_very_long_text_is_not_copied_with_each_piece(pump: str) -> None:
     text = pump * (300_000 // len(pump))

@@ -314,6 +314,7 @@ def events() -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [

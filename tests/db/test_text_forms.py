@@ -160,6 +160,7 @@ def test_names_and_addresses_get_one_form_and_secrets_stay(
     assert values(empty_database, "idempotency_keys", "key") == [(key,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stored", "now"),
     [

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.sqlite_only
 LIST = "auth.teams.list"
 
 
+@pytest.mark.slow
 def test_one_list_answers_all_reports_about_an_organization(bellhop: Bellhop) -> None:
     sign_in(bellhop, None)
     bellhop.settle()

@@ -227,6 +227,7 @@ def test_forged_clicks_are_logged_and_counted_without_what_they_carry(
     assert "some words" not in repr(lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_forged_value_has_no_effect(busy: Bellhop, forgery: str) -> None:
     fields, before = fields_of(busy), rows(busy)

@@ -97,6 +97,7 @@ def assert_not_shown(page: Page) -> None:
     assert page.status < 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_nothing_of_an_address_is_shown_back_or_passed_on(bellhop: Bellhop, name: str) -> None:
     signed_in, _ = bellhop.install(ANN)

@@ -322,6 +322,7 @@ def ask(browser: Browser, method: str, path: str, csrf: str) -> tuple[int, str]:
     return page.status, page.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", STATES, ids=lambda state: str(state.__name__))
 def test_no_page_shows_or_does_anything_without_a_good_session(
     bellhop: Bellhop, spoil: Callable[[Bellhop, Browser], None]

@@ -156,5 +156,6 @@ def _walk(episodes: int) -> None:
         random_walk.episode(seed, random_walk.STEPS_AN_EPISODE)
 
 
+@pytest.mark.slow
 def test_random_walk() -> None:
     _walk(10)

@@ -19,6 +19,7 @@ NAMES = {"ts", "message_ts", "timestamp", "thread_ts"}
 ARGUMENTS = [(method, name) for method, names in READ.items() for name in names if name in NAMES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "name"), ARGUMENTS)
 @pytest.mark.parametrize(
     ("ts", "number"), [("1700000000.123400", 1700000000.1234), ("1700000000.000000", 1700000000)]
