@@ -66,19 +66,17 @@ MESSAGE_STATES = (
     DeliveryState.SENT,
     DeliveryState.UNKNOWN,
 )
-# Keys with a message, and their lanes.
-_KEYS = (
-    select(Lane.address, Delivery.key)
-    .join(Delivery, Delivery.lane_id == Lane.id)
-    .where(
-        Lane.team_id == bindparam("team_id"),
-        Lane.address.in_(bindparam("addresses", expanding=True)),
-        Delivery.key.in_(bindparam("keys", expanding=True)),
+# Lanes with a message about a key, which may have had any number of deliveries there.
+_LANES = select(Lane.address).where(
+    Lane.team_id == bindparam("team_id"),
+    Lane.address.in_(bindparam("addresses", expanding=True)),
+    exists().where(
+        Delivery.lane_id == Lane.id,
+        Delivery.key == bindparam("key"),
         Delivery.key.is_not(None),
         Delivery.state.in_(bindparam("states", expanding=True)),
         or_(Delivery.mode != DeliveryMode.ESCALATE, Delivery.state == DeliveryState.SENT),
-    )
-    .distinct()
+    ),
 )
 
 
@@ -258,15 +256,14 @@ def find_messages(
     """Return the lanes and keys with a delivery in one of the states.
 
     Args:
-        candidates: the addresses and keys to look for; others may be returned too.
+        candidates: the addresses and keys to look for.
     """
-    if not candidates:
-        return set()
-    values = {
-        "team_id": team_id,
-        "addresses": list({address for address, _ in candidates}),
-        "keys": list({key for _, key in candidates}),
-        "states": list(states),
+    by_key: dict[str, list[str]] = {}
+    for address, key in candidates:
+        by_key.setdefault(key, []).append(address)
+    values = {"team_id": team_id, "states": list(states)}
+    return {
+        (str(address), key)
+        for key, addresses in by_key.items()
+        for address in connection.scalars(_LANES, {**values, "key": key, "addresses": addresses})
     }
-    found = connection.execute(_KEYS, values)
-    return {(str(address), str(key)) for address, key in found}

@@ -127,10 +127,12 @@ def api(bellhop: Bellhop) -> Caller:
 
 def test_a_notification(bellhop: Bellhop, api: Caller) -> None:
     database = bellhop.services.database
-    bellhop.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
+    # Without a severity, a notification goes only where one with its key is.
+    spec = SubscriptionSpec("deploys", filter="severity>=warning")
+    bellhop.services.subscriptions.subscribe(ACME, GENERAL, spec)
     for recipient, state in product((GENERAL, "topic:deploys"), ("sent", "digested", "waiting")):
         body = {"to": recipient, "text": "x", "key": f"{recipient} {state}"}
-        first = api.send(body).json()["deliveries"][0]["id"]
+        first = api.send({**body, "severity": "error"}).json()["deliveries"][0]["id"]
         finish(database, first)
 
         require_constant(
