@@ -101,7 +101,8 @@ class RepeatedInstalls:
         self._slack = slack
         self._background = background
         self._clock = clock
-        self._watching = sqlite3.connect(database)
+        # Browser tests install in another thread.
+        self._watching = sqlite3.connect(database, check_same_thread=False)
         self._steps: tuple[object, ...] = (slack.base_url, slack.config.app_url)
         self._seen = self._look()
 
