@@ -23,7 +23,7 @@ WAIT_SECONDS = 2.0
 # How long a webhook's template is not run after it took too long.
 PAUSE_SECONDS = 60.0
 # A process that does not enforce its deadline is ended after so many seconds.
-_STUCK_SECONDS = 2 * process.WALL_SECONDS
+_STUCK_SECONDS = 5 * process.WALL_SECONDS
 _MOST_REMEMBERED = 10_000
 _PROGRAM = Path(process.__file__)
 _TOO_MANY = "too many bodies at once"

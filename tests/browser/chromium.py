@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -29,6 +29,10 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+# Widths in pixels, and the color schemes that a person may prefer.
+LOOKS: Sequence[tuple[int, Literal["light", "dark"]]] = ((1280, "light"), (380, "dark"))
+HEIGHT = 800
 
 OpenPage = Callable[..., Page]
 Shoot = Callable[[Page, str], None]
@@ -85,11 +89,8 @@ def open_page(chromium: Chromium) -> Iterator[OpenPage]:
     problems: list[str] = []
     contexts: list[BrowserContext] = []
 
-    def opened(*, scheme: str = "light", width: int = 1280, height: int = 800) -> Page:
-        context = chromium.browser.new_context(
-            color_scheme="dark" if scheme == "dark" else "light",
-            viewport={"width": width, "height": height},
-        )
+    def opened(*, width: int = LOOKS[0][0], height: int = HEIGHT) -> Page:
+        context = chromium.browser.new_context(viewport={"width": width, "height": height})
         contexts.append(context)
         context.on("weberror", lambda error: problems.append(str(error.error)))
         context.set_default_timeout(PATIENCE_MS)
@@ -109,16 +110,29 @@ def _is_bad(text: str) -> bool:
 
 @pytest.fixture
 def shoot() -> Shoot:
-    """The page must not be wider than its window; take a screenshot if SCREENSHOTS_DIR is set."""
-    folder = os.environ.get("SCREENSHOTS_DIR")
+    """Show the page in every look, in which it must not be wider than its window.
+
+    The next steps of the test take place in another look than those before.
+    """
+    looks = list(LOOKS)
 
     def shot(page: Page, name: str) -> None:
-        too_wide = page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert too_wide <= 0, f"{name} is {too_wide} px wider than the window"
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=Path(folder) / f"{name}.png")
+        for width, scheme in looks:
+            page.set_viewport_size({"width": width, "height": HEIGHT})
+            page.emulate_media(color_scheme=scheme)
+            too_wide = page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert too_wide <= 0, f"{name} is {too_wide} px wider than {width}"
+            take_picture(page, f"{name}-{scheme}-{width}")
+        looks.reverse()
 
     return shot
+
+
+def take_picture(page: Page, name: str) -> None:
+    """Take a screenshot if SCREENSHOTS_DIR is set."""
+    folder = os.environ.get("SCREENSHOTS_DIR")
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=Path(folder) / f"{name}.png")

@@ -14,12 +14,11 @@ from tests.running import Bellhop
 pytestmark = pytest.mark.sqlite_only
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_a_person_chooses_and_reads_one(
-    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot
 ) -> None:
     bellhop.install(ANN)
-    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page = open_page()
     page.goto(f"{bellhop.slack_url}/client/{ACME}/{GENERAL}?as={ANN}")
 
     say(page, "/notify subscribe deploys/*")
@@ -30,7 +29,7 @@ def test_a_person_chooses_and_reads_one(
     expect(page.get_by_text("set a digest")).to_be_visible()
     say(page, "/notify list")
     expect(page.get_by_text("digest every hour")).to_be_visible()
-    shoot(page, f"digest-chosen-{look}")
+    shoot(page, "digest-chosen")
 
     for number in range(14):
         accept(bellhop, "topic:deploys/web", title=f"Web build {number} is out", severity="success")
@@ -43,4 +42,4 @@ def test_a_person_chooses_and_reads_one(
     expect(page.get_by_text("Digest: 16 notifications")).to_be_visible()
     expect(page.get_by_role("link", name="API build 43 failed")).to_be_visible()
     expect(page.get_by_text("… and 4 more")).to_be_visible()
-    shoot(page, f"digest-{look}")
+    shoot(page, "digest")

@@ -14,9 +14,8 @@ from tests.running import Bellhop
 pytestmark = pytest.mark.sqlite_only
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_a_person_signs_in_to_see_a_notification(
-    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot
 ) -> None:
     bellhop.install(ANN)
     id_ = accept(
@@ -36,11 +35,11 @@ def test_a_person_signs_in_to_see_a_notification(
         Hand(bellhop).deliver()
         bellhop.clock.advance(5)
     bellhop.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.ACKNOWLEDGE)
-    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page = open_page()
 
     page.goto(f"{bellhop.url}/notifications/{id_}")
     expect(page.get_by_role("heading", name="Sign in to see this notification")).to_be_visible()
-    shoot(page, f"notification-sign-in-{look}")
+    shoot(page, "notification-sign-in")
     page.get_by_role("link", name="Sign in with").click()
     page.get_by_label("Ann Archer").first.check()
     page.get_by_role("button", name="Allow").click()
@@ -51,36 +50,32 @@ def test_a_person_signs_in_to_see_a_notification(
         cell = page.get_by_role("columnheader", name=name).bounding_box()
         assert cell is not None
         assert cell["height"] < 45, f"{name} is broken into lines"
-    shoot(page, f"notification-{look}")
+    shoot(page, "notification")
     page.goto(f"{bellhop.url}/notifications/unknown")
-    shoot(page, f"notification-missing-{look}")
+    shoot(page, "notification-missing")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
-def test_a_person_gets_the_link(
-    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
-) -> None:
+def test_a_person_gets_the_link(bellhop: Bellhop, open_page: OpenPage, shoot: Shoot) -> None:
     bellhop.install(ANN)
     accept(bellhop, GENERAL, "It is green again.", title="Build 42", severity="success")
     Hand(bellhop).deliver()
-    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page = open_page()
     page.goto(f"{bellhop.slack_url}/client/{ACME}/{GENERAL}?as={BEN}")
     message = page.locator(".message", has_text="Build 42")
     message.hover()
     message.get_by_label("More message actions").click()
-    shoot(page, f"shortcut-menu-{look}")
+    shoot(page, "shortcut-menu")
     message.get_by_role("button", name="Link to notification").click()
 
     modal = page.get_by_role("dialog")
     expect(modal.get_by_text(f"{bellhop.url}/notifications/")).to_be_visible()
-    shoot(page, f"shortcut-modal-{look}")
+    shoot(page, "shortcut-modal")
     modal.get_by_role("button", name="Close").last.click()
     expect(modal).to_be_hidden()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_a_link_to_a_notification_shows_it(
-    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot
 ) -> None:
     bellhop.install(ANN)
     id_ = accept(
@@ -93,11 +88,11 @@ def test_a_link_to_a_notification_shows_it(
     )
     Hand(bellhop).deliver()
     bellhop.services.incidents.answer(ACME, id_, ANN, IncidentAnswer.ACKNOWLEDGE)
-    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page = open_page()
     page.goto(f"{bellhop.slack_url}/client/{ACME}/C0ACME0002?as={BEN}")
     composer = page.get_by_label("Message #random")
     composer.fill(f"Who sees to {bellhop.url}/notifications/{id_} please?")
     composer.press("Enter")
 
     expect(page.get_by_text("Acknowledged by")).to_be_visible()
-    shoot(page, f"unfurl-{look}")
+    shoot(page, "unfurl")

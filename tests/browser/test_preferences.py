@@ -12,12 +12,9 @@ from tests.running import Bellhop
 pytestmark = pytest.mark.sqlite_only
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
-def test_a_person_chooses_at_home(
-    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
-) -> None:
+def test_a_person_chooses_at_home(bellhop: Bellhop, open_page: OpenPage, shoot: Shoot) -> None:
     bellhop.install(ANN)
-    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page = open_page()
     page.goto(f"{bellhop.slack_url}/client/{ACME}/app?as={ANN}&tab=home")
     expect(page.get_by_text("You have no quiet hours.")).to_be_visible()
 
@@ -25,7 +22,7 @@ def test_a_person_chooses_at_home(
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Hold notifications until quiet hours end").check()
     dialog.get_by_label("Until", exact=True).fill("22:00")
-    shoot(page, f"preferences-modal-{look}")
+    shoot(page, "preferences-modal")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog).to_contain_text("start and end at the same time")
     dialog.get_by_label("Until", exact=True).fill("06:30")
@@ -34,6 +31,6 @@ def test_a_person_chooses_at_home(
 
     expect(page.get_by_text("quiet hours from 22:00 to 06:30").first).to_be_visible()
     page.get_by_role("button", name="Undo").scroll_into_view_if_needed()
-    shoot(page, f"preferences-chosen-{look}")
+    shoot(page, "preferences-chosen")
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("You undid the change.")).to_be_visible()

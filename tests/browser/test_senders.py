@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.chromium import OpenPage, Shoot
+from tests.browser.chromium import OpenPage, take_picture
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
@@ -26,9 +26,7 @@ SHOWN = {
 
 
 @pytest.mark.parametrize("sender", SHOWN)
-def test_the_message_of_a_sender(
-    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, sender: str
-) -> None:
+def test_the_message_of_a_sender(bellhop: Bellhop, open_page: OpenPage, sender: str) -> None:
     bellhop.install(ANN)
     name, title = SHOWN[sender]
     one = fixture(sender, name)
@@ -40,4 +38,4 @@ def test_the_message_of_a_sender(
     page.goto(f"{bellhop.slack_url}/client/{ACME}/{GENERAL}?as={ANN}")
 
     expect(page.get_by_text(title).first).to_be_visible()
-    shoot(page, sender)
+    take_picture(page, sender)

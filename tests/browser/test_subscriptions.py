@@ -21,21 +21,20 @@ def say(page: Page, words: str) -> None:
     composer.press("Enter")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_a_person_subscribes_mutes_and_undoes(
-    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, scheme: str, width: int
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot
 ) -> None:
     bellhop.install(ANN)
     for title, severity in (("Build 41 is out", "success"), ("Build 42 failed", "error")):
         accept(bellhop, ["topic:deploys", RANDOM], title=title, severity=severity)
-    page, look = open_page(scheme=scheme, width=width), f"{scheme}-{width}"
+    page = open_page()
     page.goto(f"{bellhop.slack_url}/client/{ACME}/{GENERAL}?as={ANN}")
 
     say(page, "/notify subscrib deploys")
     expect(page.get_by_text("Did you mean")).to_be_visible()
     say(page, "/notify subscribe deploys severity>=error mode=thread")
     expect(page.get_by_text("would have been delivered")).to_be_visible()
-    shoot(page, f"notify-subscribe-{look}")
+    shoot(page, "notify-subscribe")
 
     accept(bellhop, "topic:deploys", title="Build 43 failed", severity="error", key="build")
     Hand(bellhop).deliver()
@@ -44,7 +43,7 @@ def test_a_person_subscribes_mutes_and_undoes(
     say(page, "/notify list")
     page.get_by_label("More actions").click()
     expect(page.get_by_role("button", name="Unsubscribe")).to_be_in_viewport(ratio=1)
-    shoot(page, f"notify-list-{look}")
+    shoot(page, "notify-list")
 
     say(page, "/notify mute 2h")
     expect(page.get_by_text("Notifications until then are not delivered later.")).to_be_visible()
@@ -52,7 +51,7 @@ def test_a_person_subscribes_mutes_and_undoes(
     expect(page.get_by_text("undid the change")).to_be_visible()
     say(page, "/notify help")
     expect(page.get_by_text("Commands, in a channel")).to_be_visible()
-    shoot(page, f"notify-help-{look}")
+    shoot(page, "notify-help")
 
     [one] = bellhop.services.subscriptions.of_address(ACME, GENERAL)
     assert one.spec.muted_until is None

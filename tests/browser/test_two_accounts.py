@@ -20,17 +20,16 @@ def sign_in(bellhop: Bellhop, page: Page, team_id: str, user_id: str) -> None:
     page.goto(bellhop.slack.authorize(user_id, page.url))
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (380, "dark")])
 def test_a_person_joins_two_accounts_and_signs_out(
-    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot, width: int, scheme: str
+    bellhop: Bellhop, open_page: OpenPage, shoot: Shoot
 ) -> None:
-    page = open_page(width=width, scheme=scheme)
+    page = open_page()
     sign_in(bellhop, page, ACME, ANN)
     sign_in(bellhop, page, BETA, ANN_AT_BETA)
 
     question = page.get_by_role("region", name="Is this account also yours?")
     expect(question).to_contain_text("Ann Archer in Acme")
-    shoot(page, f"join-{scheme}-{width}")
+    shoot(page, "join")
     question.get_by_role("button", name="Both are mine").click()
 
     expect(question).to_be_hidden()

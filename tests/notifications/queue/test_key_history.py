@@ -122,7 +122,7 @@ def finish(database: Database, delivery_id: int) -> None:
 @pytest.fixture
 def api(bellhop: Bellhop) -> Caller:
     bellhop.install(ANN)
-    return caller(bellhop, Scope.SEND)
+    return caller(bellhop, Scope.SEND, Scope.READ)
 
 
 def test_a_notification(bellhop: Bellhop, api: Caller) -> None:
