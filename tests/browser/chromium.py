@@ -90,7 +90,10 @@ def open_page(chromium: Chromium) -> Iterator[OpenPage]:
     contexts: list[BrowserContext] = []
 
     def opened(*, width: int = LOOKS[0][0], height: int = HEIGHT) -> Page:
-        context = chromium.browser.new_context(viewport={"width": width, "height": height})
+        context = chromium.browser.new_context(
+            viewport={"width": width, "height": height},
+            reduced_motion="reduce",  # no picture of a transition
+        )
         contexts.append(context)
         context.on("weberror", lambda error: problems.append(str(error.error)))
         context.set_default_timeout(PATIENCE_MS)
