@@ -93,7 +93,6 @@ def pytest_configure(config: pytest.Config) -> None:
     if MEMORY.is_dir() and disk_usage(MEMORY).free > MEMORY_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    stay_on_one_core(worker)
     if worker and not config.option.file_or_dir:
         import_tests(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
@@ -110,17 +109,6 @@ def import_tests(number: int, workers: int) -> None:
         name = ".".join(path.relative_to(TESTS.parent).with_suffix("").parts)
         with suppress(Exception):  # pytest reports it
             import_module(name)
-
-
-def stay_on_one_core(worker: str) -> None:
-    """Keep a test process on one core: its threads take turns, and cores share their caches badly.
-
-    On a busy machine it took up to a fifth less CPU.
-    """
-    number = worker.removeprefix("gw")
-    if number.isdigit() and hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[int(number) % len(cores)]})
 
 
 def pytest_collection_finish() -> None:
