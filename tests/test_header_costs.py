@@ -40,6 +40,7 @@ ENDS = ("", '"', ";")
 ROUTES = (("GET", "/static/bellhop.css"), ("GET", "/slack/oauth_redirect"), ("POST", "/hooks/x"))
 
 
+@pytest.mark.slow
 def test_every_header(database_url: str, encryption_key: str, clock: FakeClock) -> None:
     with running_bellhop(database_url, encryption_key, clock, trusted_proxies=9) as bellhop:
         for (method, path), start, pump, end in product(ROUTES, STARTS, PUMPS, ENDS):

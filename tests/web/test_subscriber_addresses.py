@@ -151,6 +151,7 @@ def named_beside(bellhop: Bellhop, hand: Hand, who: Caller, to: Sequence[str]) -
     return [*((page.status, outline(page.json())) for page in pages), charged]
 
 
+@pytest.mark.slow
 @pytest.mark.sqlite_only
 def test_a_named_address_shows_no_subscription(
     bellhop: Bellhop, subscribers: Subscribers, subtests: pytest.Subtests
