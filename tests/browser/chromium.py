@@ -31,7 +31,7 @@ _ARGUMENTS = (
 )
 
 # Widths in pixels, and the color schemes that a person may prefer.
-LOOKS: Sequence[tuple[int, Literal["light", "dark"]]] = ((1280, "light"), (380, "dark"))
+LOOKS: Sequence[tuple[int, Literal["light", "dark"]]] = ((1280, "light"), (360, "dark"))
 HEIGHT = 800
 
 OpenPage = Callable[..., Page]
