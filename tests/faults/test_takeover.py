@@ -31,9 +31,10 @@ from tests.faults.worker_process import Sleep, Step, start_worker, stop_worker, 
 from tests.running import Bellhop
 
 POST, LOOK = "chat.postMessage", "conversations.history"
-# Lanes with nothing under way go on within so long, those with something are looked at. The first
-# of them is what is measured here: the machine may be busy; `benchmarks.required` measures each.
-OTHERS_SECONDS = 2
+# Lanes with nothing under way go on within so long; those with something take longer and are
+# looked at. The worker that goes on may still be starting, on a busy machine:
+# `benchmarks.required` measures the two seconds that are required.
+OTHERS_SECONDS = 10
 TAKEOVER_SECONDS = 30
 END_SECONDS = 15
 # Shorter than it takes to replace a worker that is stopped.
