@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import settings
 
 DEFAULT_EXAMPLES = 30
-LONG_EXAMPLES = 120
+LONG_EXAMPLES = 150
 # The profile for which tests state their number of examples.
 STATED_EXAMPLES = 100
 

@@ -23,6 +23,7 @@ LAYERS: Sequence[set[str]] = [
         "cookies",
         "cores",
         "delays",
+        "derived_keys",
         "private_files",
         "severity",
         "slack_ids",

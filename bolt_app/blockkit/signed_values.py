@@ -17,11 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
+from bolt_app.derived_keys import derive_key
+
 Block = dict[str, Any]
 
 VERSION = "v1"
 VALUE_LENGTH = 2000
-_PURPOSE = b"bellhop: values of buttons, menus and modals"
+_PURPOSE = "bellhop: values of buttons, menus and modals"
 _SIGNATURE_LENGTH = 22  # of 128 bits in base64
 _TEAM_LENGTH = 32  # Slack's ids have about eleven characters
 # Shared, because `json.dumps` would create one per button.
@@ -51,7 +53,7 @@ class ValueSigner:
     """Signs and verifies values."""
 
     def __init__(self, secret: str) -> None:
-        self._key = hmac.digest(secret.encode("utf-8", "surrogateescape"), _PURPOSE, sha256)
+        self._key = derive_key(secret, _PURPOSE)
 
     def sign(
         self, action: str, team_id: str, address: str, fields: Mapping[str, Any] | None = None

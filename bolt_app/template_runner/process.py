@@ -34,6 +34,8 @@ from jinja2 import (
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+# The first frame of a process.
+READY = b"ready"
 CPU_SECONDS = 0.25
 WALL_SECONDS = 2.0
 MEMORY_BYTES = 192 * 1024 * 1024
@@ -262,6 +264,7 @@ def _write_all(descriptor: int, content: bytes) -> None:
 def main() -> None:
     """Answer requests from standard input until it ends."""
     environment = create_environment()
+    write_frame(sys.stdout.fileno(), READY)
     while (request := read_frame(sys.stdin.fileno())) is not None:
         write_frame(sys.stdout.fileno(), answer(environment, request))
 

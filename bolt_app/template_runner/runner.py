@@ -23,7 +23,9 @@ WAIT_SECONDS = 2.0
 # How long a webhook's template is not run after it took too long.
 PAUSE_SECONDS = 60.0
 # A process that does not enforce its deadline is ended after so many seconds.
-_STUCK_SECONDS = 5 * process.WALL_SECONDS
+_STUCK_SECONDS = 2 * process.WALL_SECONDS
+# So is one that does not start. A busy machine takes seconds to import Jinja.
+_START_SECONDS = 10.0
 _MOST_REMEMBERED = 10_000
 _PROGRAM = Path(process.__file__)
 _TOO_MANY = "too many bodies at once"
@@ -192,6 +194,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.is_usable = True
+        self._has_started = False
         self._process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-I", "-B", str(_PROGRAM)],
             stdin=subprocess.PIPE,
@@ -210,13 +213,21 @@ class _Process:
         Raises:
             _LostProcessError: the process has ended, or was stuck and is ended.
         """
+        if not self._has_started:
+            self._read(_START_SECONDS)
+            self._has_started = True
+        return self._read(_STUCK_SECONDS, request)
+
+    def _read(self, seconds: float, request: bytes | None = None) -> bytes:
+        """Return the next frame of the process, after a request if there is one."""
         stdin, stdout = self._process.stdin, self._process.stdout
         if stdin is None or stdout is None:
             raise _LostProcessError
-        guard = Timer(_STUCK_SECONDS, self._process.kill)
+        guard = Timer(seconds, self._process.kill)
         guard.start()
         try:
-            process.write_frame(stdin.fileno(), request)
+            if request is not None:
+                process.write_frame(stdin.fileno(), request)
             answer = process.read_frame(stdout.fileno())
         except OSError:
             raise _LostProcessError from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hmac
 from base64 import urlsafe_b64encode
-from hashlib import sha256
 
 from cryptography.fernet import Fernet, InvalidToken
 
 from bolt_app.credentials.sources import Credential
+from bolt_app.derived_keys import derive_key
 
 
 class Cursors:
@@ -20,8 +19,7 @@ class Cursors:
         Args:
             secret: `SESSION_SECRET`.
         """
-        purpose = f"bellhop: cursors of {credential.name}".encode()
-        key = hmac.digest(secret.encode("utf-8", "surrogateescape"), purpose, sha256)
+        key = derive_key(secret, f"bellhop: cursors of {credential.name}")
         self._fernet = Fernet(urlsafe_b64encode(key))
 
     def write(self, notification_id: str) -> str:

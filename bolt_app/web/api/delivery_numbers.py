@@ -7,8 +7,9 @@ from collections.abc import Callable
 from hashlib import sha256
 
 from bolt_app.credentials.api_keys import ApiKeyRecord
+from bolt_app.derived_keys import derive_key
 
-_PURPOSE = b"bellhop: numbers of deliveries"
+_PURPOSE = "bellhop: numbers of deliveries"
 # Below 2**53, so that JavaScript reads them exactly.
 _BYTES = 6
 
@@ -17,7 +18,7 @@ class DeliveryNumbers:
     """The numbers of deliveries in answers of the HTTP API."""
 
     def __init__(self, secret: str) -> None:
-        self._key = hmac.digest(secret.encode("utf-8", "surrogateescape"), _PURPOSE, sha256)
+        self._key = derive_key(secret, _PURPOSE)
 
     def shown_to(self, key: ApiKeyRecord) -> Callable[[int], int]:
         """Return the function that maps a delivery's id to the number that a key is shown."""
