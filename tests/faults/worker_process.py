@@ -179,11 +179,16 @@ def _meeting(fate: Fate, database: Database) -> Callable[[Step], None]:
         if isinstance(fate, Death):
             os.kill(os.getpid(), signal.SIGKILL)
         elif step_writes(fate.step):
-            os.kill(os.getpid(), signal.SIGSTOP)
+            suspend()
         else:
             # Not while writing: suspended, it would lock an embedded database for all others.
             with database.turn:
-                os.kill(os.getpid(), signal.SIGSTOP)
+                suspend()
+
+    def suspend() -> None:
+        # Sent to this thread: sent to the process, another thread may have to be scheduled before
+        # the signal takes effect, and until then this one would take the next step.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
     return arrive
 

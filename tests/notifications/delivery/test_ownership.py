@@ -499,7 +499,7 @@ def confirmed_in_fork(one: Ownership) -> int:
 
 def owned_after_step(one: Ownership) -> int:
     async def step() -> int:
-        lost = (await one.step(time.monotonic())).lost
+        lost = (await one.step(max(time.monotonic(), one.next_at))).lost
         return len(one.owned) + (len(lost) != SHARD_COUNT)
 
     return asyncio.run(step())
