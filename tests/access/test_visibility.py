@@ -541,6 +541,26 @@ def test_a_failed_message_to_an_address_is_not_for_the_person_who_gets_the_addre
     }
 
 
+def test_a_message_to_an_address_is_for_nobody_before_its_person_is_known(
+    installed: Bellhop,
+) -> None:
+    browsers = {one: sign_in(installed, one) for one in (ANN, BEN, PAT)}
+    people, address = installed.slack.users, "ben@acme.example"
+    due = installed.clock() + timedelta(hours=3)
+    id_ = accept(installed, f"@{address}", title="Salary", send_at=due.isoformat())
+    # The events about it are lost.
+    people[BEN].email, people[PAT].email = "ben.baker@acme.example", address
+    installed.clock.advance(3600)
+    pages = {one: page(browser, id_) for one, browser in browsers.items()}
+    assert pages == {ANN: 404, BEN: 404, PAT: 404}
+
+    installed.clock.advance(2 * 3600)
+    Hand(installed).deliver()
+
+    pages = {one: page(browser, id_) for one, browser in browsers.items()}
+    assert pages == {ANN: 404, BEN: 404, PAT: 200}
+
+
 def test_a_name_that_another_channel_has_now_shows_nothing(installed: Bellhop) -> None:
     id_, browser = delivered(installed, "#leads", "We buy Globex"), sign_in(installed, BEN)
     installed.slack.channels[LEADS].name = "leads-2"
