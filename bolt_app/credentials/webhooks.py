@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 
 from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
@@ -378,6 +378,12 @@ class Webhooks:
     def of_team(self, team_id: str) -> list[WebhookRecord]:
         """Return the webhooks of a workspace, oldest first."""
         return [_record(row) for row in self._database.fetch(_OF_TEAM, {"team_id": team_id})]
+
+    def count(self, team_id: str) -> int:
+        """Return the number of webhooks of a workspace, revoked or not."""
+        with self._database.reading_connection() as connection:
+            of_team = select(func.count()).where(Webhook.team_id == team_id)
+            return connection.execute(of_team).scalar_one()
 
     def revoke(
         self, webhook_id: int, *, team_id: str | None = None, revoked_by: str | None = None

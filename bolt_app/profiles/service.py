@@ -172,7 +172,7 @@ class Profiles:
             if row_id is None:
                 return []
             return [
-                Account(membership.team_id, user.user_id, user.email, membership.is_guest)
+                Account(membership.team_id, user.user_id, membership.is_guest)
                 for user, membership in session.execute(ACCOUNTS, {"row_id": row_id})
             ]
 

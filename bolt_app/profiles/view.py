@@ -81,7 +81,6 @@ class Account:
 
     team_id: str
     user_id: str
-    email: str | None = field(repr=False)
     is_guest: bool
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bolt_app.access.authorization import (
     STALE_AFTER,
@@ -18,6 +19,7 @@ from bolt_app.access.authorization import (
     Role,
     role_of,
 )
+from bolt_app.db.models import Notification
 from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.intake.sender import Sender
@@ -34,6 +36,7 @@ from tests.notifications.hand import Hand, accept, deliveries
 from tests.people import ACME, ANN, BEA, BEN, GENERAL, NORTH, SOUTH, WES
 from tests.running import Bellhop, Browser, running_bellhop
 from tests.web.forms import csrf_of, follow, send_form
+from tests.web.methods.calling import method_caller
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -459,6 +462,37 @@ def test_cancelled_deliveries_are_visible_to_their_sender_and_admins(installed: 
     assert "Withdrawn" not in unfurled(installed, BEN, id_)
 
 
+def test_what_an_edit_replaced_before_it_went_out_is_visible_to_admins_alone(
+    installed: Bellhop,
+) -> None:
+    browsers = {one: sign_in(installed, one) for one in (ANN, BEN)}
+    browsers[BEN].get("/profile/channels")
+    ci = method_caller(installed)
+    for to in (GENERAL, BEN):
+        withdrawn, kept = (f"Salaries of {to}", f"Bonuses of {to}"), f"News of {to}"
+        ts = ci.ok("chat.postMessage", channel=to, text=withdrawn[0])["ts"]
+        for text in (withdrawn[1], kept):
+            ci.ok("chat.update", channel=to, ts=ts, text=text)
+        for _ in range(3):
+            Hand(installed).deliver()
+            installed.clock.advance(2)
+
+        for text in withdrawn:
+            id_ = id_of(installed, text)
+            assert page(browsers[BEN], id_) == 404, text
+            assert page(browsers[ANN], id_) == (200 if to == GENERAL else 404), text
+            assert text not in unfurled(installed, BEN, id_)
+        assert page(browsers[BEN], id_of(installed, kept)) == 200, to
+    received = browsers[BEN].get("/profile/data").json()["received"]
+    assert [one["content"]["text"] for one in received] == [f"News of {BEN}"]
+
+
+def id_of(bellhop: Bellhop, text: str) -> str:
+    with bellhop.services.database.reading_connection() as connection:
+        rows = connection.execute(select(Notification.id, Notification.content))
+        return str(next(row.id for row in rows if row.content["text"] == text))
+
+
 def unfurled(bellhop: Bellhop, user_id: str, id_: str) -> str:
     link = f"{bellhop.url}/notifications/{id_}"
     message = bellhop.slack.post_as(user_id, RANDOM, link)
@@ -505,6 +539,26 @@ def test_a_failed_message_to_an_address_is_not_for_the_person_who_gets_the_addre
         BEN: False,
         PAT: True,
     }
+
+
+def test_a_message_to_an_address_is_for_nobody_before_its_person_is_known(
+    installed: Bellhop,
+) -> None:
+    browsers = {one: sign_in(installed, one) for one in (ANN, BEN, PAT)}
+    people, address = installed.slack.users, "ben@acme.example"
+    due = installed.clock() + timedelta(hours=3)
+    id_ = accept(installed, f"@{address}", title="Salary", send_at=due.isoformat())
+    # The events about it are lost.
+    people[BEN].email, people[PAT].email = "ben.baker@acme.example", address
+    installed.clock.advance(3600)
+    pages = {one: page(browser, id_) for one, browser in browsers.items()}
+    assert pages == {ANN: 404, BEN: 404, PAT: 404}
+
+    installed.clock.advance(2 * 3600)
+    Hand(installed).deliver()
+
+    pages = {one: page(browser, id_) for one, browser in browsers.items()}
+    assert pages == {ANN: 404, BEN: 404, PAT: 200}
 
 
 def test_a_name_that_another_channel_has_now_shows_nothing(installed: Bellhop) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from bolt_app.credentials.api_keys import Scope
+from bolt_app.db.models import Webhook
 from bolt_app.senders.registry import known_senders, signing_of
 from bolt_app.web.api.schemas import WebhookRequest
+from bolt_app.web.api.webhooks import MOST_WEBHOOKS
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 from tests.senders.test_bodies import post
@@ -94,6 +97,29 @@ def test_a_webhook_for_amazon_sns_has_its_topic(bellhop: Bellhop, admin: Caller)
 
     [webhook] = bellhop.services.webhooks.of_team(ACME)
     assert (webhook.topic_arn, webhook.is_signed) == (TOPIC, True)
+
+
+def test_a_key_creates_no_more_than_a_workspace_may_have(bellhop: Bellhop, admin: Caller) -> None:
+    """Each webhook has limits of its own, and changes of messages read all of them."""
+    rows = [
+        {
+            "team_id": ACME,
+            "name": "",
+            "secret_hash": f"{number:064}",
+            "target": GENERAL,
+            "created_at": bellhop.clock(),
+            "revoked_at": bellhop.clock() if number % 2 else None,
+        }
+        for number in range(MOST_WEBHOOKS - 1)
+    ]
+    with bellhop.services.database.writing_connection() as connection:
+        connection.execute(insert(Webhook), rows)
+
+    answers = [admin.call("POST", WEBHOOKS, {"to": GENERAL}) for _ in range(2)]
+
+    assert [answer.status for answer in answers] == [201, 409]
+    assert "1,000 webhooks" in answers[1].json()["detail"]
+    assert bellhop.services.webhooks.count(ACME) == MOST_WEBHOOKS
 
 
 def test_the_person_of_a_key_created_the_webhook(bellhop: Bellhop) -> None:

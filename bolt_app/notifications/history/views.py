@@ -17,7 +17,6 @@ class Viewer:
 
     team_id: str
     user_id: str
-    email: str | None = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ visible to its recipient; a delivery to a public channel, to everyone in the wor
 guests; a delivery to another channel, and any delivery for a guest, to the channel's members. An
 escalation is published when it goes out. A cancelled delivery counts only for the sender and
 admins. An unknown channel name may be that of a private channel, and an e-mail address that led to
-nobody may be another person's later: such deliveries are visible only to the sender and admins. A
-notification without deliveries is visible to all members.
+nobody may be another person's later: such deliveries are visible only to the sender and admins. One
+to an e-mail address is visible to nobody before it has found its person. A notification without
+deliveries is visible to all members.
 """
 
 from __future__ import annotations
@@ -53,7 +54,6 @@ from bolt_app.notifications.history.views import (
     ViewedNotification,
     Viewer,
 )
-from bolt_app.recipients import email_address
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_id, is_person
 from bolt_app.workspaces.client import NotInstalledError
@@ -352,13 +352,11 @@ def _seen(
     seen = []
     for delivery in report.deliveries:
         stored = routes.stored.get(delivery.id, "")
-        if stored.startswith("@") and delivery.state not in OPEN_STATES:
-            # It led to nobody, and may be the e-mail address of someone else by now.
-            label, is_unresolved = None, delivery.state in FAILED_STATES
-        else:
-            label = _destination_label(viewer, routes.addresses.get(delivery.id), names)
-            # It may be the name of a private channel without the bot.
-            is_unresolved = stored.startswith("#")
+        label = _destination_label(viewer, routes.addresses.get(delivery.id), names)
+        # It may be the name of a private channel without the bot, or an e-mail address that led to
+        # nobody.
+        has_failed = delivery.state in FAILED_STATES
+        is_unresolved = stored.startswith("#") or (stored.startswith("@") and has_failed)
         if label is None and is_unresolved and is_unresolved_shown:
             label = stored
         if label is not None:
@@ -367,16 +365,17 @@ def _seen(
 
 
 def _destination_label(viewer: Viewer, address: str | None, names: Mapping[str, str]) -> str | None:
-    """Return a destination in words; None if the viewer may not know it."""
+    """Return a destination in words; None if the viewer may not know it.
+
+    An e-mail address is nobody's until its delivery has found the person: a stored address may be
+    outdated.
+    """
     if address is None:  # deleted meanwhile
         return None
     if is_person(address):
         return "you" if address == viewer.user_id else None
     if is_id(address):
         return f"#{names[address]}" if address in names else None
-    if address.startswith("@"):
-        is_own = viewer.email is not None and address == email_address(viewer.email)
-        return "you" if is_own else None
     return None
 
 

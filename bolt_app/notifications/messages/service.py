@@ -147,7 +147,7 @@ class Messages:
             edits = find_pending_edits(change.connection, message)
             for waiting in (message, *edits):
                 if point_to(change.connection, waiting.id, new, change.seq):
-                    _insert(change, _replaced_row(change, message, waiting.notification_id, new))
+                    _insert(change, _replaced_row(change, message, waiting.notification_id))
                     return int(waiting.id)
             row = _change_row(change, message, DeliveryMode.EDIT)
             return _insert(change, {**row, "notification_id": new})
@@ -289,16 +289,16 @@ def _insert(change: _Change, row: Mapping[str, Any]) -> int:
     return change.connection.execute(inserted).scalar_one()
 
 
-def _replaced_row(
-    change: _Change, message: Message, notification_id: str, new: str
-) -> dict[str, Any]:
-    """Return the ended delivery of a notification that another one replaced in the queue."""
+def _replaced_row(change: _Change, message: Message, notification_id: str) -> dict[str, Any]:
+    """Return the ended delivery of a notification that another one replaced in the queue.
+
+    It is cancelled: its content, which the sender has withdrawn, never went out.
+    """
     return {
         **_row(change, message),
         **change.ended,
         "notification_id": notification_id,
-        "state": DeliveryState.DIGESTED,
-        "digest_id": new,
+        "state": DeliveryState.CANCELLED,
         "mode": DeliveryMode.NEW,
         "urgency": message.urgency,
         "send_at": message.send_at,

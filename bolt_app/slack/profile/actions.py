@@ -98,8 +98,7 @@ class ProfileActions:
 
     def viewer(self) -> Viewer:
         """Return the person as a viewer of notifications."""
-        profile = self.services.profiles.find(self.team_id, self.user_id, self.enterprise_id)
-        return Viewer(self.team_id, self.user_id, profile.email if profile else None)
+        return Viewer(self.team_id, self.user_id)
 
     def _installation(self) -> StoredInstallation | None:
         installations = self.services.installations

@@ -274,7 +274,12 @@ def _create_webhook() -> Schema:
                 "description": "The webhook; the address and the secret are shown only once.",
                 "content": _json(_ref("CreatedWebhook")),
             },
-            **_problems(400, 401, 403, 413, 415, 422, 429, 503),
+            **_problems(400, 401, 403),
+            "409": {
+                "description": "The workspace has as many webhooks as keys may create.",
+                "content": _json(_ref("Problem"), "application/problem+json"),
+            },
+            **_problems(413, 415, 422, 429, 503),
         },
     }
 

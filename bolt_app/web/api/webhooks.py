@@ -16,6 +16,10 @@ from bolt_app.web.api.bodies import read_body
 from bolt_app.web.api.problems import ApiError, invalid
 from bolt_app.web.api.schemas import CreatedWebhook, WebhookRequest
 
+# In a workspace, those of Slack and of the command line included. Messages and lists read the names
+# of all of them.
+MOST_WEBHOOKS = 1000
+
 
 def add_views(blueprint: Blueprint, services: Services) -> None:
     """Register the views of webhooks."""
@@ -28,6 +32,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
             wanted = WebhookRequest.model_validate(read_body())
         except ValidationError as error:
             raise invalid(problems_of(error)) from None
+        _require_room(services, caller)
         _require_syntax(services, caller, wanted.template)
         made = secret_for(wanted.sender)
         url = services.webhooks.create(
@@ -58,6 +63,22 @@ def _require_whole_workspace(caller: ApiKeyRecord) -> None:
     if not caller.creates_webhooks:
         raise ApiError(
             403, "Use an API key with the scope admin and no channel limit to create webhooks."
+        )
+
+
+def _require_room(services: Services, caller: ApiKeyRecord) -> None:
+    """Require that the workspace has fewer than `MOST_WEBHOOKS`.
+
+    A key could otherwise multiply its limits, and slow down everything that reads all webhooks.
+
+    Raises:
+        ApiError: it has so many (409).
+    """
+    if services.webhooks.count(caller.team_id) >= MOST_WEBHOOKS:
+        raise ApiError(
+            409,
+            f"This workspace has {MOST_WEBHOOKS:,} webhooks: create others in App Home or with "
+            "`bellhop webhook create`.",
         )
 
 

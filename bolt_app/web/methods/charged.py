@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.notifications.messages.errors import MessageChangedError
-from bolt_app.web.methods.auth import revoked
+from bolt_app.web.methods.auth import charge, revoked
 from bolt_app.web.methods.call import Call
 from bolt_app.web.methods.errors import OverloadError
 
@@ -27,4 +27,6 @@ def charged_by_transaction(call: Call) -> Iterator[None]:
     except LimitError as error:
         raise OverloadError(error.retry_after) from None
     except MessageChangedError:
+        # Its transaction was undone, and the content was read twice.
+        charge(call.services, call.key)
         raise OverloadError(1) from None

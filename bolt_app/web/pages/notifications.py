@@ -55,7 +55,7 @@ def _remember(notification_id: str) -> None:
 def viewers_of(services: Services, installation: StoredInstallation) -> list[Viewer]:
     """Return all accounts of a signed-in person."""
     return [
-        Viewer(account.team_id, account.user_id, account.email)
+        Viewer(account.team_id, account.user_id)
         for account in services.profiles.accounts_of(installation)
     ]
 

@@ -148,7 +148,7 @@ def test_an_edit_of_a_posted_message(bellhop: Bellhop, api: Caller) -> None:
 
 
 def test_an_edit_of_a_waiting_message(bellhop: Bellhop, api: Caller) -> None:
-    require_constant_edit(bellhop, api, *post(bellhop, api), mode="new", state="digested")
+    require_constant_edit(bellhop, api, *post(bellhop, api), mode="new", state="cancelled")
 
 
 def post(bellhop: Bellhop, api: Caller) -> tuple[int, str]:

@@ -12,7 +12,7 @@ import pytest
 from slack_sdk.oauth.installation_store import Bot
 from sqlalchemy import select, update
 
-from bolt_app.db.models import Delivery, Notification
+from bolt_app.db.models import ApiKey, Delivery, Notification
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.moved_channels import move_channel
@@ -91,6 +91,12 @@ def states(bellhop: Bellhop) -> list[tuple[str, str]]:
     statement = select(Delivery.mode, Delivery.state).order_by(Delivery.id)
     with bellhop.services.database.reading() as session:
         return [(mode, state) for mode, state in session.execute(statement)]
+
+
+def charged_requests(bellhop: Bellhop) -> int:
+    """Return the number of requests of this minute that the program was charged for."""
+    with bellhop.services.database.reading_connection() as connection:
+        return int(connection.scalar(select(ApiKey.minute_requests)) or 0)
 
 
 class TestTs:
@@ -382,9 +388,11 @@ class TestUpdating:
 
         monkeypatch.setattr(chat, "merged_content", merge_slowly)
         edit = {"channel": GENERAL, "ts": ts, "attachments": [{"text": "added"}]}
+        before = charged_requests(bellhop)
         answer = ci.post(UPDATE, json.dumps(edit).encode(), JSON)
 
         assert answer.status == status
+        assert charged_requests(bellhop) - before == 1 + len(meanwhile)
         content = content_of(bellhop, ts)
         assert content["text"] == meanwhile[-1]
         assert ("attachments" in content) == (status == 200)
