@@ -302,6 +302,7 @@ class Delivery(Base):
             "ix_deliveries_key",
             "lane_id",
             "key",
+            "state",
             "id",
             sqlite_where=text("key IS NOT NULL"),
             postgresql_where=text("key IS NOT NULL"),

@@ -16,11 +16,10 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    tuple_,
     update,
 )
 
-from bolt_app.db.models import IS_QUEUED, Delivery, Incident, Lane, Notification
+from bolt_app.db.models import IS_PENDING, IS_QUEUED, Delivery, Incident, Lane, Notification
 from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.change_feed import state_until, stored_urgency
@@ -35,6 +34,8 @@ RESOLUTION_RANK = 0
 # With so many refreshes waiting in a channel, further ones rank like notifications too, so that
 # people who answer many incidents do not delay new messages.
 MOST_AHEAD = 3
+# The states of refreshes that have ended without having been cancelled.
+_REFRESHED = (DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)
 # A refresh due later than this belongs to the end of a snooze.
 _SOON = timedelta(minutes=1)
 
@@ -118,13 +119,15 @@ def refresh_messages(
     if not messages:
         return
     refreshes = (
-        tuple_(Delivery.lane_id, Delivery.key).in_(
-            [(message.lane_id, change.key) for message in messages]
-        ),
+        Delivery.lane_id.in_({message.lane_id for message in messages}),
+        Delivery.key == change.key,
+        Delivery.key.is_not(None),
         Delivery.mode == DeliveryMode.REFRESH,
     )
     due = _due(connection, messages, refreshes, change.now)
-    waiting = select(Delivery.lane_id, Delivery.ts, Delivery.send_at).where(*refreshes, IS_QUEUED)
+    waiting = select(Delivery.lane_id, Delivery.ts, Delivery.send_at).where(
+        *refreshes, IS_PENDING, IS_QUEUED
+    )
     pending = {
         (row.lane_id, row.ts)
         for row in connection.execute(waiting)
@@ -147,17 +150,20 @@ def _crowded(
 ) -> set[int]:
     """Return the lanes in which `MOST_AHEAD` or more refreshes wait."""
     waiting = (
-        select(Delivery.lane_id)
+        select(Delivery.lane_id, Delivery.key)
         .where(
             Delivery.lane_id.in_({message.lane_id for message in messages}),
+            Delivery.key.is_not(None),
             Delivery.mode == DeliveryMode.REFRESH,
+            IS_PENDING,
             IS_QUEUED,
             Delivery.send_at <= now + _SOON,
         )
-        .group_by(Delivery.lane_id)
-        .having(func.count(Delivery.key.distinct()) >= MOST_AHEAD)
+        # Only the index of pending deliveries has this order: SQLite would take any other.
+        .order_by(Delivery.lane_id, Delivery.key, Delivery.urgency)
     )
-    return set(connection.scalars(waiting))
+    counts = Counter(lane_id for lane_id, _ in set(connection.execute(waiting)))
+    return {lane_id for lane_id, count in counts.items() if count >= MOST_AHEAD}
 
 
 def _due(
@@ -169,9 +175,7 @@ def _due(
     """Return when the next refresh in each lane is due: later if the lane has many messages."""
     shown = (
         select(Delivery.lane_id, func.max(Delivery.finished_at).label("at"))
-        .where(
-            *refreshes, Delivery.finished_at.is_not(None), Delivery.state != DeliveryState.CANCELLED
-        )
+        .where(*refreshes, Delivery.finished_at.is_not(None), Delivery.state.in_(_REFRESHED))
         .group_by(Delivery.lane_id)
     )
     last = {row.lane_id: row.at for row in connection.execute(shown)}
@@ -284,7 +288,8 @@ def _latest(team_id: str) -> Select[Any]:
         .join(Lane, Lane.id == Delivery.lane_id)
         .join(Notification, Notification.id == Delivery.notification_id)
         .where(
-            Lane.team_id == team_id,
+            # Not the lane's, by which SQLite would read every delivery of the lane.
+            Delivery.team_id == team_id,
             Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND)),
         )
         .order_by(Delivery.id.desc())
@@ -308,6 +313,7 @@ def _is_followup(change: IncidentChange, modes: Collection[str]) -> tuple[Any, .
         Delivery.key == change.key,
         Delivery.key.is_not(None),
         Delivery.mode.in_(modes),
+        IS_PENDING,
         IS_QUEUED,
     )
 
@@ -354,6 +360,7 @@ def _raise_urgency(
         Delivery.key == change.key,
         Delivery.key.is_not(None),
         Delivery.mode == DeliveryMode.REFRESH,
+        IS_PENDING,
         IS_QUEUED,
         Delivery.rank > rank,
     )
