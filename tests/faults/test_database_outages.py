@@ -21,12 +21,12 @@ from tests.faults.load import (
     TOTAL,
     Load,
     Result,
+    posts,
     wait_until,
 )
 from tests.faults.tcp_proxy import TcpProxy
 from tests.faults.worker_process import working
 
-POST = "chat.postMessage"
 OUTAGE_SECONDS = 2
 BREAK_OFF = text(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name"
@@ -61,7 +61,7 @@ def is_accepted(load: Load, number: int) -> bool:
 
 def are_sent(load: Load, number: int) -> bool:
     try:
-        return load.sent() >= number
+        return load.has_sent(number)
     except DATABASE_UNAVAILABLE:
         return False
 
@@ -123,12 +123,12 @@ def test_broken_lock_sessions(tcp_proxy: TcpProxy, database_url: str, encryption
         with working(bellhop.settings), working(bellhop.settings):
             for number in range(50, TOTAL, 200):
                 load.wait_until_sent(number)
-                before = len(bellhop.slack.calls_to(POST))
+                before = posts(bellhop)
                 with tcp_proxy.outage():
                     time.sleep(OUTAGE_SECONDS)
                     # Requests in flight, and those whose last check had passed.
                     most = before + 2 * bellhop.settings.workspace_requests
-                    assert len(bellhop.slack.calls_to(POST)) <= most
+                    assert posts(bellhop) <= most
             load.wait_until_settled()
 
         assert load.result() == Result()

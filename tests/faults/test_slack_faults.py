@@ -8,13 +8,12 @@ import pytest
 
 from slack_sandbox import Fault
 from tests.delivering import quick_bellhop
-from tests.faults.load import DELAYS, Load, Result, wait_until
+from tests.faults.load import DELAYS, POST, Load, Result, wait_until
 from tests.faults.worker_process import working
 from tests.notifications.hand import accept, texts
 from tests.people import ANN, GENERAL
 from tests.running import Bellhop
 
-POST = "chat.postMessage"
 RETRY_AFTER = 1
 # A held connection is closed by the client long before.
 SILENCE_SECONDS = 60

@@ -26,11 +26,11 @@ from bolt_app.config import ROOT
 from bolt_app.db.models import Delivery, Lane
 from slack_sandbox import Fault
 from tests.delivering import quick_bellhop
-from tests.faults.load import CHANNELS, DELAYS, TOTAL, Load, Result, wait_until
+from tests.faults.load import CHANNELS, DELAYS, POST, TOTAL, Load, Result, posts, wait_until
 from tests.faults.worker_process import Sleep, Step, start_worker, stop_worker, working
 from tests.running import Bellhop
 
-POST, LOOK = "chat.postMessage", "conversations.history"
+LOOK = "conversations.history"
 # Lanes with nothing under way go on within so long, those with something are looked at. The first
 # of them is what is measured here: the machine may be busy; `benchmarks.required` measures each.
 OTHERS_SECONDS = 2
@@ -170,10 +170,6 @@ def stop_owner(bellhop: Bellhop, workers: Sequence[Worker]) -> Worker:
 def send_signal(worker: Process, number: signal.Signals) -> None:
     assert worker.pid is not None
     os.kill(worker.pid, number)
-
-
-def posts(bellhop: Bellhop) -> int:
-    return len(bellhop.slack.calls_to(POST))
 
 
 def is_stopped(pid: int | None) -> bool:
