@@ -1,4 +1,4 @@
-"""A load of a thousand notifications for a hundred channels, and its result."""
+"""A load of notifications for a hundred channels, and its result."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from tests.people import ACME, ANN
 from tests.running import Bellhop
 
 CHANNELS = 100
-MESSAGES_EACH = 10
-TOTAL = CHANNELS * MESSAGES_EACH
+MESSAGES_EACH = 5
+# For tests in which more happens before everything is sent.
+MANY_EACH = 10
 LOOK_SECONDS = 0.1
 MOST_SECONDS = 180
 POST = "chat.postMessage"
@@ -43,14 +44,16 @@ class Result:
     """The problems of a load; it should always be `Result()`.
 
     Attributes:
-        states: how many deliveries are in which state.
+        missing: notifications without a delivery.
+        unsent: how many deliveries are in which state, except those that are sent.
         lost: messages that do not stand in their channel.
         extra: duplicate messages.
         disordered: channels whose messages are not in the order of acceptance.
         misplaced: deliveries that name another place than their message's.
     """
 
-    states: dict[str, int] = field(default_factory=lambda: {"sent": TOTAL})
+    missing: int = 0
+    unsent: dict[str, int] = field(default_factory=dict)
     lost: int = 0
     extra: int = 0
     disordered: int = 0
@@ -58,10 +61,22 @@ class Result:
 
 
 class Load:
-    """Installs Bellhop, creates the channels with the bot in each, and sends to them in turn."""
+    """Installs Bellhop, creates the channels with the bot in each, and sends to them in turn.
 
-    def __init__(self, bellhop: Bellhop) -> None:
+    Attributes:
+        numbers: the batches, each of one notification for every channel.
+        total: the number of notifications.
+    """
+
+    def __init__(self, bellhop: Bellhop, *, messages_each: int = MESSAGES_EACH) -> None:
+        """Prepare the load.
+
+        Args:
+            messages_each: how many notifications each channel gets.
+        """
+        self.total = CHANNELS * messages_each
         self._bellhop = bellhop
+        self.numbers = range(messages_each)
         bellhop.slack.limits.enabled = False
         bellhop.install(ANN)
         [installation] = bellhop.slack.installations.values()
@@ -73,7 +88,7 @@ class Load:
 
     def accept(self) -> None:
         """Accept everything, in batches of one message for every channel."""
-        for number in range(MESSAGES_EACH):
+        for number in self.numbers:
             self.accept_batch(number)
 
     def accept_batch(self, number: int) -> None:
@@ -104,9 +119,10 @@ class Load:
         """
         return posts(self._bellhop) >= number and self.sent() >= number
 
-    def wait_until_sent(self, number: int = TOTAL, *, seconds: float = MOST_SECONDS) -> None:
-        """Wait until a number of deliveries are in the state `sent`."""
-        wait_until(lambda: self.has_sent(number), seconds=seconds)
+    def wait_until_sent(self, number: int | None = None, *, seconds: float = MOST_SECONDS) -> None:
+        """Wait until a number of deliveries, or all of them, are in the state `sent`."""
+        enough = self.total if number is None else number
+        wait_until(lambda: self.has_sent(enough), seconds=seconds)
 
     def wait_until_settled(self) -> None:
         """Wait until everything is sent, and all second looks have ended."""
@@ -126,7 +142,7 @@ class Load:
         places = set()
         for channel in self.channels:
             messages = self._bellhop.slack.messages(channel)
-            expected = [_text(channel, number) for number in range(MESSAGES_EACH)]
+            expected = [_text(channel, number) for number in self.numbers]
             # The first message of each.
             seen = list(dict.fromkeys(one.text for one in messages))
             lost += len(set(expected) - set(seen))
@@ -134,7 +150,10 @@ class Load:
             disordered += seen != [one for one in expected if one in seen]
             places |= {(channel, one.ts, one.text) for one in messages}
         misplaced = len(self._places() - places)
-        return Result(self.states(), lost, extra, disordered, misplaced)
+        states = self.states()
+        missing = self.total - sum(states.values())
+        unsent = {state: count for state, count in states.items() if state != DeliveryState.SENT}
+        return Result(missing, unsent, lost, extra, disordered, misplaced)
 
     def _places(self) -> set[tuple[str | None, str | None, str]]:
         """Return the stored positions of deliveries."""
