@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -17,17 +17,16 @@ from tests.delivering import quick_bellhop
 from tests.faults.load import (
     CHANNELS,
     DELAYS,
-    MESSAGES_EACH,
-    TOTAL,
+    MANY_EACH,
     Load,
     Result,
+    posts,
     wait_until,
 )
 from tests.faults.tcp_proxy import TcpProxy
 from tests.faults.worker_process import working
 
-POST = "chat.postMessage"
-OUTAGE_SECONDS = 2
+OUTAGES, OUTAGE_SECONDS = 5, 2
 BREAK_OFF = text(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = :name"
 )
@@ -47,7 +46,7 @@ def accepting(load: Load) -> Iterator[None]:
 
 
 def accept_whatever_happens(load: Load) -> None:
-    for number in range(MESSAGES_EACH):
+    for number in load.numbers:
         wait_until(partial(is_accepted, load, number))
 
 
@@ -61,9 +60,14 @@ def is_accepted(load: Load, number: int) -> bool:
 
 def are_sent(load: Load, number: int) -> bool:
     try:
-        return load.sent() >= number
+        return load.has_sent(number)
     except DATABASE_UNAVAILABLE:
         return False
+
+
+def at_intervals(load: Load) -> Iterable[int]:
+    """Return the numbers of sent deliveries at which something happens."""
+    return range(load.total // 20, load.total, load.total // OUTAGES)
 
 
 def test_terminated_connections(database_url: str, encryption_key: str) -> None:
@@ -76,11 +80,11 @@ def test_terminated_connections(database_url: str, encryption_key: str) -> None:
         load = Load(bellhop)
         load.accept()
         with working(bellhop.settings):
-            for number in range(50, TOTAL, 200):
+            for number in at_intervals(load):
                 wait_until(partial(are_sent, load, number))
                 with server.connect() as connection:
                     assert connection.scalar(BREAK_OFF, {"name": name}) > 0
-            wait_until(partial(are_sent, load, TOTAL))
+            wait_until(partial(are_sent, load, load.total))
 
         assert load.result() == Result()
     server.dispose()
@@ -121,14 +125,14 @@ def test_broken_lock_sessions(tcp_proxy: TcpProxy, database_url: str, encryption
         load = Load(bellhop)
         load.accept()
         with working(bellhop.settings), working(bellhop.settings):
-            for number in range(50, TOTAL, 200):
+            for number in at_intervals(load):
                 load.wait_until_sent(number)
-                before = len(bellhop.slack.calls_to(POST))
+                before = posts(bellhop)
                 with tcp_proxy.outage():
                     time.sleep(OUTAGE_SECONDS)
                     # Requests in flight, and those whose last check had passed.
                     most = before + 2 * bellhop.settings.workspace_requests
-                    assert len(bellhop.slack.calls_to(POST)) <= most
+                    assert posts(bellhop) <= most
             load.wait_until_settled()
 
         assert load.result() == Result()
@@ -136,7 +140,7 @@ def test_broken_lock_sessions(tcp_proxy: TcpProxy, database_url: str, encryption
 
 def test_unconfirmed_commits(tcp_proxy: TcpProxy, database_url: str, encryption_key: str) -> None:
     with quick_bellhop(through(tcp_proxy, database_url), encryption_key, delays=DELAYS) as bellhop:
-        load = Load(bellhop)
+        load = Load(bellhop, messages_each=MANY_EACH)
         losing = tcp_proxy.losing_answers(b"COMMIT\0", every=30)
         # It ends first, so that the worker can end.
         with working(bellhop.settings), losing, accepting(load):

@@ -11,7 +11,7 @@ from bolt_app.clock import utc_now
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.intake.sender import Sender
 from tests.delivering import quick_bellhop
-from tests.faults.load import wait_until
+from tests.faults.load import posts, wait_until
 from tests.faults.worker_process import working
 from tests.notifications.hand import accept, texts
 from tests.people import ACME, ANN, BETA, GENERAL
@@ -53,7 +53,7 @@ def test_the_urgent_and_other_workspaces_go_first(flooded: Bellhop) -> None:
     there = flooded.slack.add_channel(BETA, "there").id
     with working(flooded.settings):
         # More than it may post at once: from now on its pace is what keeps messages waiting.
-        wait_until(lambda: len(flooded.slack.calls_to("chat.postMessage")) > FIRST)
+        wait_until(lambda: posts(flooded) > FIRST)
         began = utc_now().timestamp()
         accept(flooded, GENERAL, "fire", severity="critical")
         accept(flooded, there, "calm", team_id=BETA)

@@ -16,7 +16,7 @@ from tests.people import ACME, ANN
 from tests.running import Bellhop
 from tests.web.methods.calling import MethodCaller, method_caller
 
-CHANNELS, THREADS, DEATHS, START_SECONDS = 5, 4, 2, 30
+CHANNELS, THREADS, DEATHS, START_SECONDS = 3, 4, 2, 30
 # The first message of a thread, and its replies.
 REPLIES = ("a", "b")
 

@@ -8,13 +8,12 @@ import pytest
 
 from slack_sandbox import Fault
 from tests.delivering import quick_bellhop
-from tests.faults.load import DELAYS, Load, Result, wait_until
+from tests.faults.load import DELAYS, POST, Load, Result, wait_until
 from tests.faults.worker_process import working
 from tests.notifications.hand import accept, texts
 from tests.people import ANN, GENERAL
 from tests.running import Bellhop
 
-POST = "chat.postMessage"
 RETRY_AFTER = 1
 # A held connection is closed by the client long before.
 SILENCE_SECONDS = 60
@@ -29,11 +28,11 @@ UPDATES = 4
 # All of them early: an affected delivery is left alone for some seconds, with other work to do.
 REFUSED = Fault(POST, "rate_limited", every=100, times=4, retry_after=RETRY_AFTER)
 FAULTS = {
-    "server_error": [Fault(POST, "server_error", every=20, times=40)],
-    "reset": [Fault(POST, "reset", every=20, times=40)],
+    "server_error": [Fault(POST, "server_error", every=10, times=40)],
+    "reset": [Fault(POST, "reset", every=10, times=40)],
     "lost_answer": [
-        Fault(POST, "lost_answer", every=40, times=20),
-        Fault(POST, "reset_after", every=41, times=20),
+        Fault(POST, "lost_answer", every=20, times=20),
+        Fault(POST, "reset_after", every=21, times=20),
     ],
     "silence": [
         Fault(POST, "timeout", every=30, times=3, seconds=SILENCE_SECONDS),
@@ -45,11 +44,11 @@ FAULTS = {
         Fault("*", "timeout", every=29, times=2, seconds=SILENCE_SECONDS),
         Fault(POST, "latency", every=31, times=2, seconds=LATE_SECONDS),
         Fault("*", "rate_limited", every=103, times=3, retry_after=RETRY_AFTER),
-        Fault("*", "server_error", every=53, times=15),
-        Fault("*", "reset", every=59, times=15),
-        Fault("*", "api_error", every=61, times=15, error="internal_error"),
-        Fault(POST, "lost_answer", every=67, times=8),
-        Fault(POST, "reset_after", every=71, times=8),
+        Fault("*", "server_error", every=23, times=15),
+        Fault("*", "reset", every=27, times=15),
+        Fault("*", "api_error", every=25, times=15, error="internal_error"),
+        Fault(POST, "lost_answer", every=37, times=8),
+        Fault(POST, "reset_after", every=41, times=8),
     ],
 }
 

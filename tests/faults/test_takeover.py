@@ -26,11 +26,20 @@ from bolt_app.config import ROOT
 from bolt_app.db.models import Delivery, Lane
 from slack_sandbox import Fault
 from tests.delivering import quick_bellhop
-from tests.faults.load import CHANNELS, DELAYS, TOTAL, Load, Result, wait_until
+from tests.faults.load import (
+    CHANNELS,
+    DELAYS,
+    MANY_EACH,
+    POST,
+    Load,
+    Result,
+    posts,
+    wait_until,
+)
 from tests.faults.worker_process import Sleep, Step, start_worker, stop_worker, working
 from tests.running import Bellhop
 
-POST, LOOK = "chat.postMessage", "conversations.history"
+LOOK = "conversations.history"
 # Lanes with nothing under way go on within so long, those with something are looked at. The first
 # of them is what is measured here: the machine may be busy; `benchmarks.required` measures each.
 OTHERS_SECONDS = 2
@@ -122,12 +131,12 @@ def under_way(bellhop: Bellhop) -> list[str]:
 def test_a_killed_owner_is_replaced_and_its_messages_are_looked_for(
     bellhop: Bellhop, start_command: Start
 ) -> None:
-    load = Load(bellhop)
+    load = Load(bellhop, messages_each=MANY_EACH)
     load.accept()
     workers = [start_command(), start_command()]
     for one in workers:
         wait_until_started(one)
-    load.wait_until_sent(TOTAL // 10)
+    load.wait_until_sent(CHANNELS)
     dying = stop_owner(bellhop, workers)
     [living] = [one for one in workers if one is not dying]
     begun = under_way(bellhop)
@@ -170,10 +179,6 @@ def stop_owner(bellhop: Bellhop, workers: Sequence[Worker]) -> Worker:
 def send_signal(worker: Process, number: signal.Signals) -> None:
     assert worker.pid is not None
     os.kill(worker.pid, number)
-
-
-def posts(bellhop: Bellhop) -> int:
-    return len(bellhop.slack.calls_to(POST))
 
 
 def is_stopped(pid: int | None) -> bool:
@@ -239,10 +244,10 @@ def test_on_sqlite_a_suspended_owner_stalls_deliveries_until_it_continues(
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("pace", [LASTING], ids=["paced"])
 def test_workers_that_are_suspended_in_turn_replace_each_other(bellhop: Bellhop) -> None:
-    load = Load(bellhop)
+    load = Load(bellhop, messages_each=MANY_EACH)
     load.accept()
     workers = [start_worker(bellhop.settings), start_worker(bellhop.settings)]
-    load.wait_until_sent(TOTAL // 10)
+    load.wait_until_sent(CHANNELS)
     suspended = stop_owner(bellhop, workers)
     for _ in range(TURNS):
         enough = posts(bellhop) + bellhop.settings.workspace_requests
@@ -251,7 +256,7 @@ def test_workers_that_are_suspended_in_turn_replace_each_other(bellhop: Bellhop)
         send_signal(owner, signal.SIGSTOP)
         send_signal(suspended, signal.SIGCONT)
         suspended = owner
-    assert load.sent() < TOTAL
+    assert load.sent() < load.total
     send_signal(suspended, signal.SIGCONT)
     load.wait_until_settled()
 
@@ -264,10 +269,10 @@ def test_workers_that_are_suspended_in_turn_replace_each_other(bellhop: Bellhop)
 def test_on_sqlite_workers_that_are_suspended_in_turn_do_not_replace_each_other(
     bellhop: Bellhop,
 ) -> None:
-    load = Load(bellhop)
+    load = Load(bellhop, messages_each=MANY_EACH)
     load.accept()
     workers = [start_worker(bellhop.settings), start_worker(bellhop.settings)]
-    load.wait_until_sent(TOTAL // 10)
+    load.wait_until_sent(CHANNELS)
     for _ in range(TURNS // 2):
         owner = stop_owner(bellhop, workers)
         [other] = [one for one in workers if one is not owner]
@@ -275,7 +280,7 @@ def test_on_sqlite_workers_that_are_suspended_in_turn_do_not_replace_each_other(
         assert bellhop.slack.wait_for_change(version, DELAYS.owner_silence) == version
         send_signal(other, signal.SIGSTOP)
         send_signal(owner, signal.SIGCONT)
-        load.wait_until_sent(load.sent() + TOTAL // 10)
+        load.wait_until_sent(load.sent() + CHANNELS)
         send_signal(other, signal.SIGCONT)
     load.wait_until_settled()
 
@@ -299,7 +304,7 @@ def test_a_worker_that_is_stopped_leaves_nothing_open(
 
     assert ending.wait(END_SECONDS) == 0
     sent = load.sent()
-    assert load.states() == {"sent": sent, "waiting": TOTAL - sent}
+    assert load.states() == {"sent": sent, "waiting": load.total - sent}
     assert sum(count(bellhop, one) for one in load.channels) == sent
     bellhop.slack.faults.clear()
     following = start_command()
