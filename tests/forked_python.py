@@ -186,8 +186,6 @@ def _run(
     os.environ.update(environment)
     time.tzset()
     os.chdir(folder)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     _replace_streams(streams)
     os._exit(_status_of(arguments))
 
