@@ -88,7 +88,7 @@ def _use(installed: Path, folder: Path, program: str, *arguments: str) -> str:
     return _run([str(installed / program), *arguments], cwd=folder, env=env).stdout
 
 
-def test_the_wheel_has_all_that_bellhop_needs(
+def test_the_wheel_has_what_bellhop_needs_and_no_more(
     installed: Path, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     """The command and Python are new interpreters in an environment with the wheel."""
