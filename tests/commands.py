@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import runpy
 import subprocess
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
 from bolt_app.cli import register_commands
-from bolt_app.config import ROOT
-from tests.forking import forking
+from tests.forked_python import run_forked
 from tests.running import Bellhop
 
+FLASK = (sys.executable, "-m", "flask", "--app", "app")
 # Ignores a developer's .env.
 CLEAN = {"PATH": os.environ["PATH"], "FLASK_SKIP_DOTENV": "1", "FLASK_ENV_FILE": os.devnull}
 
@@ -41,34 +38,7 @@ def commands(bellhop: Bellhop) -> Flask:
 
 def flask(*arguments: str, input: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a separate process with its own environment."""
-    command = ["flask", "--app", "app", *arguments]
-    with TemporaryDirectory() as folder:
-        streams = [Path(folder, name) for name in ("input", "output", "errors")]
-        streams[0].write_text(input)
-        process = forking.Process(
-            target=_run_flask, args=(command, {**CLEAN, **environment}, streams)
-        )
-        process.start()
-        process.join(timeout=60)
-        assert process.exitcode is not None, "it did not end"
-        output, errors = (stream.read_text() for stream in streams[1:])
-    return subprocess.CompletedProcess(command, process.exitcode, output, errors)
-
-
-def _run_flask(command: list[str], environment: dict[str, str], streams: list[Path]) -> None:
-    """Run `python -m flask` with other standard streams."""
-    for number, path in enumerate(streams):
-        opened = os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT)
-        os.dup2(opened, number)
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(number, mode, encoding="utf-8")  # noqa: SIM115
-        for number, mode in enumerate(("r", "w", "w"))
-    )
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(ROOT)
-    sys.argv = command
-    runpy.run_module("flask", run_name="__main__", alter_sys=True)
+    return run_forked([*FLASK, *arguments], env={**CLEAN, **environment}, input=input)
 
 
 def assert_failed(result: Result, sentence: str, *, status: int = 1) -> None:

@@ -14,9 +14,14 @@ forking.set_forkserver_preload(
         "bolt_app.__main__",
         "bolt_app.application",
         "bolt_app.cli",
+        # Imported at their first use.
+        "bolt_app.db.migrating",
+        "bolt_app.server",
         "bolt_app.worker",
-        "tests.commands",
+        "gunicorn.app.wsgiapp",
+        "slack_sandbox.__main__",
         "tests.faults.worker_process",
+        "tests.forked_python",
         "tests.notifications.delivery.owner_process",
     ]
 )

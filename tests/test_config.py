@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -16,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bolt_app.config import ROOT, ConfigError, Settings, load_settings, read_public_url
+from tests.forked_python import run_forked
 
 CREDENTIALS = {
     "SLACK_CLIENT_ID": "111.222",
@@ -309,13 +309,10 @@ def test_any_text_is_either_read_or_named(environ: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_the_program_reports_all_problems_and_exits_with_2(tmp_path: Path) -> None:
-    done = subprocess.run(  # noqa: S603
+    done = run_forked(
         [sys.executable, str(ROOT / "app.py")],
         env={"PATH": "/usr/bin:/bin", "PUBLIC_URL": "nonsense", "PYTHONPATH": str(ROOT)},
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
     assert done.returncode == 2

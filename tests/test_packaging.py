@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -21,13 +22,28 @@ _SETTINGS = {
     "SLACK_SIGNING_SECRET": "s3cret",
     "PUBLIC_URL": "https://bell.acme.example",
 }
-_HOME_PAGE = """
-from bolt_app.__main__ import build
-print(build().test_client().get("/").get_data(as_text=True))
+# In one process, because importing Bellhop takes longer than all of this.
+_SHOW = """
+import importlib.util, json
+import bolt_app
+from bolt_app.__main__ import build, build_commands
+
+def shown(command):
+    result = build_commands().test_cli_runner().invoke(args=[command])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+print(json.dumps({
+    "file": bolt_app.__file__,
+    "workspaces": shown("workspaces"),
+    "manifest": shown("manifest"),
+    "home page": build().test_client().get("/").get_data(as_text=True),
+    "others": [str(importlib.util.find_spec(name)) for name in ("slack_sandbox", "tests")],
+}))
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the programs of an environment with the wheel installed."""
     folder = tmp_path_factory.mktemp("wheel")
@@ -48,6 +64,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "--no-deps",
             "--quiet",
             "--no-index",
+            # Few modules are needed.
+            "--no-compile",
             str(wheel),
         ],
         cwd=folder,
@@ -70,37 +88,21 @@ def _use(installed: Path, folder: Path, program: str, *arguments: str) -> str:
     return _run([str(installed / program), *arguments], cwd=folder, env=env).stdout
 
 
-def test_the_package_is_the_installed_one(installed: Path, tmp_path: Path) -> None:
-    shown = _use(installed, tmp_path, "python", "-c", "import bolt_app; print(bolt_app.__file__)")
-
-    assert shown.startswith(str(installed.parent))
-
-
-def test_the_command_migrates_and_lists(installed: Path, tmp_path: Path) -> None:
-    _use(installed, tmp_path, "bellhop", "db", "upgrade")
-    shown = _use(installed, tmp_path, "bellhop", "workspaces")
-
-    assert (tmp_path / "var" / "bellhop.db").exists()
-    assert "Traceback" not in shown
-
-
-def test_the_manifest_is_printed_for_the_address(installed: Path, tmp_path: Path) -> None:
-    assert "https://bell.acme.example/slack/events" in _use(
-        installed, tmp_path, "bellhop", "manifest"
-    )
-
-
-def test_the_pages_are_rendered(installed: Path, tmp_path: Path) -> None:
-    assert "/slack/install" in _use(installed, tmp_path, "python", "-c", _HOME_PAGE)
-
-
-def test_the_sandbox_is_not_in_the_wheel(installed: Path, tmp_path: Path) -> None:
-    looked = _use(
-        installed,
-        tmp_path,
-        "python",
-        "-c",
-        "import importlib.util as u; print(u.find_spec('slack_sandbox'), u.find_spec('tests'))",
-    )
-
-    assert looked.split() == ["None", "None"]
+def test_the_wheel_has_what_bellhop_needs_and_no_more(
+    installed: Path, tmp_path: Path, subtests: pytest.Subtests
+) -> None:
+    """The command and Python are new interpreters in an environment with the wheel."""
+    with subtests.test("the command migrates"):
+        _use(installed, tmp_path, "bellhop", "db", "upgrade")
+        assert (tmp_path / "var" / "bellhop.db").exists()
+    shown = json.loads(_use(installed, tmp_path, "python", "-c", _SHOW))
+    with subtests.test("the package is the installed one"):
+        assert shown["file"].startswith(str(installed.parent))
+    with subtests.test("commands list"):
+        assert "Traceback" not in shown["workspaces"]
+    with subtests.test("the manifest is printed for the address"):
+        assert "https://bell.acme.example/slack/events" in shown["manifest"]
+    with subtests.test("pages are rendered"):
+        assert "/slack/install" in shown["home page"]
+    with subtests.test("the sandbox is not in it"):
+        assert shown["others"] == ["None", "None"]

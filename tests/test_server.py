@@ -27,6 +27,8 @@ from bolt_app.config import ROOT
 from bolt_app.db import Database, schema
 from bolt_app.notifications.files.service import FileLimits, Files
 from bolt_app.server import HEADER_SECONDS, MAX_HEADERS
+from tests.commands import FLASK
+from tests.forked_python import ForkedPython, run_forked
 from tests.running import CLIENT_ID, CLIENT_SECRET, SESSION_SECRET, SIGNING_SECRET
 
 APP = (sys.executable, "app.py")
@@ -76,14 +78,23 @@ def free_port() -> int:
 
 
 class Running:
-    """A server process and its output."""
+    """A server process and its output.
 
-    def __init__(self, command: tuple[str, ...], environment: dict[str, str]) -> None:
+    Unless it is forked, it imports everything again, which takes seconds.
+    """
+
+    def __init__(
+        self, command: tuple[str, ...], environment: dict[str, str], *, is_forked: bool = True
+    ) -> None:
         self.port = int(environment["PORT"])
         self.url = f"http://127.0.0.1:{self.port}"
-        self.process = subprocess.Popen(  # noqa: S603
-            command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
-        )
+        self.process: subprocess.Popen[str] | ForkedPython
+        if is_forked:
+            self.process = ForkedPython(command, env=environment, stderr=subprocess.PIPE)
+        else:
+            self.process = subprocess.Popen(  # noqa: S603
+                command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
+            )
         self.said: list[str] = []
         self._heard = threading.Condition()
         self._listener = threading.Thread(target=self._listen)
@@ -130,8 +141,10 @@ class Running:
 
 
 @contextmanager
-def started(command: tuple[str, ...], environment: dict[str, str]) -> Iterator[Running]:
-    running = Running(command, environment)
+def started(
+    command: tuple[str, ...], environment: dict[str, str], *, is_forked: bool = True
+) -> Iterator[Running]:
+    running = Running(command, environment, is_forked=is_forked)
     try:
         yield running
     finally:
@@ -199,13 +212,7 @@ def get(url: str) -> tuple[int, str]:
 
 
 def upgrade(environment: dict[str, str]) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"],
-        cwd=ROOT,
-        env=environment,
-        check=True,
-        capture_output=True,
-    )
+    run_forked([*FLASK, "db", "upgrade"], env=environment, check=True)
 
 
 def test_it_serves_logs_its_url_and_stops_on_a_signal(environment: dict[str, str]) -> None:
@@ -216,6 +223,19 @@ def test_it_serves_logs_its_url_and_stops_on_a_signal(environment: dict[str, str
         status, body = get(f"{server.url}/readyz")
         assert (status, json.loads(body)["status"]) == (200, "ok")
         assert "Add to" in get(server.url)[1]
+        assert server.end() == 0
+
+
+@pytest.mark.slow
+@sqlite_only
+@pytest.mark.parametrize("command", [APP, (*GUNICORN, "app:app")], ids=["app.py", "gunicorn"])
+def test_a_new_interpreter_serves(environment: dict[str, str], command: tuple[str, ...]) -> None:
+    """The servers of all other tests are forked from a process that has imported Bellhop."""
+    environment |= {"WEB_CONCURRENCY": "1"}
+    environment["GUNICORN_CMD_ARGS"] = f"--bind 127.0.0.1:{environment['PORT']}"
+    with started(command, environment, is_forked=False) as server:
+        server.wait_for("Listening at")
+        assert json.loads(get(f"{server.url}/readyz")[1])["status"] == "ok"
         assert server.end() == 0
 
 
@@ -526,9 +546,7 @@ def test_no_address_and_no_header_is_logged(request: pytest.FixtureRequest, name
 @sqlite_only
 def test_every_bad_setting_is_named_at_once(environment: dict[str, str]) -> None:
     environment |= {"PORT": "http", "SLACK_SIGNING_SECRET": "", "ENCRYPTION_KEYS": "short"}
-    done = subprocess.run(  # noqa: S603
-        APP, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    done = run_forked(APP, env=environment)
 
     assert done.returncode == 2
     for problem in ("PORT is 'http'", "SLACK_SIGNING_SECRET is required", "ENCRYPTION_KEYS: key 1"):

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from bolt_app.db import Database
 from bolt_app.db.process_lock import ProcessLock
+from tests.forked_python import ForkedPython
 
 # Writes continuously, and so holds the lock nearly all the time.
 BUSY_WRITER = """
@@ -42,10 +43,10 @@ WRITES = 50
 
 
 @contextmanager
-def running(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def running(script: str, *arguments: str) -> Iterator[ForkedPython]:
     """Start a script, and wait for its first line."""
     command = [sys.executable, "-c", script, *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with ForkedPython(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
         try:

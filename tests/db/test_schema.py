@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import pytest
@@ -28,6 +27,7 @@ from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.subscriptions.service import Subscriptions, SubscriptionSpec
 from tests.conftest import FakeClock
 from tests.db.upgrading import upgrade
+from tests.forking import forking
 
 PROCESSES = 3
 
@@ -262,7 +262,7 @@ def test_a_schema_of_a_newer_version_is_refused(empty_database: Database) -> Non
 
 @pytest.mark.slow
 def test_several_processes_upgrade_at_once(empty_database_url: str, encryption_key: str) -> None:
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as processes:
+    with ProcessPoolExecutor(PROCESSES, mp_context=forking) as processes:
         before = list(
             processes.map(upgrade, [empty_database_url] * PROCESSES, [encryption_key] * PROCESSES)
         )

@@ -10,8 +10,7 @@ import itertools
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +24,7 @@ from bolt_app.clock import utc_now
 from bolt_app.config import ROOT
 from bolt_app.db.models import Delivery, Lane
 from slack_sandbox import Fault
+from tests.commands import FLASK
 from tests.delivering import quick_bellhop
 from tests.faults.load import (
     CHANNELS,
@@ -37,6 +37,7 @@ from tests.faults.load import (
     wait_until,
 )
 from tests.faults.worker_process import Sleep, Step, start_worker, stop_worker, working
+from tests.forked_python import ForkedPython
 from tests.running import Bellhop
 
 LOOK = "conversations.history"
@@ -67,7 +68,14 @@ def bellhop(database_url: str, encryption_key: str, pace: dict[str, int]) -> Ite
         yield running
 
 
-Start = Callable[[], "subprocess.Popen[bytes]"]
+Command = ForkedPython | subprocess.Popen[str]
+
+
+class Start(Protocol):
+    """Starts a worker: forked, or in a new interpreter."""
+
+    def __call__(self, *, is_forked: bool = True) -> Command:
+        """Start it."""
 
 
 class Process(Protocol):
@@ -98,13 +106,19 @@ def start_command(bellhop: Bellhop, tmp_path: Path) -> Iterator[Start]:
         f"WORKSPACE_PER_MINUTE={settings.workspace_per_minute}\n"
         "LOG_LEVEL=WARNING\n"
     )
-    running: list[subprocess.Popen[bytes]] = []
+    running: list[Command] = []
 
-    def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "flask", "--app", "app", "worker"]
+    def start(*, is_forked: bool = True) -> Command:
+        command = [*FLASK, "worker"]
         env = {"PATH": os.environ["PATH"], "FLASK_SKIP_DOTENV": "1"}
         env["FLASK_ENV_FILE"] = str(tmp_path / "env")
-        process = subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE)  # noqa: S603
+        process: Command
+        if is_forked:
+            process = ForkedPython(command, env=env, stderr=subprocess.PIPE)
+        else:
+            process = subprocess.Popen(  # noqa: S603
+                command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True
+            )
         running.append(process)
         return process
 
@@ -114,10 +128,10 @@ def start_command(bellhop: Bellhop, tmp_path: Path) -> Iterator[Start]:
             one.kill()
 
 
-def wait_until_started(worker: subprocess.Popen[bytes]) -> None:
-    """Wait until a command has imported everything, which takes seconds on a busy machine."""
+def wait_until_started(worker: Command) -> None:
+    """Wait until a command delivers, which takes seconds on a busy machine."""
     assert worker.stderr is not None
-    assert any(b"Delivering" in line for line in worker.stderr)
+    assert any("Delivering" in line for line in worker.stderr)
 
 
 def under_way(bellhop: Bellhop) -> list[str]:
@@ -295,10 +309,11 @@ def count(bellhop: Bellhop, channel_id: str) -> int:
 def test_a_worker_that_is_stopped_leaves_nothing_open(
     bellhop: Bellhop, start_command: Start
 ) -> None:
+    """The first worker is the real command in a new interpreter."""
     load = Load(bellhop)
     load.accept()
     bellhop.slack.faults.add(Fault(POST, "latency", seconds=0.15))
-    ending = start_command()
+    ending = start_command(is_forked=False)
     load.wait_until_sent(CHANNELS)
     ending.terminate()
 

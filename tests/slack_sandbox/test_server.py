@@ -21,6 +21,7 @@ from slack_sdk import WebClient
 from slack_sandbox import AppConfig, ManifestError, Sandbox, SandboxServer
 from slack_sandbox.seed import ACME, ANN, BEN
 from slack_sandbox.world import World
+from tests.forked_python import ForkedPython, run_forked
 from tests.slack_sandbox.conftest import MANIFEST, Installer, MakeServer
 from tests.slack_sandbox.fake_app import FakeApp
 
@@ -131,6 +132,7 @@ class TestCommandLine:
         return [sys.executable, "-m", "slack_sandbox", *map(str, arguments)]
 
     def test_run_passes_credentials_and_returns_the_exit_status(self, manifest: Path) -> None:
+        """The real command in a new interpreter, which the other tests fork."""
         names = (
             "SLACK_CLIENT_ID",
             "SLACK_CLIENT_SECRET",
@@ -175,17 +177,12 @@ class TestCommandLine:
             "answer = WebClient(os.environ['SLACK_BOT_TOKEN'], url).auth_test()\n"
             "print(answer['team_id'], [name for name in os.environ if 'SLACK_CLIENT' in name])\n"
         )
-        done = subprocess.run(  # noqa: S603
+        done = run_forked(
             self._command(
                 *("--port", "0", "--manifest", manifest, "--install"),
                 *("--run", sys.executable, "-c", script),
             ),
-            cwd=ROOT,
             env={**os.environ, "SLACK_CLIENT_ID": "1.1", "SLACK_CLIENT_SECRET": "inherited"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[1] == f"{ACME} []"
@@ -200,9 +197,7 @@ class TestCommandLine:
         command = self._command(
             "--port", "0", "--manifest", manifest, "--run", sys.executable, "-c", script
         )
-        with subprocess.Popen(  # noqa: S603
-            command, cwd=ROOT, stdout=subprocess.PIPE, text=True
-        ) as process:
+        with ForkedPython(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             while process.stdout.readline().strip() != "ready":
                 assert process.poll() is None
@@ -211,9 +206,7 @@ class TestCommandLine:
 
     def test_the_sandbox_stops_on_a_signal(self, manifest: Path) -> None:
         command = self._command("--port", "0", "--manifest", manifest, "--latency-ms", "1")
-        with subprocess.Popen(  # noqa: S603
-            command, cwd=ROOT, stdout=subprocess.PIPE, text=True
-        ) as process:
+        with ForkedPython(command, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert "http://127.0.0.1:" in process.stdout.readline()
             printed = [process.stdout.readline().partition("=")[0] for _ in range(7)]
@@ -242,14 +235,7 @@ class TestCommandLine:
                 ),
             ]
             for arguments, words in cases:
-                done = subprocess.run(  # noqa: S603
-                    self._command(*arguments),
-                    cwd=ROOT,
-                    capture_output=True,
-                    text=True,
-                    timeout=60,
-                    check=False,
-                )
+                done = run_forked(self._command(*arguments))
                 assert done.returncode == 1
                 assert words in done.stderr
                 assert len(done.stderr.splitlines()) == 1

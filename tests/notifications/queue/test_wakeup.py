@@ -6,7 +6,6 @@ import queue
 import resource
 import socket
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from sqlalchemy import make_url, text
 
 from bolt_app.db import Database
 from bolt_app.notifications.queue.wakeup import SocketWakeup, Wakeup, open_wakeup
+from tests.forked_python import run_forked
 
 NOTIFY = """
 import sys
@@ -117,8 +117,7 @@ def test_another_process_wakes_watchers(wakeup: Wakeup, database: Database) -> N
     url = database.engine.url.render_as_string(hide_password=False)
     with watching(wakeup) as watcher:
         key = Fernet.generate_key().decode()
-        command = [sys.executable, "-c", NOTIFY, url, key]
-        subprocess.run(command, check=True, timeout=30)  # noqa: S603
+        run_forked([sys.executable, "-c", NOTIFY, url, key], check=True)
 
         watcher.wait_for("T0OTHER")
 
