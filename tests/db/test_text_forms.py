@@ -40,7 +40,7 @@ def old(empty_database: Database, clock: FakeClock) -> Any:
                     column for column in columns if not (column.nullable or column.server_default)
                 ]
                 others = {
-                    item.name: value_for(item, clock(), 1)
+                    item.name: value_for(item.type, clock(), 1)
                     for item in needed
                     if not item.primary_key
                 }
