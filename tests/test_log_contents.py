@@ -30,10 +30,10 @@ from tests.conftest import FakeClock
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, running_bellhop
-from tests.slack.signing import command_body, interaction_body, post, post_signed, signed
+from tests.slack.signing import EVENTS, command_body, interaction_body, signed
 from tests.sources import parsed
 from tests.test_logs import restored_root_logger as restored_root_logger
-from tests.web.calling import NOTIFICATIONS, caller, request
+from tests.web.calling import NOTIFICATIONS, call_app, caller
 
 CANARY = "canary7391"
 KEPT = {"alembic_version", "event_receipts", "installations", "bots", "installation_revisions"}
@@ -153,14 +153,14 @@ def send_to_api(bellhop: Bellhop, key: str) -> None:
         CANARY.encode() + b"\xff",
     ]
     for data in bodies:
-        request("POST", url, data, headers)
-        request("POST", url, data, headers | {"Idempotency-Key": CANARY})
-        request("POST", url, data, headers | {"Authorization": f"Bearer {CANARY}"})
-        request("POST", url, data, headers | {"Content-Type": f"text/{CANARY}"})
+        call_app(bellhop, "POST", url, data, headers)
+        call_app(bellhop, "POST", url, data, headers | {"Idempotency-Key": CANARY})
+        call_app(bellhop, "POST", url, data, headers | {"Authorization": f"Bearer {CANARY}"})
+        call_app(bellhop, "POST", url, data, headers | {"Content-Type": f"text/{CANARY}"})
     for query in ("key", "to", "source", "since", "cursor", "id", CANARY):
-        request("GET", f"{url}?{urlencode({query: CANARY})}", None, headers)
+        call_app(bellhop, "GET", f"{url}?{urlencode({query: CANARY})}", None, headers)
     for method, path in (("GET", ""), ("DELETE", ""), ("POST", "/retry"), ("PUT", "")):
-        request(method, f"{url}/{CANARY}{path}", None, headers)
+        call_app(bellhop, method, f"{url}/{CANARY}{path}", None, headers)
 
 
 def call_methods(bellhop: Bellhop, key: str) -> None:
@@ -168,27 +168,33 @@ def call_methods(bellhop: Bellhop, key: str) -> None:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     url = f"{bellhop.url}/api/"
-    posted = request("POST", f"{url}chat.postMessage", json.dumps(message).encode(), headers)
+    posted = call_app(
+        bellhop, "POST", f"{url}chat.postMessage", json.dumps(message).encode(), headers
+    )
     found = {**message, "ts": posted.json().get("ts", CANARY), "email": f"{CANARY}@example.com"}
     for name in [*METHODS, "api.test", f"x.{CANARY}"]:
         for body in ({**message, **dict.fromkeys(("ts", "user", "users", "name"), CANARY)}, found):
-            request("POST", url + name, json.dumps(body).encode(), headers)
-            request("POST", url + name, urlencode({**body, "token": CANARY}).encode(), form)
-            request("GET", f"{url}{name}?{urlencode(body)}", None, headers)
-        request("POST", url + name, f'{{"{CANARY}": '.encode(), headers)
-        request("POST", url + name, b"", headers | {"Authorization": f"Bearer {CANARY}"})
-    upload_file(url, headers)
+            call_app(bellhop, "POST", url + name, json.dumps(body).encode(), headers)
+            call_app(
+                bellhop, "POST", url + name, urlencode({**body, "token": CANARY}).encode(), form
+            )
+            call_app(bellhop, "GET", f"{url}{name}?{urlencode(body)}", None, headers)
+        call_app(bellhop, "POST", url + name, f'{{"{CANARY}": '.encode(), headers)
+        call_app(bellhop, "POST", url + name, b"", headers | {"Authorization": f"Bearer {CANARY}"})
+    upload_file(bellhop, url, headers)
 
 
-def upload_file(url: str, headers: dict[str, str]) -> None:
+def upload_file(bellhop: Bellhop, url: str, headers: dict[str, str]) -> None:
     announced = json.dumps({"filename": CANARY, "length": len(CANARY), "alt_txt": CANARY})
-    opened = request("POST", f"{url}files.getUploadURLExternal", announced.encode(), headers).json()
+    opened = call_app(
+        bellhop, "POST", f"{url}files.getUploadURLExternal", announced.encode(), headers
+    ).json()
     for data in (b"x", CANARY.encode(), CANARY.encode()):
         to = opened.get("upload_url", f"{url}{CANARY}")
-        request("POST", to, data, {"Content-Type": f"text/{CANARY}"})
+        call_app(bellhop, "POST", to, data, {"Content-Type": f"text/{CANARY}"})
     files = [{"id": opened.get("file_id", CANARY), "title": CANARY}]
     shared = json.dumps({"files": files, "channel_id": GENERAL, "initial_comment": CANARY})
-    request("POST", f"{url}files.completeUploadExternal", shared.encode(), headers)
+    call_app(bellhop, "POST", f"{url}files.completeUploadExternal", shared.encode(), headers)
 
 
 def send_to_webhooks(bellhop: Bellhop, hook: str) -> None:
@@ -199,9 +205,9 @@ def send_to_webhooks(bellhop: Bellhop, hook: str) -> None:
         "attachments": [{"text": CANARY, "fields": [{"title": CANARY, "value": CANARY}]}],
     }
     for data in (json.dumps(payload).encode(), CANARY.encode(), f'{{"{CANARY}": '.encode()):
-        request("POST", hook, data, {"Content-Type": "application/json"})
+        call_app(bellhop, "POST", hook, data, {"Content-Type": "application/json"})
         form = urlencode({"payload": data.decode()}).encode()
-        request("POST", hook, form, {"Content-Type": "application/x-www-form-urlencoded"})
+        call_app(bellhop, "POST", hook, form, {"Content-Type": "application/x-www-form-urlencoded"})
     secret = hook.rpartition("/")[2]
     for path in (
         f"/hooks/{CANARY}",
@@ -219,7 +225,9 @@ def send_to_webhooks(bellhop: Bellhop, hook: str) -> None:
         f"/Hooks/{secret}",
     ):
         for method in ("POST", "GET"):
-            request(method, bellhop.url + path, None, {"User-Agent": CANARY, "Referer": CANARY})
+            call_app(
+                bellhop, method, bellhop.url + path, None, {"User-Agent": CANARY, "Referer": CANARY}
+            )
 
 
 def use_pages(bellhop: Bellhop) -> None:
@@ -254,9 +262,12 @@ def use_slack(bellhop: Bellhop) -> None:
         b"{" + CANARY.encode() + b"\xff",
     ]
     for body in bodies:
-        post_signed(bellhop, body)
-        post(bellhop, body, list(signed(bellhop, body, secret="another").items()))
-        post(bellhop, body, [("X-Slack-Signature", CANARY)])
+        for headers in (
+            signed(bellhop, body),
+            signed(bellhop, body, secret="another"),
+            {"X-Slack-Signature": CANARY},
+        ):
+            call_app(bellhop, "POST", EVENTS, body, headers)
 
 
 def interactions() -> list[dict[str, Any]]:
@@ -314,17 +325,25 @@ def events() -> list[dict[str, Any]]:
     ]
 
 
+HOW = (
+    *("healthy", "renamed tables", "broken constraints"),
+    *("slack refuses", "slack answers no JSON", "slack resets"),
+)
+# What a failing database tells of a statement depends on it.
+HOW_ON_POSTGRESQL = ("renamed tables", "broken constraints")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "how",
+    ("database_url", "how"),
     [
-        "healthy",
-        "renamed tables",
-        "broken constraints",
-        "slack refuses",
-        "slack answers no JSON",
-        "slack resets",
+        *(pytest.param("sqlite", how, id=how) for how in HOW),
+        *(
+            pytest.param("postgresql", how, id=f"{how}-postgresql", marks=pytest.mark.postgresql)
+            for how in HOW_ON_POSTGRESQL
+        ),
     ],
+    indirect=["database_url"],
 )
 @pytest.mark.usefixtures("restored_root_logger")
 def test_the_log_holds_nothing_that_people_write(

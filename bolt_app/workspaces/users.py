@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.db import Database
+from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.models import Membership, Subscription, User
 from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack_api import SlackCallError
@@ -31,6 +31,18 @@ REMEMBERED_FOR = timedelta(minutes=5)
 ADDRESS_LIFETIME = timedelta(hours=1)
 MOST_REMEMBERED = 10_000
 UNKNOWN, NO_CHANNEL = "users_not_found", "channel_not_found"
+# A second person with an address is enough to know that it has more than one. Prepared, because a
+# message may mention many people.
+_LINKED = PreparedSelect(
+    select(User.user_id, User.refreshed_at)
+    .join(Membership, Membership.user_id == User.id)
+    .where(
+        Membership.team_id == bindparam("team_id"),
+        User.email == bindparam("email"),
+        ~User.is_deleted,
+    )
+    .limit(2)
+)
 
 
 @dataclass(frozen=True)
@@ -88,14 +100,7 @@ class Users:
 
         Otherwise the address may be another person's by now: an event of Slack may be lost.
         """
-        linked = (
-            select(User.user_id, User.refreshed_at)
-            .join(Membership, Membership.user_id == User.id)
-            .where(Membership.team_id == team_id, User.email == email, ~User.is_deleted)
-            .limit(2)
-        )
-        with self._database.reading() as session:
-            people = session.execute(linked).all()
+        people = self._database.fetch(_LINKED, {"team_id": team_id, "email": email})
         if len(people) != 1 or self._clock() - people[0].refreshed_at >= ADDRESS_LIFETIME:
             return None
         return str(people[0].user_id)

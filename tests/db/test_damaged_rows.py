@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import time
+from io import StringIO
 from itertools import zip_longest
 from typing import Any
 
@@ -234,19 +236,33 @@ def live(bellhop: Bellhop, browser: Browser, ids: list[str]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damages", SETS, ids=range(len(SETS)))
-def test_a_damaged_value_does_not_affect_others(
-    world: Bellhop, caplog: pytest.LogCaptureFixture, damages: list[Damage]
-) -> None:
+def test_a_damaged_value_does_not_affect_others(world: Bellhop, damages: list[Damage]) -> None:
     browser, _ = world.install(BEN, query="?only=profile")
     with world.services.database.reading_connection() as connection:
         found = connection.execute(text("SELECT id FROM notifications ORDER BY id LIMIT 2"))
         ids = [row.id for row in found]
-    caplog.set_level(logging.INFO)
     damage_all(world, damages)
 
-    live(world, browser, ids)
+    with logged() as log:
+        live(world, browser, ids)
 
-    assert SECRET not in caplog.text
+    assert log.getvalue()
+    assert SECRET not in log.getvalue()
+
+
+@contextmanager
+def logged() -> Iterator[StringIO]:
+    """Log to a text: with `caplog` no install would be restored."""
+    log = StringIO()
+    handler, root = logging.StreamHandler(log), logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield log
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
 
 
 @pytest.mark.slow

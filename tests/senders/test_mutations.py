@@ -21,7 +21,7 @@ from tests.property import examples
 from tests.running import Bellhop
 from tests.senders.fixtures import fixtures
 from tests.senders.test_templates import BODY, TEMPLATE
-from tests.web.calling import put_bot, request
+from tests.web.calling import call_app, put_bot
 
 pytestmark = [pytest.mark.sqlite_only, pytest.mark.long, pytest.mark.slow]
 # More than a request may have.
@@ -119,7 +119,7 @@ def test_no_body_is_lost(bellhop: Bellhop, sender: str) -> None:
         assume(len(raw) < MOST_BYTES)
         before = accepted()
 
-        answer = request("POST", data.draw(st.sampled_from(urls)), raw, one.headers)
+        answer = call_app(bellhop, "POST", data.draw(st.sampled_from(urls)), raw, one.headers)
 
         if answer.status == 400:
             # Only a body that says nothing, or that is not in the one format that is taken.
@@ -149,7 +149,7 @@ def test_no_body_is_lost_by_a_template(bellhop: Bellhop) -> None:
         raw = json.dumps(data.draw(JSON | st.just(mutated(BODY, data)))).encode()
         assume(len(raw) < MOST_BYTES)
 
-        answer = request("POST", url, raw)
+        answer = call_app(bellhop, "POST", url, raw)
 
         assert (answer.status, answer.text) == (200, "ok")
         with bellhop.services.database.reading() as session:

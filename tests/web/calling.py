@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPMessage
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 from slack_sdk.oauth.installation_store import Bot
+from werkzeug.datastructures import Headers
+from werkzeug.test import create_environ, run_wsgi_app
 
 from bolt_app.credentials.api_keys import DEFAULT_SCOPES, Scope
 from tests.people import ACME
@@ -56,6 +60,36 @@ def request(
         answer = error
     with answer:
         return Page(url, answer.status, answer.headers, answer.read().decode())
+
+
+def call_app(
+    bellhop: Bellhop,
+    method: str,
+    url: str,
+    data: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Page:
+    """Make any request to the app without a server, which takes half of the time of a sweep.
+
+    Args:
+        url: of the app, or its path.
+    """
+    sent = Headers(dict(headers or {}))
+    if data is not None:
+        # As urllib does.
+        sent.setdefault("Content-Type", "application/x-www-form-urlencoded")
+    parts = urlsplit(url)
+    environ = create_environ("/", bellhop.url, method=method, headers=sent, data=data)
+    # As servers do, which leave the path as it is.
+    environ["PATH_INFO"] = unquote(parts.path).encode().decode("latin-1")
+    environ["QUERY_STRING"] = parts.query
+    environ["REQUEST_URI"] = environ["RAW_URI"] = url.removeprefix(bellhop.url)
+    environ["REMOTE_ADDR"] = "127.0.0.1"
+    body, status, fields = run_wsgi_app(bellhop.app, environ, buffered=True)
+    received = HTTPMessage()
+    for name, value in fields:
+        received[name] = value
+    return Page(url, int(status.split()[0]), received, b"".join(body).decode())
 
 
 def caller(

@@ -45,7 +45,8 @@ _SPELLINGS: Mapping[str, str] = {
 }
 _OPERATOR = r":?(?:>=|=>|<=|=<|!=|<>|==|[≥≤≠=><])|:"
 _BARE_VALUE = r'[^\s",`]+'
-_WORD = r'(?:"[^"]*"|[^\s"=:<>!,`≥≤≠]+)'
+# Possessive: nothing that follows a name begins with a character of it.
+_WORD = r'(?:"[^"]*"|[^\s"=:<>!,`≥≤≠]++)'
 # Atomic: a quoted value is also a bare one, and trying both for each of several values takes twice
 # the time for each further value.
 _VALUE = rf"(?>\"[^\"]*\"|'[^'\"]*'(?=[\s,]|$)|{_BARE_VALUE})"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from bolt_app.blockkit.markdown import (
     MarkdownBlock,
@@ -68,7 +68,7 @@ def _line(line: str) -> Markup:
 
 def _piece(piece: Piece) -> Markup:
     if piece.kind is PieceKind.TEXT:
-        return Markup("{}").format(piece.text)
+        return escape(piece.text)
     if piece.kind is PieceKind.LINK:
         return link_html(piece.url, plain_line(piece.text))
     child = piece.text if piece.kind is PieceKind.CODE else _line(piece.text)

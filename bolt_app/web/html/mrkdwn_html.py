@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 # The longest text of a block (https://docs.slack.dev/reference/block-kit/blocks/section-block).
 MOST_LINK = 3000
@@ -100,7 +100,8 @@ def _is_link(url: str) -> bool:
 
 def tag_html(name: str, child: str) -> Markup:
     """Return an element around `child`; `name` must be trusted."""
-    return Markup(f"<{name}>{{}}</{name}>").format(child)  # noqa: S704
+    # `Markup.format` takes four times as long.
+    return Markup(f"<{name}>{escape(child)}</{name}>")  # noqa: S704
 
 
 def decode(text: str) -> str:

@@ -186,6 +186,8 @@ class _Writer:
 
     def _leaf(self, text: str) -> Markup:
         """Escaped text, with the finished fragments inserted."""
+        if _OPEN not in text:
+            return escape(_decoded(text))
         fragments: list[str] = []
         end = 0
         for match in _STORED.finditer(text):

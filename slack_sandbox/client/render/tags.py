@@ -26,7 +26,9 @@ def tag(name: str, attributes: Attributes, *children: str) -> Markup:
 
 def join(children: Iterable[str], separator: str = "") -> Markup:
     """Several fragments as one; plain strings are escaped."""
-    return escape(separator).join(children)
+    # `Markup.join` makes markup of each fragment again.
+    escaped = (one if isinstance(one, Markup) else escape(one) for one in children)
+    return Markup(str.join(escape(separator), escaped))  # noqa: S704 - likewise
 
 
 def safe_url(value: object) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 import pytest
 
@@ -13,7 +14,8 @@ from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, Page
 from tests.test_hostile_inputs import HOSTILE_JSON, HOSTILE_TEXT
-from tests.web.methods.calling import FORM, JSON, method_caller
+from tests.web.calling import call_app
+from tests.web.methods.calling import FORM, JSON, MethodCaller, method_caller
 from tests.web.methods.test_messages import grant_reactions
 from tests.web.methods.uploading import upload
 
@@ -92,6 +94,23 @@ READ: dict[str, tuple[str, ...]] = {
 MARK = "hostile-value"
 
 
+@dataclass(frozen=True)
+class DirectCaller(MethodCaller):
+    """A program that calls the app without a server."""
+
+    bellhop: Bellhop
+
+    def post(self, method: str, body: bytes, content_type: str) -> Page:
+        """Make any call."""
+        headers = {"Content-Type": content_type, "Authorization": f"Bearer {self.key}"}
+        return call_app(self.bellhop, "POST", f"{self.url}/api/{method}", body, headers)
+
+
+def direct_caller(bellhop: Bellhop, *scopes: Scope) -> DirectCaller:
+    made = method_caller(bellhop, *scopes)
+    return DirectCaller(made.url, made.key, bellhop)
+
+
 def check(answer: Page) -> None:
     assert answer.status in (200, 413, 503), answer.text
     assert isinstance(answer.json()["ok"], bool)
@@ -101,7 +120,7 @@ def check(answer: Page) -> None:
 def test_json(bellhop: Bellhop, hostile: str) -> None:
     bellhop.install(ANN)
     grant_reactions(bellhop)
-    caller = method_caller(bellhop, *Scope)
+    caller = direct_caller(bellhop, *Scope)
     ts = caller.ok("chat.postMessage", channel=GENERAL, text="x")["ts"]
     known = {**ARGUMENTS, **dict.fromkeys(("ts", "thread_ts", "timestamp", "message_ts"), ts)}
 
@@ -119,7 +138,7 @@ def test_json(bellhop: Bellhop, hostile: str) -> None:
 @pytest.mark.parametrize("hostile", HOSTILE_TEXT.values(), ids=HOSTILE_TEXT.keys())
 def test_forms(bellhop: Bellhop, hostile: str) -> None:
     bellhop.install(ANN)
-    caller = method_caller(bellhop, *Scope)
+    caller = direct_caller(bellhop, *Scope)
     given = {name: str(value) for name, value in ARGUMENTS.items()}
 
     for method, names in READ.items():
@@ -131,7 +150,7 @@ def test_forms(bellhop: Bellhop, hostile: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"\xff", b"\0", b"a=%00", b"token=%ff", b"--x--"])
 @pytest.mark.parametrize("content_type", [JSON, FORM, "multipart/form-data; boundary=x", "x", ""])
 def test_bodies(bellhop: Bellhop, body: bytes, content_type: str) -> None:
-    caller = method_caller(bellhop, *Scope)
+    caller = direct_caller(bellhop, *Scope)
 
     for method in ("chat.postMessage", "conversations.list", API_TEST):
         check(caller.post(method, body, content_type))

@@ -6,7 +6,7 @@ import itertools
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 from bolt_app.notifications.queue.rank import urgency_of
@@ -53,6 +53,12 @@ class Row:
     second_look_at: float | None = None
     is_found_late: bool = False
     has_inherited: bool = False
+
+    def copy(self) -> Row:
+        """Return a copy, which takes a tenth of the time of `dataclasses.replace`."""
+        copied = object.__new__(Row)
+        copied.__dict__.update(self.__dict__)
+        return copied
 
 
 @dataclass
@@ -101,7 +107,7 @@ class Store:
         row = Row(
             next(self._ids), team, lane, there, source, rank, urgency, key, is_update, queue.seq
         )
-        for other in self._open(team):
+        for other in self.present_rows(team):
             if key is None or (other.lane, other.key, other.state) != (there, key, "waiting"):
                 continue
             if other.urgency > urgency:
@@ -212,7 +218,7 @@ class Store:
         with _Transaction(self.fates):
             queue = self.queues[team]
             queue.is_name_known = True
-            for row in self._open(team):
+            for row in self.present_rows(team):
                 if row.lane == NAME_LANE:
                     self._stamp(row)
                     row.lane = NAMED_LANE
@@ -227,32 +233,33 @@ class Store:
         queue = self.queues[team]
         ids = {id_ for _, id_ in queue.log[bisect_right(queue.log, (seq, sys.maxsize)) :]}
         changed = sorted((queue.rows[id_] for id_ in ids), key=lambda row: (row.seq, row.id))
-        return [replace(row) for row in changed]
+        return [row.copy() for row in changed]
 
     def page(self, team: str, lane: int, source: str, most: int) -> tuple[list[Row], bool]:
         """Return the first waiting rows of a source in a lane, and whether there are more."""
         rows = [
             row
-            for row in self._open(team)
+            for row in self.present_rows(team)
             if (row.lane, row.source, row.state) == (lane, source, "waiting")
             and row.retry_at is None
         ]
         rows.sort(key=lambda row: (row.urgency, row.id))
-        return [replace(row) for row in rows[:most]], len(rows) > most
+        return [row.copy() for row in rows[:most]], len(rows) > most
 
     def pages(self, team: str) -> list[tuple[int, str]]:
         """Return the lanes and sources that have waiting rows, the most urgent first."""
         waiting = sorted(
-            (row for row in self._open(team) if row.state == "waiting"),
+            (row for row in self.present_rows(team) if row.state == "waiting"),
             key=lambda row: (row.urgency, row.id),
         )
         return list(dict.fromkeys((row.lane, row.source) for row in waiting))
 
     def open_rows(self, team: str) -> list[Row]:
         """Return copies of the rows that have not ended."""
-        return [replace(row) for row in self._open(team)]
+        return [row.copy() for row in self.present_rows(team)]
 
-    def _open(self, team: str) -> list[Row]:
+    def present_rows(self, team: str) -> list[Row]:
+        """Return the rows that have not ended, for those who only look at them."""
         queue = self.queues[team]
         ended = {id_ for id_ in queue.open_ids if not _is_open(queue.rows[id_])}
         queue.open_ids -= ended
