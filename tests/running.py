@@ -14,10 +14,8 @@ from ipaddress import ip_network
 from threading import Thread
 from time import monotonic
 from typing import Any, NamedTuple
-from urllib.error import HTTPError
 from urllib.parse import urlencode, urljoin
-from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirector, Request
-from urllib.request import build_opener as build_opener
+from urllib.request import HTTPHandler, OpenerDirector, Request
 
 import yaml
 from flask import Flask
@@ -79,18 +77,17 @@ class Page:
         return json.loads(self.text)
 
 
-class _StayHere(HTTPRedirectHandler):
-    def redirect_request(self, *_args: object, **_kwargs: object) -> None:
-        return None
+# Returns every response as it is. An opener for each browser would take longer than a request.
+_OPENER = OpenerDirector()
+_OPENER.add_handler(HTTPHandler())
 
 
 class Browser:
-    """Requests pages and keeps cookies; follows no redirects by default."""
+    """Requests pages and keeps cookies; follows no redirects."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
         self.cookies = CookieJar()
-        self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(self.cookies), _StayHere())
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Page:
         """GET a path of the app, or any address."""
@@ -106,11 +103,9 @@ class Browser:
         )
 
     def _open(self, request: Request) -> Page:
-        try:
-            answer = self._opener.open(request, timeout=20)
-        except HTTPError as error:
-            answer = error
-        with answer:
+        self.cookies.add_cookie_header(request)
+        with _OPENER.open(request, timeout=20) as answer:
+            self.cookies.extract_cookies(answer, request)
             return Page(request.full_url, answer.status, answer.headers, answer.read().decode())
 
 
