@@ -13,7 +13,7 @@ from http.cookiejar import CookieJar
 from ipaddress import ip_network
 from threading import Thread
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode, urljoin
 from urllib.request import HTTPHandler, OpenerDirector, Request
 
@@ -32,6 +32,7 @@ from slack_sandbox import AppConfig, Sandbox, SandboxServer
 from slack_sandbox.world import View
 from tests.repeated_installs import MadeInstalls, RepeatedInstalls
 
+T = TypeVar("T")
 CLIENT_ID = "111.222"
 CLIENT_SECRET = "client-secret"
 SIGNING_SECRET = "signing-secret"
@@ -138,29 +139,47 @@ class Bellhop:
         browser: Browser | None = None,
         query: str = "",
         optional: Collection[str] = (),
+        team_id: str | None = None,
+        whole_organization: bool = False,
     ) -> tuple[Browser, Page]:
         """Let a person click Add to Slack and approve; return the final response.
 
         Args:
             optional: the optional scopes that the person grants.
+            team_id: the workspace that the person chooses, instead of their own.
+            whole_organization: whether the person chooses the organization.
         """
         browser, is_new = browser or self.browser(), browser is None
+
+        def install() -> Page:
+            to_slack = browser.get(f"/slack/install{query}")
+            assert to_slack.status == 302, to_slack.text
+            callback = self.slack.authorize(
+                user_id,
+                to_slack.location,
+                team_id=team_id,
+                whole_organization=whole_organization,
+                optional=optional,
+            )
+            return browser.get(callback)
+
         if self.installs is None or not is_new:
-            return browser, self._install(user_id, browser, query, optional)
-        step = user_id, query, tuple(optional)
-        page = self.installs.make(
-            step, browser.cookies, lambda: self._install(user_id, browser, query, optional)
-        )
+            return browser, install()
+        step = user_id, query, tuple(optional), team_id, whole_organization
+        page = self.installs.make(step, browser.cookies, install)
         self.services.client.forget_workspace(None)
         return browser, page
 
-    def _install(
-        self, user_id: str, browser: Browser, query: str, optional: Collection[str]
-    ) -> Page:
-        to_slack = browser.get(f"/slack/install{query}")
-        assert to_slack.status == 302, to_slack.text
-        callback = self.slack.authorize(user_id, to_slack.location, optional=optional)
-        return browser.get(callback)
+    def begin(self, setup: Callable[[Bellhop], T]) -> T:
+        """Return the result of a setup with which several tests begin, made or restored.
+
+        The result must not refer to the app, which is another one in each test.
+        """
+        if self.installs is None:
+            return setup(self)
+        result: T = self.installs.make(setup, CookieJar(), lambda: setup(self))
+        self.services.client.forget_workspace(None)
+        return result
 
     def settle(self) -> None:
         """Deliver Slack's events, and wait until lifecycle events have taken effect."""
@@ -253,11 +272,16 @@ def running_bellhop(
 @contextmanager
 def repeated(made: MadeInstalls, bellhop: Bellhop) -> Iterator[RepeatedInstalls]:
     """Let an app that has just started restore the installs of earlier tests."""
-    background = bellhop.services.background
-    assert isinstance(background, ThreadPoolExecutor)
+    threads = bellhop.services.requests, bellhop.services.background
     database = str(make_url(bellhop.settings.database_url).database)
     with closing(
-        RepeatedInstalls(made, database, bellhop.slack, background, bellhop.clock)
+        RepeatedInstalls(
+            made,
+            database,
+            bellhop.slack,
+            [one for one in threads if isinstance(one, ThreadPoolExecutor)],
+            bellhop.clock,
+        )
     ) as installs:
         yield installs
 
