@@ -7,8 +7,8 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from shutil import disk_usage
@@ -23,10 +23,10 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from bolt_app.db import Database, schema
-from bolt_app.db.models import Base
 from bolt_app.http_loop import HttpLoop
 from tests.property import register_profiles
 from tests.repeated_installs import MadeInstalls
+from tests.restored_rows import empty_tables
 from tests.running import Bellhop, Ports, Repetition, running_bellhop
 from tests.shared_setup import share_setup
 
@@ -262,26 +262,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         (tmp_path / "bellhop.db").write_bytes(template.read_bytes())
         return f"sqlite:///{tmp_path / 'bellhop.db'}"
     url: str = request.getfixturevalue("migrated_postgres")
-    request.getfixturevalue("emptying_connection").execute(_empty_tables())
+    request.getfixturevalue("emptying_connection").execute(empty_tables())
     return url
-
-
-@cache
-def _empty_tables() -> str:
-    """Return SQL that empties every table and resets its ids.
-
-    TRUNCATE takes ten times as long, because it creates new files for each table and index.
-    """
-    tables = list(reversed(Base.metadata.sorted_tables))
-    columns = [(table.name, table.autoincrement_column) for table in tables]
-    restarts = (
-        f"setval(pg_get_serial_sequence('{table}', '{column.name}'), 1, false)"
-        for table, column in columns
-        if column is not None
-    )
-    deletes = (f"DELETE FROM {table.name};" for table in tables)  # noqa: S608
-    head = f"UPDATE alembic_version SET version_num = '{schema.head_revision()}';"  # noqa: S608
-    return f"BEGIN; {' '.join(deletes)} {head} SELECT {', '.join(restarts)}; COMMIT"
 
 
 @pytest.fixture
@@ -307,10 +289,13 @@ def bellhop(
 ) -> Iterator[Bellhop]:
     """Bellhop and the stand-in for Slack, both served over HTTP.
 
-    Installs of earlier tests are restored on SQLite, except where a test looks into the app.
+    Installs of earlier tests are restored, except where a test looks into the app.
     """
     repetition: Repetition | None = None
-    if database_url.startswith("sqlite") and not WATCHING & set(request.fixturenames):
+    if not WATCHING & set(request.fixturenames):
         repetition = request.getfixturevalue("repetition")
+        if not database_url.startswith("sqlite"):
+            connection = request.getfixturevalue("emptying_connection")
+            repetition = replace(repetition, postgres=connection)
     with running_bellhop(database_url, encryption_key, clock, repetition) as running:
         yield running

@@ -9,10 +9,8 @@ use the same ports, and those of half a minute begin at the same time.
 from __future__ import annotations
 
 import pickle
-import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookiejar import Cookie, CookieJar
@@ -22,6 +20,7 @@ from threading import Barrier, Event
 from typing import Any
 
 from slack_sandbox import Sandbox
+from tests.restored_rows import Rows
 
 # The parts of the stand-in's state that a setup may change.
 _STATE = (
@@ -40,7 +39,7 @@ _STATE = (
 class Made:
     """The state of everything after an install or setup, with its result and cookies."""
 
-    database: Path
+    rows: Path
     slack: bytes
     at: datetime
     result: Any
@@ -60,7 +59,7 @@ class MadeInstalls:
         """Forget the installs that began at another time than a new test."""
         if at != self._began_at:
             for made in self._made.values():
-                made.database.unlink()
+                made.rows.unlink()
             self._made.clear()
             self._began_at = at
 
@@ -100,7 +99,7 @@ class RepeatedInstalls:
     def __init__(
         self,
         made: MadeInstalls,
-        database: str,
+        rows: Rows,
         slack: Sandbox,
         threads: Sequence[ThreadPoolExecutor],
         clock: Any,
@@ -108,24 +107,22 @@ class RepeatedInstalls:
         """Watch an app that has just started.
 
         Args:
-            database: the file of the app's database.
+            rows: the rows of the app's database.
             threads: run what the app does after a response; a later one also what an earlier
                 one leaves to it.
         """
         made.begin(clock())
         self._made = made
-        self._database = database
+        self._rows = rows
         self._slack = slack
         self._threads = threads
         self._clock = clock
-        # Browser tests install in another thread.
-        self._watching = sqlite3.connect(database, check_same_thread=False)
-        self._steps: tuple[object, ...] = (slack.base_url, slack.config.app_url)
+        self._steps: tuple[object, ...] = (rows.kind, slack.base_url, slack.config.app_url)
         self._seen = self._look()
 
     def close(self) -> None:
-        """Close the connection that watches the database."""
-        self._watching.close()
+        """Stop watching the database."""
+        self._rows.close()
 
     def make(self, step: object, cookies: CookieJar, make: Callable[[], Any]) -> Any:
         """Return the result of an install or a setup, and set its cookies; `make` makes it.
@@ -155,15 +152,16 @@ class RepeatedInstalls:
     def _look(self) -> tuple[object, ...]:
         """Return what changes with everything that happens."""
         slack = self._slack
-        [version] = self._watching.execute("PRAGMA data_version").fetchone()
-        numbers = version, slack.version, len(slack.call_log), len(slack.events.log())
-        return *numbers, repr(slack.limits), slack.config
+        numbers = slack.version, len(slack.call_log), len(slack.events.log())
+        return self._rows.look(), *numbers, repr(slack.limits), slack.config
 
     def _keep(self, steps: object, result: Any, cookies: CookieJar) -> None:
         self._slack.deliver_due()
         self._wait_for_threads()
-        path, slack = self._copied(), self._pickled()
-        self._made.keep(steps, Made(path, slack, self._clock(), result, tuple(cookies)))
+        path = self._made.new_file()
+        self._rows.copy(path)
+        made = Made(path, self._pickled(), self._clock(), result, tuple(cookies))
+        self._made.keep(steps, made)
 
     def _wait_for_threads(self) -> None:
         """Wait until every thread has done what it was given before."""
@@ -172,12 +170,6 @@ class RepeatedInstalls:
             for _ in range(threads._max_workers):
                 threads.submit(together.wait)
             together.wait(timeout=30)
-
-    def _copied(self) -> Path:
-        path = self._made.new_file()
-        with closing(sqlite3.connect(path)) as copy:
-            self._watching.backup(copy)
-        return path
 
     def _pickled(self) -> bytes:
         slack, content = self._slack, BytesIO()
@@ -189,11 +181,7 @@ class RepeatedInstalls:
         return content.getvalue()
 
     def _restore(self, made: Made) -> None:
-        with (
-            closing(sqlite3.connect(f"file:{made.database}?immutable=1", uri=True)) as source,
-            closing(sqlite3.connect(self._database)) as target,
-        ):
-            source.backup(target)
+        self._rows.restore(made.rows)
         state, events, calls, buckets = pickle.loads(made.slack)  # noqa: S301
         self._clock.now = made.at
         with self._slack.edit():

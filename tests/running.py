@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode, urljoin
 from urllib.request import HTTPHandler, OpenerDirector, Request
 
+import psycopg
 import yaml
 from flask import Flask
 from sqlalchemy import make_url
@@ -31,6 +32,7 @@ from bolt_app.services import Services
 from slack_sandbox import AppConfig, Sandbox, SandboxServer
 from slack_sandbox.world import View
 from tests.repeated_installs import MadeInstalls, RepeatedInstalls
+from tests.restored_rows import PostgresRows, Rows, SqliteRows
 
 T = TypeVar("T")
 CLIENT_ID = "111.222"
@@ -57,6 +59,13 @@ class Repetition:
 
     ports: Ports
     installs: MadeInstalls
+    postgres: psycopg.Connection[Any] | None = None
+
+    def rows(self, database_url: str) -> Rows:
+        """Return the rows of a test's database."""
+        if self.postgres is not None:
+            return PostgresRows(self.postgres)
+        return SqliteRows(str(make_url(database_url).database))
 
 
 @dataclass(frozen=True)
@@ -265,19 +274,18 @@ def running_bellhop(
         server.app = app
         bellhop = Bellhop(app, url, slack.sandbox, slack.url, clock, settings)
         if repetition is not None:
-            bellhop.installs = stack.enter_context(repeated(repetition.installs, bellhop))
+            bellhop.installs = stack.enter_context(repeated(repetition, bellhop))
         yield bellhop
 
 
 @contextmanager
-def repeated(made: MadeInstalls, bellhop: Bellhop) -> Iterator[RepeatedInstalls]:
+def repeated(repetition: Repetition, bellhop: Bellhop) -> Iterator[RepeatedInstalls]:
     """Let an app that has just started restore the installs of earlier tests."""
     threads = bellhop.services.requests, bellhop.services.background
-    database = str(make_url(bellhop.settings.database_url).database)
     with closing(
         RepeatedInstalls(
-            made,
-            database,
+            repetition.installs,
+            repetition.rows(bellhop.settings.database_url),
             bellhop.slack,
             [one for one in threads if isinstance(one, ThreadPoolExecutor)],
             bellhop.clock,
