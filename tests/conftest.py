@@ -284,18 +284,20 @@ def repetition(tmp_path_factory: pytest.TempPathFactory) -> Repetition:
 
 
 @pytest.fixture
-def bellhop(
-    request: pytest.FixtureRequest, database_url: str, encryption_key: str, clock: FakeClock
-) -> Iterator[Bellhop]:
-    """Bellhop and the stand-in for Slack, both served over HTTP.
+def restoring(request: pytest.FixtureRequest, database_url: str) -> Repetition | None:
+    """The installs of earlier tests, except where a test looks into the app."""
+    if WATCHING & set(request.fixturenames):
+        return None
+    repetition: Repetition = request.getfixturevalue("repetition")
+    if database_url.startswith("sqlite"):
+        return repetition
+    return replace(repetition, postgres=request.getfixturevalue("emptying_connection"))
 
-    Installs of earlier tests are restored, except where a test looks into the app.
-    """
-    repetition: Repetition | None = None
-    if not WATCHING & set(request.fixturenames):
-        repetition = request.getfixturevalue("repetition")
-        if not database_url.startswith("sqlite"):
-            connection = request.getfixturevalue("emptying_connection")
-            repetition = replace(repetition, postgres=connection)
-    with running_bellhop(database_url, encryption_key, clock, repetition) as running:
+
+@pytest.fixture
+def bellhop(
+    database_url: str, encryption_key: str, clock: FakeClock, restoring: Repetition | None
+) -> Iterator[Bellhop]:
+    """Bellhop and the stand-in for Slack, both served over HTTP."""
+    with running_bellhop(database_url, encryption_key, clock, restoring) as running:
         yield running

@@ -103,6 +103,7 @@ class RepeatedInstalls:
         slack: Sandbox,
         threads: Sequence[ThreadPoolExecutor],
         clock: Any,
+        settings: str,
     ) -> None:
         """Watch an app that has just started.
 
@@ -110,6 +111,7 @@ class RepeatedInstalls:
             rows: the rows of the app's database.
             threads: run what the app does after a response; a later one also what an earlier
                 one leaves to it.
+            settings: the settings of the app, except for those that all tests have.
         """
         made.begin(clock())
         self._made = made
@@ -117,7 +119,12 @@ class RepeatedInstalls:
         self._slack = slack
         self._threads = threads
         self._clock = clock
-        self._steps: tuple[object, ...] = (rows.kind, slack.base_url, slack.config.app_url)
+        self._steps: tuple[object, ...] = (
+            rows.kind,
+            settings,
+            slack.base_url,
+            slack.config.app_url,
+        )
         self._seen = self._look()
 
     def close(self) -> None:
@@ -150,10 +157,12 @@ class RepeatedInstalls:
         return result
 
     def _look(self) -> tuple[object, ...]:
-        """Return what changes with everything that happens."""
+        """Return what changes with everything that happens.
+
+        Tests change parts of the stand-in's state directly, which only the state shows.
+        """
         slack = self._slack
-        numbers = slack.version, len(slack.call_log), len(slack.events.log())
-        return self._rows.look(), *numbers, repr(slack.limits), slack.config
+        return self._rows.look(), self._pickled(), repr(slack.limits), slack.config
 
     def _keep(self, steps: object, result: Any, cookies: CookieJar) -> None:
         self._slack.deliver_due()

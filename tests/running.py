@@ -274,13 +274,15 @@ def running_bellhop(
         server.app = app
         bellhop = Bellhop(app, url, slack.sandbox, slack.url, clock, settings)
         if repetition is not None:
-            bellhop.installs = stack.enter_context(repeated(repetition, bellhop))
+            bellhop.installs = stack.enter_context(repeated(repetition, bellhop, changes))
         yield bellhop
 
 
 @contextmanager
-def repeated(repetition: Repetition, bellhop: Bellhop) -> Iterator[RepeatedInstalls]:
-    """Let an app that has just started restore the installs of earlier tests."""
+def repeated(
+    repetition: Repetition, bellhop: Bellhop, changes: Mapping[str, Any]
+) -> Iterator[RepeatedInstalls]:
+    """Let an app that has just started restore installs of earlier tests with its settings."""
     threads = bellhop.services.requests, bellhop.services.background
     with closing(
         RepeatedInstalls(
@@ -289,6 +291,7 @@ def repeated(repetition: Repetition, bellhop: Bellhop) -> Iterator[RepeatedInsta
             bellhop.slack,
             [one for one in threads if isinstance(one, ThreadPoolExecutor)],
             bellhop.clock,
+            repr(changes),
         )
     ) as installs:
         yield installs

@@ -14,6 +14,7 @@ from sqlalchemy import func, select
 from bolt_app.db.models import Base, UserInstallation
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
+from slack_sandbox.tokens import InstallKey
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.repeated_installs import MadeInstalls
@@ -151,6 +152,19 @@ def test_after_a_change_they_are_made(apps: Apps) -> None:
         browser, _ = app.install(ANN)
 
         assert "Ann Other" in browser.get(PROFILE).text
+
+
+def test_after_a_direct_change_of_the_stand_in_they_are_made(apps: Apps) -> None:
+    """Nothing tells anyone of it: no event, and no version of the state."""
+    with apps.started() as app:
+        app.install(ANN)
+        assert app.slack.tokens.revoke(InstallKey(None, ACME), "user", ANN)
+
+        app.install(BEN)
+
+        assert [
+            token.user_id for token in app.slack.tokens.live(InstallKey(None, ACME), "user")
+        ] == [BEN]
 
 
 def test_a_fault_makes_them_fail(apps: Apps) -> None:
