@@ -95,7 +95,9 @@ def add_channel(
     """Create a channel, and publish ``channel_created`` if it is public."""
     with core.edit():
         core.get_workspace(team_id)
-        if any(channel.name == name for channel in core.world.channels_of(team_id)):
+        # The names first: among hundreds of channels, most time went into whose they are.
+        same = [channel for channel in core.world.channels.values() if channel.name == name]
+        if any(team_id in channel.home_team_ids for channel in same):
             raise SandboxError(f"#{name} already exists")
         now = int(core.clock())
         channel = Channel(core.world.next_id("C"), team_id, name, is_private, created=now)

@@ -7,8 +7,8 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from shutil import disk_usage
@@ -23,10 +23,10 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
 
 from bolt_app.db import Database, schema
-from bolt_app.db.models import Base
 from bolt_app.http_loop import HttpLoop
 from tests.property import register_profiles
 from tests.repeated_installs import MadeInstalls
+from tests.restored_rows import empty_tables
 from tests.running import Bellhop, Ports, Repetition, running_bellhop
 from tests.shared_setup import share_setup
 
@@ -262,26 +262,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         (tmp_path / "bellhop.db").write_bytes(template.read_bytes())
         return f"sqlite:///{tmp_path / 'bellhop.db'}"
     url: str = request.getfixturevalue("migrated_postgres")
-    request.getfixturevalue("emptying_connection").execute(_empty_tables())
+    request.getfixturevalue("emptying_connection").execute(empty_tables())
     return url
-
-
-@cache
-def _empty_tables() -> str:
-    """Return SQL that empties every table and resets its ids.
-
-    TRUNCATE takes ten times as long, because it creates new files for each table and index.
-    """
-    tables = list(reversed(Base.metadata.sorted_tables))
-    columns = [(table.name, table.autoincrement_column) for table in tables]
-    restarts = (
-        f"setval(pg_get_serial_sequence('{table}', '{column.name}'), 1, false)"
-        for table, column in columns
-        if column is not None
-    )
-    deletes = (f"DELETE FROM {table.name};" for table in tables)  # noqa: S608
-    head = f"UPDATE alembic_version SET version_num = '{schema.head_revision()}';"  # noqa: S608
-    return f"BEGIN; {' '.join(deletes)} {head} SELECT {', '.join(restarts)}; COMMIT"
 
 
 @pytest.fixture
@@ -302,15 +284,20 @@ def repetition(tmp_path_factory: pytest.TempPathFactory) -> Repetition:
 
 
 @pytest.fixture
-def bellhop(
-    request: pytest.FixtureRequest, database_url: str, encryption_key: str, clock: FakeClock
-) -> Iterator[Bellhop]:
-    """Bellhop and the stand-in for Slack, both served over HTTP.
+def restoring(request: pytest.FixtureRequest, database_url: str) -> Repetition | None:
+    """The installs of earlier tests, except where a test looks into the app."""
+    if WATCHING & set(request.fixturenames):
+        return None
+    repetition: Repetition = request.getfixturevalue("repetition")
+    if database_url.startswith("sqlite"):
+        return repetition
+    return replace(repetition, postgres=request.getfixturevalue("emptying_connection"))
 
-    Installs of earlier tests are restored on SQLite, except where a test looks into the app.
-    """
-    repetition: Repetition | None = None
-    if database_url.startswith("sqlite") and not WATCHING & set(request.fixturenames):
-        repetition = request.getfixturevalue("repetition")
-    with running_bellhop(database_url, encryption_key, clock, repetition) as running:
+
+@pytest.fixture
+def bellhop(
+    database_url: str, encryption_key: str, clock: FakeClock, restoring: Repetition | None
+) -> Iterator[Bellhop]:
+    """Bellhop and the stand-in for Slack, both served over HTTP."""
+    with running_bellhop(database_url, encryption_key, clock, restoring) as running:
         yield running

@@ -1,28 +1,28 @@
-"""Installs that an earlier test of the process made, restored instead of made again.
+"""Installs and setups that an earlier test of the process made, restored instead of made again.
 
-A sign-in takes longer than most of what tests do after it. Its result is the same for every test
-that begins with it: the rows in the database, the state of the stand-in for Slack, the page and the
-cookies. For that reason the tests of a process use the same ports, and those of half a minute begin
-at the same time.
+A sign-in takes longer than most of what tests do after it, and some setups take longer than that.
+The result is the same for every test that begins with it: the rows in the database, the state of
+the stand-in for Slack, the time, the page and the cookies. For that reason the tests of a process
+use the same ports, and those of half a minute begin at the same time.
 """
 
 from __future__ import annotations
 
 import pickle
-import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from http.cookiejar import Cookie, CookieJar
+from io import BytesIO
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 from slack_sandbox import Sandbox
+from tests.restored_rows import Rows
 
-# The parts of the stand-in's state that a sign-in may change.
+# The parts of the stand-in's state that a setup may change.
 _STATE = (
     "world",
     "tokens",
@@ -37,11 +37,12 @@ _STATE = (
 
 @dataclass(frozen=True)
 class Made:
-    """An install: the state of everything after it, with the person's page and cookies."""
+    """The state of everything after an install or setup, with its result and cookies."""
 
-    database: Path
+    rows: Path
     slack: bytes
-    page: Any
+    at: datetime
+    result: Any
     cookies: tuple[Cookie, ...]
 
 
@@ -58,7 +59,7 @@ class MadeInstalls:
         """Forget the installs that began at another time than a new test."""
         if at != self._began_at:
             for made in self._made.values():
-                made.database.unlink()
+                made.rows.unlink()
             self._made.clear()
             self._began_at = at
 
@@ -75,101 +76,127 @@ class MadeInstalls:
         self._made[key] = made
 
 
-class RepeatedInstalls:
-    """Restores the installs that a test begins with, as far as an earlier test made them too.
+class _Pickler(pickle.Pickler):
+    """Copies the stand-in's requests to the app too, which others can wait for."""
 
-    After any other change a test makes its own.
+    dispatch_table = {Event: lambda event: (_event, (event.is_set(),))}  # noqa: RUF012
+
+
+def _event(is_set: bool) -> Event:
+    event = Event()
+    if is_set:
+        event.set()
+    return event
+
+
+class RepeatedInstalls:
+    """Restores what a test begins with, as far as an earlier test began with the same.
+
+    After any other change a test makes its own. The app has nothing in memory of what was
+    restored, as after a restart.
     """
 
     def __init__(
         self,
         made: MadeInstalls,
-        database: str,
+        rows: Rows,
         slack: Sandbox,
-        background: ThreadPoolExecutor,
+        threads: Sequence[ThreadPoolExecutor],
         clock: Any,
+        settings: str,
     ) -> None:
         """Watch an app that has just started.
 
         Args:
-            database: the file of the app's database.
-            background: runs what the app does after an install.
+            rows: the rows of the app's database.
+            threads: run what the app does after a response; a later one also what an earlier
+                one leaves to it.
+            settings: the settings of the app, except for those that all tests have.
         """
         made.begin(clock())
         self._made = made
-        self._database = database
+        self._rows = rows
         self._slack = slack
-        self._background = background
+        self._threads = threads
         self._clock = clock
-        # Browser tests install in another thread.
-        self._watching = sqlite3.connect(database, check_same_thread=False)
-        self._steps: tuple[object, ...] = (slack.base_url, slack.config.app_url)
+        self._steps: tuple[object, ...] = (
+            rows.kind,
+            settings,
+            slack.base_url,
+            slack.config.app_url,
+        )
         self._seen = self._look()
 
     def close(self) -> None:
-        """Close the connection that watches the database."""
-        self._watching.close()
+        """Stop watching the database."""
+        self._rows.close()
 
     def make(self, step: object, cookies: CookieJar, make: Callable[[], Any]) -> Any:
-        """Return the page after an install, and set its cookies; `make` makes the install.
+        """Return the result of an install or a setup, and set its cookies; `make` makes it.
 
         Args:
-            step: the arguments of the install.
+            step: the arguments of the install, or the setup.
             cookies: the cookies of a new browser.
         """
         if self._slack.faults.all() or self._look() != self._seen:
             return make()
-        self._steps = (*self._steps, step)
-        made = self._made.find(self._steps)
+        # A test that moves its clock before is another one.
+        steps = (*self._steps, step, self._clock())
+        made = self._made.find(steps)
         if made is None:
-            page = make()
-            self._wait_for_background()
-            made = Made(self._copied(), self._pickled(), page, tuple(cookies))
-            self._made.keep(self._steps, made)
+            result = make()
+            self._keep(steps, result, cookies)
         else:
+            result = made.result
             self._restore(made)
             for cookie in made.cookies:
                 cookies.set_cookie(cookie)
+        # After the steps of a setup, which are not steps of the test.
+        self._steps = steps
         self._seen = self._look()
-        return made.page
+        return result
 
     def _look(self) -> tuple[object, ...]:
-        """Return what changes with everything that happens."""
+        """Return what changes with everything that happens.
+
+        Tests change parts of the stand-in's state directly, which only the state shows.
+        """
         slack = self._slack
-        [version] = self._watching.execute("PRAGMA data_version").fetchone()
-        numbers = version, slack.version, len(slack.call_log), len(slack.events.log())
-        return *numbers, repr(slack.limits), slack.config, self._clock()
+        return self._rows.look(), self._pickled(), repr(slack.limits), slack.config
 
-    def _wait_for_background(self) -> None:
-        """Wait until every thread has done what it was given before."""
-        threads = self._background._max_workers
-        together = Barrier(threads + 1)
-        for _ in range(threads):
-            self._background.submit(together.wait)
-        together.wait(timeout=30)
-
-    def _copied(self) -> Path:
+    def _keep(self, steps: object, result: Any, cookies: CookieJar) -> None:
+        self._slack.deliver_due()
+        self._wait_for_threads()
         path = self._made.new_file()
-        with closing(sqlite3.connect(path)) as copy:
-            self._watching.backup(copy)
-        return path
+        self._rows.copy(path)
+        made = Made(path, self._pickled(), self._clock(), result, tuple(cookies))
+        self._made.keep(steps, made)
+
+    def _wait_for_threads(self) -> None:
+        """Wait until every thread has done what it was given before."""
+        for threads in self._threads:
+            together = Barrier(threads._max_workers + 1)
+            for _ in range(threads._max_workers):
+                threads.submit(together.wait)
+            together.wait(timeout=30)
 
     def _pickled(self) -> bytes:
-        slack = self._slack
+        slack, content = self._slack, BytesIO()
         with slack.lock:
             state = {name: getattr(slack, name) for name in _STATE}
-            return pickle.dumps((state, slack.call_log.all(), slack.limits._buckets))
+            events = slack.events._waiting, slack.events._log
+            calls = slack.call_log.all()
+            _Pickler(content).dump((state, events, calls, slack.limits._buckets))
+        return content.getvalue()
 
     def _restore(self, made: Made) -> None:
-        with (
-            closing(sqlite3.connect(f"file:{made.database}?immutable=1", uri=True)) as source,
-            closing(sqlite3.connect(self._database)) as target,
-        ):
-            source.backup(target)
-        state, calls, buckets = pickle.loads(made.slack)  # noqa: S301
+        self._rows.restore(made.rows)
+        state, events, calls, buckets = pickle.loads(made.slack)  # noqa: S301
+        self._clock.now = made.at
         with self._slack.edit():
             for name, value in state.items():
                 setattr(self._slack, name, value)
+            self._slack.events._waiting, self._slack.events._log = events
             self._slack.limits._buckets = buckets
         for call in calls[len(self._slack.call_log) :]:
             self._slack.call_log.add(call)

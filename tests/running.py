@@ -13,12 +13,11 @@ from http.cookiejar import CookieJar
 from ipaddress import ip_network
 from threading import Thread
 from time import monotonic
-from typing import Any, NamedTuple
-from urllib.error import HTTPError
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlencode, urljoin
-from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirector, Request
-from urllib.request import build_opener as build_opener
+from urllib.request import HTTPHandler, OpenerDirector, Request
 
+import psycopg
 import yaml
 from flask import Flask
 from sqlalchemy import make_url
@@ -33,7 +32,9 @@ from bolt_app.services import Services
 from slack_sandbox import AppConfig, Sandbox, SandboxServer
 from slack_sandbox.world import View
 from tests.repeated_installs import MadeInstalls, RepeatedInstalls
+from tests.restored_rows import PostgresRows, Rows, SqliteRows
 
+T = TypeVar("T")
 CLIENT_ID = "111.222"
 CLIENT_SECRET = "client-secret"
 SIGNING_SECRET = "signing-secret"
@@ -58,6 +59,13 @@ class Repetition:
 
     ports: Ports
     installs: MadeInstalls
+    postgres: psycopg.Connection[Any] | None = None
+
+    def rows(self, database_url: str) -> Rows:
+        """Return the rows of a test's database."""
+        if self.postgres is not None:
+            return PostgresRows(self.postgres)
+        return SqliteRows(str(make_url(database_url).database))
 
 
 @dataclass(frozen=True)
@@ -79,18 +87,17 @@ class Page:
         return json.loads(self.text)
 
 
-class _StayHere(HTTPRedirectHandler):
-    def redirect_request(self, *_args: object, **_kwargs: object) -> None:
-        return None
+# Returns every response as it is. An opener for each browser would take longer than a request.
+_OPENER = OpenerDirector()
+_OPENER.add_handler(HTTPHandler())
 
 
 class Browser:
-    """Requests pages and keeps cookies; follows no redirects by default."""
+    """Requests pages and keeps cookies; follows no redirects."""
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
         self.cookies = CookieJar()
-        self._opener: OpenerDirector = build_opener(HTTPCookieProcessor(self.cookies), _StayHere())
 
     def get(self, path: str, headers: Mapping[str, str] | None = None) -> Page:
         """GET a path of the app, or any address."""
@@ -106,11 +113,9 @@ class Browser:
         )
 
     def _open(self, request: Request) -> Page:
-        try:
-            answer = self._opener.open(request, timeout=20)
-        except HTTPError as error:
-            answer = error
-        with answer:
+        self.cookies.add_cookie_header(request)
+        with _OPENER.open(request, timeout=20) as answer:
+            self.cookies.extract_cookies(answer, request)
             return Page(request.full_url, answer.status, answer.headers, answer.read().decode())
 
 
@@ -143,29 +148,47 @@ class Bellhop:
         browser: Browser | None = None,
         query: str = "",
         optional: Collection[str] = (),
+        team_id: str | None = None,
+        whole_organization: bool = False,
     ) -> tuple[Browser, Page]:
         """Let a person click Add to Slack and approve; return the final response.
 
         Args:
             optional: the optional scopes that the person grants.
+            team_id: the workspace that the person chooses, instead of their own.
+            whole_organization: whether the person chooses the organization.
         """
         browser, is_new = browser or self.browser(), browser is None
+
+        def install() -> Page:
+            to_slack = browser.get(f"/slack/install{query}")
+            assert to_slack.status == 302, to_slack.text
+            callback = self.slack.authorize(
+                user_id,
+                to_slack.location,
+                team_id=team_id,
+                whole_organization=whole_organization,
+                optional=optional,
+            )
+            return browser.get(callback)
+
         if self.installs is None or not is_new:
-            return browser, self._install(user_id, browser, query, optional)
-        step = user_id, query, tuple(optional)
-        page = self.installs.make(
-            step, browser.cookies, lambda: self._install(user_id, browser, query, optional)
-        )
+            return browser, install()
+        step = user_id, query, tuple(optional), team_id, whole_organization
+        page = self.installs.make(step, browser.cookies, install)
         self.services.client.forget_workspace(None)
         return browser, page
 
-    def _install(
-        self, user_id: str, browser: Browser, query: str, optional: Collection[str]
-    ) -> Page:
-        to_slack = browser.get(f"/slack/install{query}")
-        assert to_slack.status == 302, to_slack.text
-        callback = self.slack.authorize(user_id, to_slack.location, optional=optional)
-        return browser.get(callback)
+    def begin(self, setup: Callable[[Bellhop], T]) -> T:
+        """Return the result of a setup with which several tests begin, made or restored.
+
+        The result must not refer to the app, which is another one in each test.
+        """
+        if self.installs is None:
+            return setup(self)
+        result: T = self.installs.make(setup, CookieJar(), lambda: setup(self))
+        self.services.client.forget_workspace(None)
+        return result
 
     def settle(self) -> None:
         """Deliver Slack's events, and wait until lifecycle events have taken effect."""
@@ -251,18 +274,25 @@ def running_bellhop(
         server.app = app
         bellhop = Bellhop(app, url, slack.sandbox, slack.url, clock, settings)
         if repetition is not None:
-            bellhop.installs = stack.enter_context(repeated(repetition.installs, bellhop))
+            bellhop.installs = stack.enter_context(repeated(repetition, bellhop, changes))
         yield bellhop
 
 
 @contextmanager
-def repeated(made: MadeInstalls, bellhop: Bellhop) -> Iterator[RepeatedInstalls]:
-    """Let an app that has just started restore the installs of earlier tests."""
-    background = bellhop.services.background
-    assert isinstance(background, ThreadPoolExecutor)
-    database = str(make_url(bellhop.settings.database_url).database)
+def repeated(
+    repetition: Repetition, bellhop: Bellhop, changes: Mapping[str, Any]
+) -> Iterator[RepeatedInstalls]:
+    """Let an app that has just started restore installs of earlier tests with its settings."""
+    threads = bellhop.services.requests, bellhop.services.background
     with closing(
-        RepeatedInstalls(made, database, bellhop.slack, background, bellhop.clock)
+        RepeatedInstalls(
+            repetition.installs,
+            repetition.rows(bellhop.settings.database_url),
+            bellhop.slack,
+            [one for one in threads if isinstance(one, ThreadPoolExecutor)],
+            bellhop.clock,
+            repr(changes),
+        )
     ) as installs:
         yield installs
 

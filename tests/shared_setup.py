@@ -28,7 +28,9 @@ STATEMENTS = 10_000
 # Two are shared; a schema of its own on PostgreSQL is used by one test only.
 DATABASES = 2
 
-_Builder = Callable[..., tuple[str, str]]
+# The attributes that `Rule.compile` sets.
+_COMPILED = "_parts", "_trace", "_converters", "arguments"
+_BUILDERS = "_build", "_build_unknown"
 
 
 def share_setup(patch: pytest.MonkeyPatch) -> None:
@@ -39,7 +41,7 @@ def share_setup(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(Flask.jinja_options, "bytecode_cache", _SharedTemplates())
     # Each of werkzeug's servers looks up werkzeug's version.
     patch.setattr(importlib.metadata, "version", cache(importlib.metadata.version))
-    patch.setattr(Rule, "_compile_builder", _builder(Rule._compile_builder))
+    patch.setattr(Rule, "compile", _compiler(Rule.compile))
     # Bolt asks for the arguments of each listener, middleware and matcher.
     patch.setattr(inspect, "getfullargspec", _specification(inspect.getfullargspec))
 
@@ -119,17 +121,26 @@ class _SharedTemplates(BytecodeCache):
         self._codes[bucket.key, bucket.checksum] = bucket.code
 
 
-def _builder(compile_builder: Callable[..., _Builder]) -> Callable[..., _Builder]:
-    """Return `Rule._compile_builder`, which takes most of an app's start, with a memory.
+def _compiler(compile_rule: Callable[[Rule], None]) -> Callable[[Rule], None]:
+    """Return `Rule.compile`, which takes most of an app's start, with a memory.
 
-    The functions that it returns take the rule as their argument.
+    The functions that build URLs take the rule as their argument, and the converters of werkzeug
+    do not use their map.
     """
-    known: dict[object, _Builder] = {}
+    known: dict[object, dict[str, Any]] = {}
 
-    def compile_once(rule: Rule, append_unknown: bool = True) -> _Builder:
-        key = (str(rule._trace), str(rule.defaults), append_unknown)
-        if key not in known:
-            known[key] = compile_builder(rule, append_unknown)
-        return known[key]
+    def compile_once(rule: Rule) -> None:
+        given = rule.rule, rule.host, rule.subdomain, rule.merge_slashes
+        key = *given, rule.map.host_matching, repr(rule.defaults)
+        compiled = known.get(key)
+        if compiled is None:
+            compile_rule(rule)
+            builders = {name: getattr(rule, name).__func__ for name in _BUILDERS}
+            known[key] = builders | {name: copy(getattr(rule, name)) for name in _COMPILED}
+            return
+        for name in _COMPILED:
+            setattr(rule, name, copy(compiled[name]))
+        for name in _BUILDERS:
+            setattr(rule, name, compiled[name].__get__(rule))
 
     return compile_once

@@ -1,21 +1,25 @@
-"""Restored installs: the same as those that are made, and only where nothing else happened."""
+"""Restored installs and setups: as if they were made, and only where nothing else happened."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
 
-from bolt_app.db.models import Base
+from bolt_app.db.models import Base, UserInstallation
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
+from slack_sandbox.tokens import InstallKey
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.repeated_installs import MadeInstalls
-from tests.running import Bellhop, Ports, Repetition, running_bellhop
+from tests.restored_rows import empty_tables
+from tests.running import Bellhop, Repetition, running_bellhop
 
 PROFILE = "/profile"
 
@@ -23,35 +27,60 @@ PROFILE = "/profile"
 class Apps:
     """Starts an app after another, as tests do."""
 
-    def __init__(self, migrated: Path, folder: Path, key: str, ports: Ports) -> None:
-        self._migrated = migrated
-        self._folder = folder
+    def __init__(self, new_database: Callable[[], str], key: str, repetition: Repetition) -> None:
+        self._new_database = new_database
         self._key = key
-        self._clock = FakeClock()
-        self._repetition = Repetition(ports, MadeInstalls(folder))
+        self._began_at = FakeClock().now
+        self._repetition = repetition
 
     @contextmanager
     def started(self, *, restores: bool = True) -> Iterator[Bellhop]:
-        path = self._folder / "app.db"
-        for file in self._folder.glob("app.db*"):
-            file.unlink()
-        path.write_bytes(self._migrated.read_bytes())
+        clock = FakeClock()
+        clock.now = self._began_at
         repetition = self._repetition if restores else None
-        url = f"sqlite:///{path}"
-        with running_bellhop(url, self._key, self._clock, repetition) as app:
+        with running_bellhop(self._new_database(), self._key, clock, repetition) as app:
             yield app
 
 
-@pytest.fixture
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
 def apps(
-    migrated_sqlite: Path, tmp_path: Path, encryption_key: str, repetition: Repetition
+    request: pytest.FixtureRequest, tmp_path: Path, encryption_key: str, repetition: Repetition
 ) -> Apps:
     """Apps of which one has made the installs of Ann and Ben."""
-    started = Apps(migrated_sqlite, tmp_path, encryption_key, repetition.ports)
+    new = replace(repetition, installs=MadeInstalls(tmp_path))
+    if request.param == "sqlite":
+        migrated: Path = request.getfixturevalue("migrated_sqlite")
+
+        def new_database() -> str:
+            for file in tmp_path.glob("app.db*"):
+                file.unlink()
+            (tmp_path / "app.db").write_bytes(migrated.read_bytes())
+            return f"sqlite:///{tmp_path / 'app.db'}"
+
+    else:
+        url: str = request.getfixturevalue("migrated_postgres")
+        connection = request.getfixturevalue("emptying_connection")
+        new = replace(new, postgres=connection)
+
+        def new_database() -> str:
+            connection.execute(empty_tables())
+            return url
+
+    started = Apps(new_database, encryption_key, new)
     with started.started() as app:
         app.install(ANN)
         app.install(BEN)
     return started
+
+
+def subscribe(app: Bellhop) -> str:
+    """Do what changes the database, the stand-in and the clock, after an install."""
+    app.install(ANN)
+    app.clock.advance(60)
+    app.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys", created_by=ANN))
+    app.slack.open_home(ANN, ACME)
+    app.slack.deliver_due()
+    return app.services.api_keys.create(ACME, "ci")
 
 
 def state(app: Bellhop) -> tuple[dict[str, int], dict[str, int], list[str]]:
@@ -86,6 +115,36 @@ def test_a_restored_person_and_bot_work(apps: Apps) -> None:
         assert "Ann Archer" in answer.text
 
 
+def test_a_restored_setup_is_as_after_a_restart(apps: Apps) -> None:
+    with apps.started() as app:
+        key = app.begin(subscribe)
+        app.install(BEN)
+        time = app.clock()
+        expected = state(app), [one.body for one in app.slack.deliveries]
+
+    with apps.started() as app:
+        assert app.begin(subscribe) == key
+        app.install(BEN)
+
+        assert app.clock() == time
+        assert (state(app), [one.body for one in app.slack.deliveries]) == expected
+        view = app.slack.home_view(ACME, ANN)
+        assert view is not None
+        assert app.services.api_keys.find(key) is not None
+        # Ids continue after those that were restored.
+        assert app.services.api_keys.find(app.services.api_keys.create(ACME, "other")) is not None
+
+
+def test_an_install_at_another_time_is_made(apps: Apps) -> None:
+    with apps.started() as app:
+        app.clock.advance(-3600)
+        app.install(ANN)
+
+        with app.services.database.reading() as session:
+            [at] = session.scalars(select(UserInstallation.installed_at))
+        assert at == app.clock()
+
+
 def test_after_a_change_they_are_made(apps: Apps) -> None:
     with apps.started() as app:
         app.slack.update_user(ANN, real_name="Ann Other")
@@ -93,6 +152,19 @@ def test_after_a_change_they_are_made(apps: Apps) -> None:
         browser, _ = app.install(ANN)
 
         assert "Ann Other" in browser.get(PROFILE).text
+
+
+def test_after_a_direct_change_of_the_stand_in_they_are_made(apps: Apps) -> None:
+    """Nothing tells anyone of it: no event, and no version of the state."""
+    with apps.started() as app:
+        app.install(ANN)
+        assert app.slack.tokens.revoke(InstallKey(None, ACME), "user", ANN)
+
+        app.install(BEN)
+
+        assert [
+            token.user_id for token in app.slack.tokens.live(InstallKey(None, ACME), "user")
+        ] == [BEN]
 
 
 def test_a_fault_makes_them_fail(apps: Apps) -> None:

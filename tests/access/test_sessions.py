@@ -291,9 +291,8 @@ def test_many_pages_at_once_are_all_served(
 
 
 def sign_in(bellhop: Bellhop, team_id: str) -> Browser:
-    browser = bellhop.browser()
-    to_slack = browser.get("/slack/install").location
-    assert browser.get(bellhop.slack.authorize(WES, to_slack, team_id=team_id)).status == 303
+    browser, page = bellhop.install(WES, team_id=team_id)
+    assert page.status == 303
     return browser
 
 

@@ -21,7 +21,7 @@ from tests.commands import assert_failed, run
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
-from tests.running import Bellhop, Page, running_bellhop
+from tests.running import Bellhop, Page, Repetition, running_bellhop
 from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
 
 RANDOM = "C0ACME0002"
@@ -29,11 +29,17 @@ RANDOM = "C0ACME0002"
 
 @pytest.fixture
 def limited(
-    request: pytest.FixtureRequest, database_url: str, encryption_key: str, clock: FakeClock
+    request: pytest.FixtureRequest,
+    database_url: str,
+    encryption_key: str,
+    clock: FakeClock,
+    restoring: Repetition | None,
 ) -> Iterator[Bellhop]:
     """Bellhop with the parametrized limits, at the beginning of an hour."""
     clock.now = clock.now.replace(minute=0, second=0, microsecond=0)
-    with running_bellhop(database_url, encryption_key, clock, **request.param) as running:
+    with running_bellhop(
+        database_url, encryption_key, clock, restoring, **request.param
+    ) as running:
         yield running
 
 

@@ -142,7 +142,7 @@ LEAVING = [unlink, take_token_back, uninstall]
 
 @pytest.fixture
 def known(bellhop: Bellhop) -> Bellhop:
-    leave_traces(bellhop)
+    bellhop.begin(leave_traces)
     return bellhop
 
 

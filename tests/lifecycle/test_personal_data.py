@@ -47,7 +47,7 @@ def data_of(browser: Browser) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_every_table_that_names_a_person_is_in_it(bellhop: Bellhop) -> None:
-    leave_traces(bellhop)
+    bellhop.begin(leave_traces)
     browser, _ = bellhop.install(ANN, query="?only=profile")
 
     data = data_of(browser)
@@ -60,7 +60,7 @@ def test_every_table_that_names_a_person_is_in_it(bellhop: Bellhop) -> None:
 
 
 def test_it_has_no_secrets_and_nothing_of_others(bellhop: Bellhop) -> None:
-    leave_traces(bellhop)
+    bellhop.begin(leave_traces)
     accept(bellhop, BEN, "for Ben alone")
     browser, _ = bellhop.install(ANN, query="?only=profile")
 

@@ -251,9 +251,7 @@ def add_person(bellhop: Bellhop, user_id: str, name: str) -> None:
 
 
 def link_separately(bellhop: Bellhop, user_id: str) -> None:
-    browser = bellhop.browser()
-    to_slack = browser.get("/slack/install").location
-    assert browser.get(bellhop.slack.authorize(user_id, to_slack, team_id=NORTH)).status == 303
+    assert bellhop.install(user_id, team_id=NORTH)[1].status == 303
 
 
 def uninstall_organization(bellhop: Bellhop, people: Sequence[str], first: str) -> None:
@@ -278,6 +276,11 @@ def uninstall(bellhop: Bellhop, key: InstallKey, people: Sequence[str], first: s
 @pytest.fixture
 def both(bellhop: Bellhop) -> Bellhop:
     """Nia is linked with North's installation; Wes with the organization's, and uses North."""
+    bellhop.begin(link_both)
+    return bellhop
+
+
+def link_both(bellhop: Bellhop) -> None:
     add_person(bellhop, NIA, "Nia")
     link_separately(bellhop, NIA)
     sign_in(bellhop, None)
@@ -291,7 +294,6 @@ def both(bellhop: Bellhop) -> Bellhop:
             NORTH, user_id, SubscriptionSpec("deploys", created_by=user_id)
         )
     assert {"users", "preferences", "subscriptions", "home_tabs"} <= traces(bellhop, WES).keys()
-    return bellhop
 
 
 EVENTS = ["app_uninstalled", "tokens_revoked"]
@@ -317,9 +319,7 @@ def test_every_one_of_its_many_people_is_erased(
     both: Bellhop, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
     add_person(both, OLA, "Ola")
-    browser = both.browser()
-    to_slack = browser.get("/slack/install").location
-    browser.get(both.slack.authorize(OLA, to_slack, whole_organization=True))
+    both.install(OLA, whole_organization=True)
     both.settle()
     assert "users" in traces(both, "ola@globex.example")
     monkeypatch.setattr(installations, "_MOST_PEOPLE", 1)

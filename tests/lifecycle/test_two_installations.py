@@ -22,10 +22,8 @@ WORKSPACE, ORGANIZATION = InstallKey(GRID, NORTH), InstallKey(GRID, None)
 
 def sign_in(bellhop: Bellhop, team_id: str | None) -> Browser:
     """Sign Wes in with an installation of a workspace, or of the organization."""
-    browser = bellhop.browser()
-    to_slack = browser.get("/slack/install").location
-    where = {"team_id": team_id} if team_id else {"whole_organization": True}
-    assert browser.get(bellhop.slack.authorize(WES, to_slack, **where)).status == 303
+    browser, page = bellhop.install(WES, team_id=team_id, whole_organization=team_id is None)
+    assert page.status == 303
     return browser
 
 

@@ -29,9 +29,7 @@ pytestmark = pytest.mark.sqlite_only
 
 def install_everywhere(bellhop: Bellhop) -> None:
     """Install Bellhop for all of Globex, as Wes."""
-    browser = bellhop.browser()
-    to_slack = browser.get("/slack/install")
-    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organization=True))
+    bellhop.install(WES, whole_organization=True)
 
 
 def shared_message(bellhop: Bellhop) -> Message:

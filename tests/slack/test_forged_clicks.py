@@ -44,6 +44,11 @@ OUTDATED = "This button is outdated"
 @pytest.fixture
 def busy(bellhop: Bellhop) -> Bellhop:
     """Bellhop, with one of everything that a button can change, all of Ann, an admin."""
+    bellhop.begin(use)
+    return bellhop
+
+
+def use(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     services = bellhop.services
     services.api_keys.create(ACME, "ci")
@@ -53,7 +58,6 @@ def busy(bellhop: Bellhop) -> Bellhop:
     accept(bellhop, GENERAL, "x", key="disk", title="Disk full", actions=["resolve", "mute"])
     Hand(bellhop).deliver()
     home(bellhop)
-    return bellhop
 
 
 def incident_message(bellhop: Bellhop) -> Any:

@@ -116,13 +116,17 @@ def test_every_event_is_looked_at() -> None:
 
 @pytest.fixture
 def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.begin(install_an_hour_ago)
+    return bellhop
+
+
+def install_an_hour_ago(bellhop: Bellhop) -> None:
     bellhop.clock.advance(-3600)
     bellhop.install(ANN)
     services = bellhop.services
     services.channels.search(services.client.find_workspace(ACME))
     services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys", created_by=ANN))
     bellhop.clock.advance(3600)
-    return bellhop
 
 
 @pytest.mark.parametrize("name", CASES)

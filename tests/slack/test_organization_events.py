@@ -33,9 +33,7 @@ def installed(bellhop: Bellhop) -> Bellhop:
 
 
 def install_for_organization(bellhop: Bellhop) -> None:
-    browser = bellhop.browser()
-    to_slack = browser.get("/slack/install")
-    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organization=True))
+    bellhop.install(WES, whole_organization=True)
 
 
 def test_they_are_about_the_workspace_in_which_they_happened(installed: Bellhop) -> None:

@@ -22,9 +22,7 @@ SIGNER = ValueSigner("a secret")
 @pytest.fixture(params=[NORTH, SOUTH])
 def organization(bellhop: Bellhop, request: pytest.FixtureRequest) -> Bellhop:
     """Bellhop, installed for an organization by Wes in its workspace `north`."""
-    browser = bellhop.browser()
-    to_slack = browser.get("/slack/install")
-    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organization=True))
+    bellhop.install(WES, whole_organization=True)
     bellhop.slack.users[WES].team_id = request.param
     return bellhop
 

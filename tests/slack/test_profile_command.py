@@ -290,9 +290,7 @@ def test_without_an_installation_the_reply_explains_what_to_do(bellhop: Bellhop)
 
 
 def test_an_organization_wide_installation_serves_every_workspace(bellhop: Bellhop) -> None:
-    browser = bellhop.browser()
-    to_slack = browser.get("/slack/install")
-    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organization=True))
+    bellhop.install(WES, whole_organization=True)
 
     for team_id in (NORTH, SOUTH):
         channel = next(c.id for c in bellhop.slack.channels.values() if c.team_id == team_id)

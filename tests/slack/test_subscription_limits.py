@@ -20,16 +20,18 @@ from bolt_app.slack import ids
 from tests.commands import assert_failed, run
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN, BEN, GENERAL
-from tests.running import Bellhop, running_bellhop
+from tests.running import Bellhop, Repetition, running_bellhop
 
 DEPLOYS = "C0ACME0003"
 
 
 @pytest.fixture
-def limited(database_url: str, encryption_key: str, clock: FakeClock) -> Iterator[Bellhop]:
+def limited(
+    database_url: str, encryption_key: str, clock: FakeClock, restoring: Repetition | None
+) -> Iterator[Bellhop]:
     """Bellhop with small limits."""
     small: dict[str, Any] = {"subscriptions_per_destination": 2, "subscriptions_per_workspace": 3}
-    with running_bellhop(database_url, encryption_key, clock, **small) as running:
+    with running_bellhop(database_url, encryption_key, clock, restoring, **small) as running:
         running.install(ANN)
         yield running
 

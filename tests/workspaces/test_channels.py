@@ -137,9 +137,7 @@ def test_one_workspaces_channels_are_not_anothers(
 def test_an_organizations_installation_lists_the_workspace_that_is_asked_for(
     bellhop: Bellhop,
 ) -> None:
-    browser = bellhop.browser()
-    to_slack = browser.get("/slack/install")
-    browser.get(bellhop.slack.authorize(WES, to_slack.location, whole_organization=True))
+    bellhop.install(WES, whole_organization=True)
     bellhop.slack.add_channel(NORTH, "north-wind")
 
     workspace = bellhop.services.client.find_workspace(NORTH)

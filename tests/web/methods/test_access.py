@@ -33,12 +33,16 @@ LATER = 3600
 
 @pytest.fixture
 def installed(bellhop: Bellhop) -> Bellhop:
+    bellhop.begin(install)
+    return bellhop
+
+
+def install(bellhop: Bellhop) -> None:
     bellhop.install(ANN)
     bellhop.install(BEA)
     grant_reactions(bellhop)
     bellhop.slack.invite_bot(ANN, LEADS)
     bellhop.slack.invite_bot(ANN, GENERAL)
-    return bellhop
 
 
 class Target:

@@ -32,7 +32,7 @@ from tests.conftest import FakeClock
 from tests.delivering import wait_until
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
-from tests.running import PATIENCE_SECONDS, Bellhop, running_bellhop
+from tests.running import PATIENCE_SECONDS, Bellhop, Repetition, running_bellhop
 from tests.statements import statements_of
 from tests.web.methods.calling import MethodCaller, method_caller
 from tests.web.methods.uploading import (
@@ -338,10 +338,14 @@ class TestShares:
 
     @pytest.fixture
     def bellhop(
-        self, database_url: str, encryption_key: str, clock: FakeClock
+        self,
+        database_url: str,
+        encryption_key: str,
+        clock: FakeClock,
+        restoring: Repetition | None,
     ) -> Iterator[Bellhop]:
         changes = {"file_megabytes": 1, "workspace_files_megabytes": 8}
-        with running_bellhop(database_url, encryption_key, clock, **changes) as running:
+        with running_bellhop(database_url, encryption_key, clock, restoring, **changes) as running:
             yield running
 
     @staticmethod
@@ -390,10 +394,14 @@ class TestShares:
 class TestLimits:
     @pytest.fixture
     def bellhop(
-        self, database_url: str, encryption_key: str, clock: FakeClock
+        self,
+        database_url: str,
+        encryption_key: str,
+        clock: FakeClock,
+        restoring: Repetition | None,
     ) -> Iterator[Bellhop]:
         changes = {"file_megabytes": 1, "workspace_files_megabytes": 2}
-        with running_bellhop(database_url, encryption_key, clock, **changes) as running:
+        with running_bellhop(database_url, encryption_key, clock, restoring, **changes) as running:
             yield running
 
     def test_the_size_of_a_file(self, ci: MethodCaller) -> None:
