@@ -6,7 +6,6 @@ import itertools
 from dataclasses import dataclass
 from typing import Literal
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -60,23 +59,14 @@ steps = st.lists(
 )
 
 
-@pytest.fixture(scope="module")
-def installed() -> set[str]:
-    """The apps of the module in which Bellhop has been installed."""
-    return set()
-
-
 @settings(
     max_examples=examples(40),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=steps)
-def test_every_message_once_and_in_order(
-    bellhop: Bellhop, installed: set[str], steps: list[object]
-) -> None:
-    if bellhop.url not in installed:
+def test_every_message_once_and_in_order(bellhop: Bellhop, steps: list[object]) -> None:
+    if not bellhop.slack.installations:
         bellhop.install(ANN)
-        installed.add(bellhop.url)
     bellhop.slack.limits.enabled = False
     example = next(_example)
     channels = [bellhop.slack.add_channel(ACME, f"e{example}-{n}").id for n in range(CHANNELS)]
