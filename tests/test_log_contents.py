@@ -329,7 +329,7 @@ HOW = (
     *("healthy", "renamed tables", "broken constraints"),
     *("slack refuses", "slack answers no JSON", "slack resets"),
 )
-# What a failing database tells of a statement depends on it.
+# The error of a statement depends on the database.
 HOW_ON_POSTGRESQL = ("renamed tables", "broken constraints")
 
 
