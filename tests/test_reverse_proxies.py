@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -28,13 +29,20 @@ from tests.test_server import free_port
 
 HOST = "bellhop.example.com"
 DEPLOY = ROOT / "docs" / "deploy"
+# The largest file by default.
+FILE_BYTES = 10 * 2**20
 
 
 @dataclass
 class Backend:
-    """The server behind the proxy, with the headers of each complete request."""
+    """The server behind the proxy, with the headers of each complete request.
+
+    Attributes:
+        is_free: whether it has sent the whole file that was requested.
+    """
 
     received: list[dict[str, str]] = field(default_factory=list)
+    is_free: Event = field(default_factory=Event)
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         request = Request(environ)
@@ -42,7 +50,11 @@ class Backend:
         self.received.append({name.lower(): value for name, value in request.headers.items()})
         with suppress(ClientDisconnected):
             request.get_data()
-        return Response("ok")(environ, start_response)
+        response = Response("ok")
+        if request.path.startswith("/files/"):
+            response.data = bytes(FILE_BYTES)
+            response.call_on_close(self.is_free.set)
+        return response(environ, start_response)
 
 
 @dataclass
@@ -55,8 +67,12 @@ class Proxy:
     backend: Backend
     folder: Path
 
-    def connect(self) -> ssl.SSLSocket:
-        raw = socket.create_connection(("127.0.0.1", self.port), 20)
+    def connect(self, receive_bytes: int | None = None) -> ssl.SSLSocket:
+        raw = socket.socket()
+        raw.settimeout(20)
+        if receive_bytes is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        raw.connect(("127.0.0.1", self.port))
         return self.context.wrap_socket(raw, server_hostname=HOST)
 
     def get_without_tls(self, path: str) -> tuple[int, str | None]:
@@ -118,6 +134,7 @@ def caddy(folder: Path, port: int, plain_port: int, backend: str, certificate: P
     found = re.match(r"v?(\d+)\.(\d+)", version.stdout)
     if found and (int(found[1]), int(found[2])) < (2, 7):
         text = text.replace("request_buffers 11MiB", "buffer_requests")
+        text = text.replace("response_buffers 11MiB", "buffer_responses")
     path = folder / "Caddyfile"
     path.write_text(text)
     return ["run", "--config", str(path), "--adapter", "caddyfile"]
@@ -209,6 +226,13 @@ def test_a_slow_body_does_not_reach_bellhop(proxy: Proxy) -> None:
         )
         assert _is_ended(client)
     assert len(proxy.backend.received) == before
+
+
+def test_a_slow_reader_keeps_no_thread_of_bellhop(proxy: Proxy) -> None:
+    with proxy.connect(receive_bytes=4096) as client:
+        client.sendall(f"GET /files/x/download HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+
+        assert proxy.backend.is_free.wait(20)
 
 
 def test_oversized_requests_are_rejected(proxy: Proxy) -> None:

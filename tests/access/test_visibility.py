@@ -561,6 +561,33 @@ def test_a_message_to_an_address_is_for_nobody_before_its_person_is_known(
     assert pages == {ANN: 404, BEN: 404, PAT: 200}
 
 
+def test_a_former_owner_of_an_address_is_not_shown_what_was_to_come(installed: Bellhop) -> None:
+    browsers = {one: sign_in(installed, one) for one in (ANN, BEN)}
+    address = "@ben@acme.example"
+    due = installed.clock() + timedelta(hours=3)
+    later = accept(installed, address, title="Salary", send_at=due.isoformat())
+    # It leads all deliveries to the address to Ben.
+    delivered(installed, address, "Welcome")
+    installed.slack.users[BEN].email = "ben.baker@acme.example"
+    installed.slack.users[PAT].email = "ben@acme.example"
+    installed.clock.advance(3600)
+    before = [page(browser, later) for browser in browsers.values()]
+
+    installed.clock.advance(3 * 3600)
+    Hand(installed).deliver()
+
+    assert before == [404, 404]
+    assert [one.error for one in deliveries(installed, later)] == ["users_not_found"]
+    # Ann is an admin.
+    assert [page(browser, later) for browser in browsers.values()] == [200, 404]
+    for user_id, is_shown in ((ANN, True), (BEN, False)):
+        installed.slack.open_home(user_id, ACME)
+        installed.wait_for_home(ACME, user_id, "Salary" if is_shown else "1 failed")
+        home = installed.slack.home_view(ACME, user_id)
+        assert home is not None
+        assert ("Salary" in str(home.blocks)) is is_shown
+
+
 def test_a_name_that_another_channel_has_now_shows_nothing(installed: Bellhop) -> None:
     id_, browser = delivered(installed, "#leads", "We buy Globex"), sign_in(installed, BEN)
     installed.slack.channels[LEADS].name = "leads-2"

@@ -437,6 +437,20 @@ class TestPostedMessages:
         assert "Acknowledged by someone (profile deleted)" in shown_messages(known)
         assert "Assigned to someone (profile deleted)" in shown_messages(known)
 
+    def test_a_cancelled_notification_loses_the_name_too(self, known: Bellhop) -> None:
+        unlink(known)
+        keyed = select(Delivery.notification_id).where(Delivery.key.contains("|disk/")).distinct()
+        with known.services.database.reading() as session:
+            notification_ids = session.scalars(keyed).all()
+        for one in notification_ids:
+            known.services.history.cancel(ACME, one)
+        delivered(known)
+        for _ in ANSWERS:
+            delivered(known)
+
+        assert len(notification_ids) == len(ANSWERS)
+        assert NAME not in shown_messages(known)
+
     def test_accepted_deliveries_are_sent_first(self, known: Bellhop) -> None:
         unlink(known)
         accept(known, GENERAL, "News")

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     String,
     bindparam,
+    case,
     cast,
     delete,
     exists,
@@ -24,7 +25,9 @@ from sqlalchemy import update as update_rows
 
 from bolt_app.credentials.sources import SourceKind
 from bolt_app.db.models import ApiKey, Delivery, File, FileChunk, NotificationFile
+from bolt_app.notifications.content.states import DeliveryState
 
+_POSTED = (DeliveryState.SENDING, DeliveryState.SENT, DeliveryState.UNKNOWN)
 _FILES = select(File.id, File.team_id, File.name, File.alt_text, File.length, File.permalink)
 _FILE = _FILES.where(File.id == bindparam("file_id"), File.uploaded_at.is_not(None))
 _CHUNK = select(FileChunk.data).where(
@@ -171,16 +174,20 @@ def link_files(connection: Connection, notification_id: str, ids: Iterable[str])
 def unlink_replaced(
     connection: Connection, ids: Collection[str], lane_id: int, key: str, by: str
 ) -> None:
-    """Remove files from earlier edits of a message, but not from its first notification.
+    """Remove files from earlier edits of a message, but not from its first notifications.
 
     A message may be edited any number of times. Its first notification shows the file at every
-    destination, also if the latest edit is cancelled; the latest edit is kept the longest.
+    destination, also if the latest edit is cancelled; the latest edit is kept the longest. One that
+    was replaced before it was posted is cancelled: then the first that was posted shows the file.
 
     Args:
         by: the notification of the latest edit.
     """
     linked = (
-        select(NotificationFile.notification_id)
+        select(
+            NotificationFile.notification_id,
+            func.max(case((Delivery.state.in_(_POSTED), 1), else_=0)).label("is_posted"),
+        )
         .join(Delivery, Delivery.notification_id == NotificationFile.notification_id)
         .where(
             NotificationFile.file_id.in_(ids),
@@ -188,10 +195,12 @@ def unlink_replaced(
             Delivery.lane_id == lane_id,
             Delivery.key == key,
         )
-        .distinct()
+        .group_by(NotificationFile.notification_id)
         .order_by(NotificationFile.notification_id)
     )
-    replaced = connection.scalars(linked).all()[1:]
+    rows = connection.execute(linked).all()
+    kept = (*rows[:1], *[row for row in rows if row.is_posted][:1])
+    replaced = [row.notification_id for row in rows if row not in kept]
     is_replaced = NotificationFile.notification_id.in_(replaced), NotificationFile.file_id.in_(ids)
     connection.execute(delete(NotificationFile).where(*is_replaced))
 

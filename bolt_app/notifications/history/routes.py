@@ -10,7 +10,12 @@ from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
 
 from bolt_app.db.models import Channel, Delivery, Lane, Notification, NotificationFile
 from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES, DeliveryState
-from bolt_app.notifications.history.publication import HAS_ARRIVED, IS_PUBLISHED, IS_WITHDRAWN
+from bolt_app.notifications.history.publication import (
+    HAS_ARRIVED,
+    IS_PUBLISHED,
+    IS_UNCLAIMED,
+    IS_WITHDRAWN,
+)
 from bolt_app.notifications.history.store import Condition
 from bolt_app.workspaces.channel_names import find_named
 from bolt_app.workspaces.channels import IS_PUBLIC
@@ -24,8 +29,9 @@ class DeliveryRoutes:
         stored: the addresses of their lanes.
         addresses: the same, with the ids of known channels instead of their names.
         published: the ids of deliveries that make the notification visible at their destination.
-        withdrawn: the ids of cancelled deliveries.
+        withdrawn: the ids of deliveries that only the sender and admins may see.
         expected: the ids of deliveries of subscriptions that have not arrived.
+        unclaimed: the ids of deliveries to e-mail addresses whose person is not known so far.
     """
 
     stored: Mapping[int, str]
@@ -33,6 +39,7 @@ class DeliveryRoutes:
     published: Collection[int]
     withdrawn: Collection[int]
     expected: Collection[int]
+    unclaimed: Collection[int]
 
 
 def with_channel_ids(
@@ -56,7 +63,7 @@ def find_audiences(connection: Connection, file_id: str, most: int) -> Sequence[
     is_open = Delivery.state.in_(OPEN_STATES)
     is_expected = and_(Delivery.subscription_id.is_not(None), not_(HAS_ARRIVED))
     has_failed = Delivery.state.in_(FAILED_STATES)
-    publication = (IS_PUBLISHED, IS_WITHDRAWN, is_expected, is_open, has_failed)
+    publication = (IS_PUBLISHED, IS_WITHDRAWN, IS_UNCLAIMED, is_expected, is_open, has_failed)
     audience = (Lane.address, Notification.source, *publication)
     oldest = func.min(Notification.id).label("oldest")
     statement = (
@@ -125,6 +132,7 @@ def find_routes(
             Lane.address,
             IS_PUBLISHED.label("is_published"),
             IS_WITHDRAWN.label("is_withdrawn"),
+            IS_UNCLAIMED.label("is_unclaimed"),
             and_(Delivery.subscription_id.is_not(None), not_(HAS_ARRIVED)).label("is_expected"),
         )
         .join(Lane, Lane.id == Delivery.lane_id)

@@ -53,6 +53,8 @@ from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.workspaces.channel_names import find_named
 
 _CHUNK = 500
+# A refresh shows a message of before as it is now, perhaps without a person who has unlinked.
+_IS_CANCELLABLE = and_(IS_PENDING, Delivery.mode != DeliveryMode.REFRESH)
 
 
 @dataclass(frozen=True)
@@ -218,7 +220,7 @@ class History:
     def cancel(
         self, team_id: str, notification_id: str, visible: Visible | None = None
     ) -> Cancelled:
-        """Cancel the pending deliveries of a workspace's notification.
+        """Cancel the pending deliveries of a workspace's notification, except refreshes.
 
         Args:
             visible: limits the deliveries that may be seen; None: no limit.
@@ -226,7 +228,7 @@ class History:
         with self._database.writing() as session:
             values = self._cancelled(session, team_id)
             is_of_it = _deliveries_of(team_id, notification_id)
-            statement = update(Delivery).where(is_of_it, IS_PENDING).values(values)
+            statement = update(Delivery).where(is_of_it, _IS_CANCELLABLE).values(values)
             ids = set(session.scalars(statement.returning(Delivery.id)))
             # Deliveries that have failed may go out by themselves after a channel's move.
             expired = {"expires_at": values["finished_at"], "seq": values["seq"]}
@@ -239,7 +241,7 @@ class History:
         )
 
     def cancel_all(self, credential: Credential) -> int:
-        """Cancel all pending deliveries of an API key or webhook.
+        """Cancel all pending deliveries of an API key or webhook, except refreshes.
 
         Returns: how many were cancelled.
         """
@@ -250,8 +252,8 @@ class History:
             .exists()
         )
         cancelled = 0
-        teams = select(Delivery.team_id).where(IS_PENDING, is_of_credential).limit(1)
-        some = select(Delivery.id).where(IS_PENDING, is_of_credential).limit(_CHUNK)
+        teams = select(Delivery.team_id).where(_IS_CANCELLABLE, is_of_credential).limit(1)
+        some = select(Delivery.id).where(_IS_CANCELLABLE, is_of_credential).limit(_CHUNK)
         while True:
             with self._database.writing() as session:
                 team_id = session.scalar(teams)
@@ -260,7 +262,7 @@ class History:
                 values = self._cancelled(session, team_id)
                 statement = (
                     update(Delivery)
-                    .where(Delivery.id.in_(some), Delivery.team_id == team_id, IS_PENDING)
+                    .where(Delivery.id.in_(some), Delivery.team_id == team_id, _IS_CANCELLABLE)
                     .values(values)
                 )
                 cancelled += session.execute(statement).rowcount  # type: ignore[attr-defined]

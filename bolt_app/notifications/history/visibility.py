@@ -301,7 +301,8 @@ class Visibility:
         published = {row.id for row in routed if row.is_published}
         withdrawn = {row.id for row in routed if row.is_withdrawn}
         expected = {row.id for row in routed if row.is_expected}
-        return DeliveryRoutes(stored, stored | channels, published, withdrawn, expected)
+        unclaimed = {row.id for row in routed if row.is_unclaimed}
+        return DeliveryRoutes(stored, stored | channels, published, withdrawn, expected, unclaimed)
 
     def _view(
         self, viewer: Viewer, person: Person, report: NotificationReport
@@ -351,14 +352,14 @@ def _seen(
     is_unresolved_shown = _is_sender_or_admin(person, report)
     seen = []
     for delivery in report.deliveries:
-        stored = routes.stored.get(delivery.id, "")
-        label = _destination_label(viewer, routes.addresses.get(delivery.id), names)
-        # It may be the name of a private channel without the bot, or an e-mail address that led to
-        # nobody.
-        has_failed = delivery.state in FAILED_STATES
-        is_unresolved = stored.startswith("#") or (stored.startswith("@") and has_failed)
-        if label is None and is_unresolved and is_unresolved_shown:
-            label = stored
+        is_unclaimed = delivery.id in routes.unclaimed
+        address = None if is_unclaimed else routes.addresses.get(delivery.id)
+        label = _destination_label(viewer, address, names)
+        # It may be the name of a private channel without the bot.
+        is_unresolved = routes.stored.get(delivery.id, "").startswith("#")
+        has_led_to_nobody = is_unclaimed and delivery.state in FAILED_STATES
+        if label is None and (is_unresolved or has_led_to_nobody) and is_unresolved_shown:
+            label = delivery.to if is_unclaimed else routes.stored[delivery.id]
         if label is not None:
             seen.append(ViewedDelivery(label, delivery))
     return seen
@@ -367,10 +368,10 @@ def _seen(
 def _destination_label(viewer: Viewer, address: str | None, names: Mapping[str, str]) -> str | None:
     """Return a destination in words; None if the viewer may not know it.
 
-    An e-mail address is nobody's until its delivery has found the person: a stored address may be
-    outdated.
+    Args:
+        address: None if it was deleted, or is an e-mail address whose person is not known so far.
     """
-    if address is None:  # deleted meanwhile
+    if address is None:
         return None
     if is_person(address):
         return "you" if address == viewer.user_id else None

@@ -20,7 +20,7 @@ from standardwebhooks import Webhook
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
-from bolt_app.db.models import Callback, CallbackEndpoint
+from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint
 from bolt_app.http_loop import HttpLoop
 from bolt_app.logs import describe_error
 from bolt_app.notifications.incidents.callback_addresses import Network
@@ -137,7 +137,7 @@ class CallbackSender:
     def _claim(self, key_id: int, lease: datetime | None = None) -> _Claimed | None:
         """Claim an endpoint, or renew our `lease` of it; return its oldest due callback.
 
-        Without due callbacks the endpoint is released.
+        Callbacks of an expired key are deleted. Without due callbacks the endpoint is released.
         """
         now = self._clock()
         is_ours = _is_free(now) if lease is None else CallbackEndpoint.claimed_until == lease
@@ -154,9 +154,11 @@ class CallbackSender:
             .order_by(Callback.id)
             .limit(1)
         )
+        expired = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.expires_at <= now)
         with self._database.writing() as session:
             if session.execute(claim).first() is None:
                 return None
+            session.execute(delete(Callback).where(Callback.api_key_id.in_(expired)))
             while (callback := session.scalar(due)) is not None:
                 try:
                     endpoint = session.get_one(CallbackEndpoint, key_id)

@@ -224,6 +224,9 @@ def test_the_system_of_an_expired_key_is_told_nothing(installed: Bellhop, system
     answered(installed, id_, IncidentAnswer.RESOLVE)
 
     assert waiting(installed) == 1
+    # Nor what waited before.
+    assert send_due(installed) == 0
+    assert (waiting(installed), system.received) == (0, [])
 
 
 def test_callbacks_of_a_dead_process_are_sent_by_another(

@@ -685,6 +685,25 @@ class TestMessages:
             latest = session.scalars(select(func.max(Notification.id))).one()
         assert bellhop.services.files.notifications_of(file_id) == [latest, first]
 
+    def test_a_file_is_shown_if_only_its_replaced_first_and_a_cancelled_text_are_others(
+        self, bellhop: Bellhop, ci: MethodCaller
+    ) -> None:
+        file_id, hand = share(ci, GENERAL), Hand(bellhop)
+        with bellhop.services.database.reading() as session:
+            ts = session.scalars(select(Delivery.provisional_ts)).one()
+        bellhop.clock.advance(1)
+        ci.ok("chat.update", channel=GENERAL, ts=ts, text="Posted")
+        bellhop.clock.advance(1)
+        hand.deliver()
+        ci.ok("chat.update", channel=GENERAL, ts=ts, text="Cancelled")
+        latest = bellhop.services.files.notifications_of(file_id)[0]
+        bellhop.services.history.cancel(ACME, latest)
+
+        with bellhop.services.database.reading() as session:
+            linked = bellhop.services.files.notifications_of(file_id)
+            states = select(Delivery.state).where(Delivery.notification_id.in_(linked))
+            assert "sent" in session.scalars(states).all()
+
     def test_a_change_in_one_channel_takes_the_file_from_no_other(
         self, bellhop: Bellhop, ci: MethodCaller
     ) -> None:
