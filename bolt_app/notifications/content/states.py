@@ -79,6 +79,8 @@ STATE_WORDS: Mapping[str, str] = {
     ShownState.MUTED: "muted",
     ShownState.DIGESTED: "in a digest",
 }
+# The states of a message that is in Slack, or may be.
+POSTED_STATES = frozenset({DeliveryState.SENDING, DeliveryState.SENT, DeliveryState.UNKNOWN})
 # Ended without a confirmed post; these can be retried.
 FAILED_STATES = (ShownState.DEAD, ShownState.UNKNOWN)
 OPEN_STATES = frozenset({ShownState.WAITING, ShownState.HELD, ShownState.SENDING})

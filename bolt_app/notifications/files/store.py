@@ -25,9 +25,8 @@ from sqlalchemy import update as update_rows
 
 from bolt_app.credentials.sources import SourceKind
 from bolt_app.db.models import ApiKey, Delivery, File, FileChunk, NotificationFile
-from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.content.states import POSTED_STATES
 
-_POSTED = (DeliveryState.SENDING, DeliveryState.SENT, DeliveryState.UNKNOWN)
 _FILES = select(File.id, File.team_id, File.name, File.alt_text, File.length, File.permalink)
 _FILE = _FILES.where(File.id == bindparam("file_id"), File.uploaded_at.is_not(None))
 _CHUNK = select(FileChunk.data).where(
@@ -186,7 +185,7 @@ def unlink_replaced(
     linked = (
         select(
             NotificationFile.notification_id,
-            func.max(case((Delivery.state.in_(_POSTED), 1), else_=0)).label("is_posted"),
+            func.max(case((Delivery.state.in_(POSTED_STATES), 1), else_=0)).label("is_posted"),
         )
         .join(Delivery, Delivery.notification_id == NotificationFile.notification_id)
         .where(

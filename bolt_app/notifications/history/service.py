@@ -53,7 +53,7 @@ from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.workspaces.channel_names import find_named
 
 _CHUNK = 500
-# A refresh shows a message of before as it is now, perhaps without a person who has unlinked.
+# A refresh updates a message in Slack, for example to remove a person who has unlinked.
 _IS_CANCELLABLE = and_(IS_PENDING, Delivery.mode != DeliveryMode.REFRESH)
 
 

@@ -25,6 +25,8 @@ from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.change_feed import state_until, stored_urgency
 from bolt_app.slack_ids import DELETED_PERSON
 
+# Statements name `IS_PENDING` beside `IS_QUEUED`, because it is the condition of an index.
+
 # A refresh goes ahead of the deliveries that wait in its channel. A channel takes one message a
 # second, so refreshes of one message are limited, to leave room for others.
 REFRESH_RANK = -10

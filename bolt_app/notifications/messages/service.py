@@ -22,14 +22,13 @@ from bolt_app.db.models import Delivery, Notification, Reaction
 from bolt_app.notifications.content.files import FILES
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.content.states import POSTED_STATES, DeliveryState
 from bolt_app.notifications.files.store import link_files, unlink_replaced
 from bolt_app.notifications.intake.planning import Draft
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.messages.errors import MessageChangedError, MessageNotFoundError
 from bolt_app.notifications.messages.store import (
     PENDING,
-    POSTED,
     Message,
     end_pending,
     end_pending_changes,
@@ -260,7 +259,7 @@ def _require(
         MessageNotFoundError: the source of the sender has no such message, or it is deleted.
     """
     message = _find(connection, sender, addresses, ts)
-    if message.state not in PENDING | POSTED or is_deleted(connection, message):
+    if message.state not in PENDING | POSTED_STATES or is_deleted(connection, message):
         raise MessageNotFoundError
     return message
 

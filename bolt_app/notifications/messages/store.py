@@ -13,8 +13,6 @@ from bolt_app.db.models import IS_CHANGE, IS_LATER, IS_PENDING, Delivery, Lane, 
 from bolt_app.notifications.content.modes import CHANGES, DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 
-# The states of a message that is in Slack, or may be.
-POSTED = frozenset({DeliveryState.SENDING, DeliveryState.SENT, DeliveryState.UNKNOWN})
 PENDING = frozenset({DeliveryState.WAITING, DeliveryState.SCHEDULED, DeliveryState.HELD})
 _MESSAGES = (
     select(

@@ -685,7 +685,7 @@ class TestMessages:
             latest = session.scalars(select(func.max(Notification.id))).one()
         assert bellhop.services.files.notifications_of(file_id) == [latest, first]
 
-    def test_a_file_is_shown_if_only_its_replaced_first_and_a_cancelled_text_are_others(
+    def test_a_file_stays_linked_to_the_posted_text_after_a_cancelled_edit(
         self, bellhop: Bellhop, ci: MethodCaller
     ) -> None:
         file_id, hand = share(ci, GENERAL), Hand(bellhop)
