@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -93,6 +95,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if MEMORY.is_dir() and disk_usage(MEMORY).free > MEMORY_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    # Python frees each object at its end, which takes seconds. Coverage writes its data there.
+    if worker and "coverage" not in sys.modules:
+        atexit.register(os._exit, 0)
     if worker and not config.option.file_or_dir:
         import_tests(int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import inspect
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ _BUILDERS = "_build", "_build_unknown"
 
 
 def share_setup(patch: pytest.MonkeyPatch) -> None:
-    """Let all apps of this process share compiled SQL, routes and templates."""
+    """Let all apps of this process share compiled SQL, routes, templates and frozen objects."""
     patch.setattr(engine_module, "Cipher", lambda keys: _cipher(tuple(keys)))
     patch.setattr(engine_module, "use_cipher", _SharedStatements().use_cipher)
     patch.setattr(engine_module, "CompiledSelect", _SharedSelects().compile)
@@ -44,6 +45,8 @@ def share_setup(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Rule, "compile", _compiler(Rule.compile))
     # Bolt asks for the arguments of each listener, middleware and matcher.
     patch.setattr(inspect, "getfullargspec", _specification(inspect.getfullargspec))
+    # The owner of a workspace would end the exemption of all tests from garbage collection.
+    patch.setattr(gc, "unfreeze", lambda: None)
 
 
 def _specification(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 from contextlib import closing
+from socketserver import ThreadingMixIn
 
 from flask import Flask
 
@@ -18,8 +20,12 @@ def status_and_memory(
 ) -> tuple[int, int]:
     """Post a body to the app without a server; return the status and the peak of the bytes.
 
-    A server allocates 10 MB at once to read what is left of a body, also of the request before.
+    A server allocates 10 MB at once to read what is left of a body, so that earlier requests must
+    have ended.
     """
+    for thread in threading.enumerate():
+        if ThreadingMixIn.process_request_thread.__name__ in thread.name:
+            thread.join(30)
     client = app.test_client()
     tracemalloc.start()
     try:
