@@ -296,9 +296,7 @@ class WorkspaceSchedule:
         return lane
 
     def _refill(self, queue: SourceQueue) -> None:
-        if queue.horizon is None or queue.is_wanted:
-            return
-        if len(queue.rows) <= self._limits.page // 2:
+        if not queue.rows and queue.horizon is not None and not queue.is_wanted:
             queue.is_wanted = True
             self._want(self, queue)
 
