@@ -199,7 +199,9 @@ def point_to(connection: Connection, delivery_id: int, notification_id: str, seq
     Returns: whether it had not begun.
     """
     pending = update(Delivery).where(Delivery.id == delivery_id, IS_PENDING)
-    changed = pending.values(notification_id=notification_id, seq=seq)
+    # An attempt with the former content may have found the person of an e-mail address.
+    recipient_id = case((Delivery.target.startswith("@"), None), else_=Delivery.recipient_id)
+    changed = pending.values(notification_id=notification_id, seq=seq, recipient_id=recipient_id)
     return connection.execute(changed).rowcount > 0
 
 
