@@ -829,6 +829,22 @@ def test_a_direct_message_that_was_erased_is_for_nobody(
     assert seen_by(installed, "Diagnosis", id_) == set()
 
 
+def test_a_message_that_is_found_in_slack_is_for_its_person(installed: Bellhop) -> None:
+    """Its worker stopped before it had stored the recipient."""
+    id_ = delivered(installed, BENS, "Diagnosis")
+    lost = {"state": DeliveryState.SENDING, "recipient_id": None, "ts": None}
+    of_it = Delivery.notification_id == id_
+    with installed.services.database.writing_connection() as connection:
+        connection.execute(update(Delivery).where(of_it).values(lost))
+    before = seen_by(installed, "Diagnosis", id_)
+    give_away(installed)
+
+    deliver_for(installed, 1)
+
+    assert [one.state for one in deliveries(installed, id_)] == ["sent"]
+    assert (before, seen_by(installed, "Diagnosis", id_)) == (set(), {BEN})
+
+
 def test_a_retry_to_an_address_finds_its_person_again(installed: Bellhop) -> None:
     """Admins do not see it any more."""
     id_ = delivered(installed, "@pia@acme.example", "Salary")

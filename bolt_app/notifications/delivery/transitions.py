@@ -323,8 +323,8 @@ class Transitions:
         moved = {"lane_id": lane_id_of(team_id, address), "seq": seq, "retry_at": None}
         if is_person(address):
             # An e-mail address may be another person's when a later delivery is due.
-            is_open = and_(_IS_TO_EMAIL, Delivery.state != DeliveryState.WAITING)
-            moved["recipient_id"] = case((is_open, Delivery.recipient_id), else_=address)
+            is_undecided = and_(_IS_TO_EMAIL, Delivery.state != DeliveryState.WAITING)
+            moved["recipient_id"] = case((is_undecided, Delivery.recipient_id), else_=address)
         connection.execute(update(Delivery).where(pending_in(lane_id)).values(moved))
         mark_successor(connection, lane_id, team_id, address)
 
