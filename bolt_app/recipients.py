@@ -63,6 +63,18 @@ def normal_person(value: object) -> str:
     raise ValueError(f"{_shown(address)} is not a person: use @e-mail or a person's id (U…)")
 
 
+def known_recipient(target: str, address: str) -> str | None:
+    """Return the recipient of a delivery if it is a person who is known before it goes out.
+
+    An e-mail address may be another person's by then.
+
+    Args:
+        target: the recipient as the sender or the subscription names it.
+        address: of its lane.
+    """
+    return address if is_person(address) and not target.startswith("@") else None
+
+
 def normal_topic(value: str) -> str:
     """Return a topic's name in its stored form.
 

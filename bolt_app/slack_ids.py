@@ -5,6 +5,8 @@ from __future__ import annotations
 # Replaces the id of a person whose data was deleted, so that records of their actions stay without
 # naming them. Slack has no such id.
 DELETED_PERSON = "deleted"
+# Stands for the recipient of a delivery whose e-mail address led to nobody.
+NOBODY = "nobody"
 
 
 def is_id(address: str) -> bool:
@@ -20,6 +22,11 @@ def is_conversation(address: str) -> bool:
 def is_destination(address: str) -> bool:
     """Whether `address` is the id of a channel or person; other addresses lead to one."""
     return is_id(address) and not is_conversation(address)
+
+
+def is_channel(address: str) -> bool:
+    """Whether `address` is a channel's id."""
+    return address[0] in "CG"
 
 
 def is_person(address: str) -> bool:

@@ -160,7 +160,8 @@ def _read(
             _RECEIVED,
             Lane.team_id.in_(teams),
             Lane.address.in_(addresses),
-            # Others may still be withdrawn, or may not be for this person any more.
+            Delivery.recipient_id == user_id,
+            # Others may still be withdrawn.
             HAS_ARRIVED,
             newest=Delivery.id,
             has_contents=True,

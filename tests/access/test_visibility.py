@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bolt_app.access.authorization import (
     STALE_AFTER,
@@ -19,8 +21,14 @@ from bolt_app.access.authorization import (
     Role,
     role_of,
 )
-from bolt_app.db.models import Notification
+from bolt_app.db.models import Delivery, Notification
+from bolt_app.lifecycle.personal_data import personal_data
+from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.schema import read_one
+from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.digests.preferences import NotificationPreferences
+from bolt_app.notifications.history.retention import Retention
+from bolt_app.notifications.history.views import Viewer
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
@@ -29,6 +37,7 @@ from bolt_app.recent_answers import RecentAnswers
 from bolt_app.slack import ids
 from bolt_app.slack.subscriptions.blocks import undo_fields
 from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_ids import NOBODY
 from bolt_app.workspaces.client import BotWorkspace
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
@@ -37,6 +46,7 @@ from tests.people import ACME, ANN, BEA, BEN, GENERAL, NORTH, SOUTH, WES
 from tests.running import Bellhop, Browser, running_bellhop
 from tests.web.forms import csrf_of, follow, send_form
 from tests.web.methods.calling import method_caller
+from tests.web.methods.test_messages import grant_reactions
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -44,6 +54,7 @@ GUEST, DEACTIVATED = "U0GUS00001", "U0DEE00001"
 PAT = "U0PAT00001"
 DEPLOYS, LEADS, OLD_NEWS = "C0ACME0003", "C0ACME0006", "C0ACME0005"
 RANDOM = "C0ACME0002"
+BENS = "@ben@acme.example"
 PROFILE = "?only=profile"
 MINUTE = STALE_AFTER.total_seconds()
 
@@ -280,6 +291,22 @@ def test_what_an_earlier_subscription_holds_is_not_for_a_guest(
     assert [page(ben, one) for one in (arrived, addressed)] == [200, 200]
 
 
+def test_what_failed_for_an_earlier_subscription_is_not_for_a_guest(installed: Bellhop) -> None:
+    installed.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("payroll"))
+    installed.slack.faults.add(Fault("chat.postMessage", "api_error", error="restricted_action"))
+    ids = [delivered(installed, to, f"Salary {to}") for to in ("topic:payroll", BEN)]
+    installed.slack.faults.clear()
+    ben = sign_in(installed, BEN)
+    assert [page(ben, id_) for id_ in ids] == [200, 200]
+
+    installed.slack.users[BEN].is_restricted = True
+    installed.clock.advance(2 * MINUTE)
+
+    assert [page(ben, id_) for id_ in ids] == [404, 200]
+    seen = home(installed, BEN)
+    assert [f"Salary {to}" in seen for to in ("topic:payroll", BEN)] == [False, True]
+
+
 def tomorrow(bellhop: Bellhop) -> str:
     return str((bellhop.clock() + timedelta(days=1)).isoformat())
 
@@ -443,6 +470,24 @@ def test_an_escalation_that_went_out_is_seen_where_it_went(installed: Bellhop) -
     assert "Disk full" in unfurled(installed, PAT, id_)
 
 
+def test_an_escalation_that_failed_makes_nothing_public(installed: Bellhop) -> None:
+    installed.slack.invite_bot(ANN, LEADS)
+    browsers = {one: sign_in(installed, one) for one in (ANN, PAT)}
+    id_ = escalating(installed, LEADS, "We buy Globex")
+    # Such as a channel in which only some people may post.
+    installed.slack.faults.add(Fault("chat.postMessage", "api_error", error="restricted_action"))
+    installed.clock.advance(700)
+    Hand(installed).deliver()
+    installed.slack.faults.clear()
+
+    assert [one.state for one in deliveries(installed, id_)] == ["sent", "dead"]
+    assert {one: page(browser, id_) for one, browser in browsers.items()} == {ANN: 200, PAT: 404}
+    assert "Globex" in home(installed, ANN)
+    assert "Globex" not in home(installed, PAT)
+    assert "Globex" not in unfurled(installed, PAT, id_)
+    assert "Globex" not in ask(installed, PAT, "subscribe *")
+
+
 def test_cancelled_deliveries_are_visible_to_their_sender_and_admins(installed: Bellhop) -> None:
     installed.services.channels.search(installed.services.client.find_workspace(ACME))
     installed.services.subscriptions.subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
@@ -467,10 +512,12 @@ def test_what_an_edit_replaced_before_it_went_out_is_visible_to_admins_alone(
 ) -> None:
     browsers = {one: sign_in(installed, one) for one in (ANN, BEN)}
     browsers[BEN].get("/profile/channels")
+    grant_reactions(installed)
     ci = method_caller(installed)
     for to in (GENERAL, BEN):
         withdrawn, kept = (f"Salaries of {to}", f"Bonuses of {to}"), f"News of {to}"
         ts = ci.ok("chat.postMessage", channel=to, text=withdrawn[0])["ts"]
+        ci.ok("reactions.add", channel=to, timestamp=ts, name="eyes")
         for text in (withdrawn[1], kept):
             ci.ok("chat.update", channel=to, ts=ts, text=text)
         for _ in range(3):
@@ -482,6 +529,9 @@ def test_what_an_edit_replaced_before_it_went_out_is_visible_to_admins_alone(
             assert page(browsers[BEN], id_) == 404, text
             assert page(browsers[ANN], id_) == (200 if to == GENERAL else 404), text
             assert text not in unfurled(installed, BEN, id_)
+            # In a channel with another organization, too.
+            share = partial(installed.services.visibility.find_shared, ACME, id_, to)
+            assert share(shared_by=BEN, is_outside=True) is None
         assert page(browsers[BEN], id_of(installed, kept)) == 200, to
     received = browsers[BEN].get("/profile/data").json()["received"]
     assert [one["content"]["text"] for one in received] == [f"News of {BEN}"]
@@ -586,6 +636,252 @@ def test_a_former_owner_of_an_address_is_not_shown_what_was_to_come(installed: B
         home = installed.slack.home_view(ACME, user_id)
         assert home is not None
         assert ("Salary" in str(home.blocks)) is is_shown
+
+
+def lead_to_ben(bellhop: Bellhop) -> None:
+    """Let a delivery find the person, so that all deliveries to his address join his lane."""
+    delivered(bellhop, BENS, "Welcome")
+
+
+def give_away(bellhop: Bellhop) -> None:
+    """Give Ben's address to Pat; the events about it are lost."""
+    bellhop.slack.users[BEN].email = "ben.baker@acme.example"
+    bellhop.slack.users[PAT].email = BENS[1:]
+
+
+def in_hours(bellhop: Bellhop, hours: float) -> str:
+    return str((bellhop.clock() + timedelta(hours=hours)).isoformat())
+
+
+def deliver_for(bellhop: Bellhop, hours: float) -> None:
+    """Deliver for some hours, with a few rounds in each."""
+    hand = Hand(bellhop)
+    for _ in range(int(hours * 2)):
+        hand.deliver()
+        bellhop.clock.advance(1800)
+
+
+def seen_by(bellhop: Bellhop, title: str, id_: str) -> set[str]:
+    """Return the people who see a notification, on its page and in their App Home, among some.
+
+    Both are the same for a notification that failed.
+    """
+    people = (ANN, BEN, PAT)
+    # Those who unlinked, and the bot, are there again.
+    bellhop.install(ANN)
+    pages = {one for one in people if page(sign_in(bellhop, one), id_) == 200}
+    homes = {one for one in people if title in home(bellhop, one)}
+    assert homes <= pages
+    if any(one.state in ("dead", "unknown") for one in deliveries(bellhop, id_)):
+        assert homes == pages
+    return pages
+
+
+def test_a_delivery_to_an_address_is_for_the_person_it_has_found_whatever_its_state(
+    installed: Bellhop,
+) -> None:
+    """Sweep: only the recorded recipient and the publication decide, on every surface."""
+    sign_in(installed, BEN)
+    find = installed.services.installations.find
+    bens = find(enterprise_id=None, team_id=ACME, user_id=BEN)
+    assert bens is not None
+    id_ = accept(installed, BENS, title="Salary", send_at=in_hours(installed, 3))
+    lead_to_ben(installed)
+    of_it = Delivery.notification_id == id_
+    modes = (DeliveryMode.NEW, DeliveryMode.REMIND, DeliveryMode.ESCALATE)
+    for mode, state, recipient in product(modes, DeliveryState, (None, BEN, NOBODY)):
+        row = {"mode": mode, "state": state, "recipient_id": recipient}
+        row["finished_at"] = installed.clock()
+        with installed.services.database.writing_connection() as connection:
+            connection.execute(update(Delivery).where(of_it).values(row))
+        has_arrived = state in (DeliveryState.SENT, DeliveryState.UNKNOWN)
+        is_published = state != DeliveryState.CANCELLED
+        if mode == DeliveryMode.ESCALATE:
+            is_published = state == DeliveryState.SENT
+        elif state == DeliveryState.CANCELLED and recipient == NOBODY:
+            is_published = True  # for admins
+        expected = {BEN: {BEN}, NOBODY: {ANN}, None: set[str]()}[recipient]
+
+        assert surfaces(installed, id_) == (expected if is_published else set()), row
+        received = personal_data(installed.services.database, bens)["received"]
+        is_exported = id_ in [one["notification_id"] for one in received]
+        assert is_exported == (has_arrived and recipient == BEN), row
+
+
+def surfaces(bellhop: Bellhop, id_: str) -> set[str]:
+    """Return the people who see a notification anywhere, among some, without Slack's views."""
+    visibility, found = bellhop.services.visibility, set[str]()
+    for user_id in (ANN, BEN):
+        viewer, person = Viewer(ACME, user_id), bellhop.services.access.person(ACME, user_id)
+        in_failed = {one.id for one in visibility.failed(viewer, person, 5)}
+        is_seen = visibility.find([viewer], id_) is not None
+        in_replies = visibility.visible_ids(person, [id_], user_id)
+        shared = visibility.find_shared(ACME, id_, None, shared_by=user_id, is_outside=False)
+        assert shared is None
+        # A preview names nothing that only admins see.
+        assert in_failed | in_replies <= ({id_} if is_seen else set())
+        if is_seen:
+            found.add(user_id)
+    return found
+
+
+@pytest.mark.parametrize("is_digest", [True, False])
+def test_a_former_owner_of_an_address_is_not_shown_what_a_later_one_replaced(
+    installed: Bellhop, *, is_digest: bool
+) -> None:
+    due = {} if is_digest else {"send_at": in_hours(installed, 3)}
+    if is_digest:
+        hourly = NotificationPreferences(direct="hourly")
+        installed.services.preferences.choose(ACME, BEN, hourly)
+    ids = [
+        accept(installed, BENS, title=f"Salary {one}", key="salary", priority=one, **due)
+        for one in (1, 9)
+    ]
+    if is_digest:
+        Hand(installed).deliver()
+    else:
+        lead_to_ben(installed)
+    give_away(installed)
+
+    deliver_for(installed, 5)
+
+    assert [deliveries(installed, one)[0].state for one in ids] == ["digested", "dead"]
+    assert seen_by(installed, "Salary 1", ids[0]) == set()
+    assert seen_by(installed, "Salary 9", ids[1]) == {ANN}
+
+
+# Permanent and temporary ones; Slack refuses to look up an address, or to post.
+REFUSALS = ("missing_scope", "ekm_access_denied", "internal_error", "account_inactive")
+
+
+@pytest.mark.parametrize("code", ["users_not_found", *REFUSALS])
+@pytest.mark.parametrize("is_led", [True, False])
+def test_what_slack_refused_to_look_up_is_for_the_sender_and_admins(
+    installed: Bellhop, code: str, *, is_led: bool
+) -> None:
+    id_ = accept(installed, BENS, title="Salary", send_at=in_hours(installed, 3))
+    if is_led:
+        lead_to_ben(installed)
+    give_away(installed)
+    installed.slack.faults.add(Fault("users.lookupByEmail", "api_error", error=code))
+
+    deliver_for(installed, 30)
+
+    assert [(one.state, one.error) for one in deliveries(installed, id_)] == [("dead", code)]
+    installed.slack.faults.clear()
+    assert seen_by(installed, "Salary", id_) == {ANN}
+
+
+@pytest.mark.parametrize("code", ["restricted_action", *REFUSALS])
+def test_what_slack_refused_to_post_to_a_person_is_for_that_person(
+    installed: Bellhop, code: str
+) -> None:
+    """Also while the address is another person's by now."""
+    ids = {to: accept(installed, to, title=f"Diagnosis for {to}") for to in (BENS, BEN)}
+    installed.slack.faults.add(Fault("chat.postMessage", "api_error", error=code))
+
+    deliver_for(installed, 30)
+
+    installed.slack.faults.clear()
+    give_away(installed)
+    for to, id_ in ids.items():
+        assert [one.state for one in deliveries(installed, id_)] == ["dead"]
+        assert seen_by(installed, f"Diagnosis for {to}", id_) == {BEN}
+
+
+def test_a_direct_message_whose_reminder_failed_is_for_its_person(installed: Bellhop) -> None:
+    """His address has changed since: only the reminder cannot be delivered."""
+    id_ = delivered(installed, BENS, "Diagnosis", actions=["snooze"])
+    snooze = IncidentAnswer.SNOOZE, timedelta(hours=4)
+    assert installed.services.incidents.answer(ACME, id_, BEN, *snooze)
+    give_away(installed)
+
+    deliver_for(installed, 5)
+
+    assert [one.error for one in deliveries(installed, id_)][-1] == "users_not_found"
+    assert seen_by(installed, "Diagnosis", id_) == {BEN}
+
+
+@pytest.mark.parametrize("ends", ["unlink", "uninstall"])
+@pytest.mark.parametrize("to", [BEN, BENS])
+def test_a_direct_message_that_was_erased_is_for_nobody(
+    installed: Bellhop, ends: str, to: str
+) -> None:
+    sign_in(installed, BEN)
+    id_ = accept(installed, to, title="Diagnosis", send_at=in_hours(installed, 1))
+    if ends == "uninstall":
+        installed.slack.uninstall(ACME)
+        installed.settle()
+        deliver_for(installed, 40)
+    else:
+        installed.slack.faults.add(Fault("chat.postMessage", "api_error", error="internal_error"))
+        deliver_for(installed, 40)
+        installed.slack.faults.clear()
+        asked = installed.slack.send_command(BEN, GENERAL, "/profile", "unlink").message
+        assert asked is not None
+        clicked = installed.slack.click(BEN, asked, ids.UNLINK_PROFILE, confirmed=True)
+        assert clicked.error is None
+    Retention(
+        installed.services.database, keep_for=timedelta(days=90), clock=installed.clock
+    ).delete_expired()
+
+    assert [(one.state, one.target) for one in deliveries(installed, id_)] == [("dead", "@deleted")]
+    assert seen_by(installed, "Diagnosis", id_) == set()
+
+
+def test_a_message_that_is_found_in_slack_is_for_its_person(installed: Bellhop) -> None:
+    """Its worker stopped before it had stored the recipient."""
+    id_ = delivered(installed, BENS, "Diagnosis")
+    lost = {"state": DeliveryState.SENDING, "recipient_id": None, "ts": None}
+    of_it = Delivery.notification_id == id_
+    with installed.services.database.writing_connection() as connection:
+        connection.execute(update(Delivery).where(of_it).values(lost))
+    before = seen_by(installed, "Diagnosis", id_)
+    give_away(installed)
+
+    deliver_for(installed, 1)
+
+    assert [one.state for one in deliveries(installed, id_)] == ["sent"]
+    assert (before, seen_by(installed, "Diagnosis", id_)) == (set(), {BEN})
+
+
+def test_a_retry_to_an_address_finds_its_person_again(installed: Bellhop) -> None:
+    """Admins do not see it any more."""
+    id_ = delivered(installed, "@pia@acme.example", "Salary")
+    assert seen_by(installed, "Salary", id_) == {ANN}
+    installed.slack.users[PAT].email = "pia@acme.example"
+    installed.clock.advance(600)
+    installed.services.history.retry(ACME, id_)
+    assert page(sign_in(installed, ANN), id_) == 404
+
+    deliver_for(installed, 1)
+
+    assert [one.state for one in deliveries(installed, id_)] == ["sent"]
+    assert seen_by(installed, "Salary", id_) == {PAT}
+
+
+def test_new_content_for_an_address_is_not_for_the_person_of_the_former(
+    installed: Bellhop,
+) -> None:
+    """An attempt with the former content found Ben, and Slack did not answer."""
+    ci, hand = method_caller(installed), Hand(installed)
+    ts = ci.ok("chat.postMessage", channel=BENS, text="Welcome")["ts"]
+    installed.slack.faults.add(Fault("chat.postMessage", "api_error", error="internal_error"))
+    hand.deliver()
+    welcome = id_of(installed, "Welcome")
+    assert page(sign_in(installed, BEN), welcome) == 200
+    give_away(installed)
+    ci.ok("chat.update", channel=BENS, ts=ts, text="Salary")
+    salary = id_of(installed, "Salary")
+    before = page(sign_in(installed, BEN), salary)
+    installed.slack.faults.clear()
+
+    deliver_for(installed, 5)
+
+    assert before == 404
+    assert [one.error for one in deliveries(installed, salary)] == ["users_not_found"]
+    assert seen_by(installed, "Welcome", welcome) == set()
+    assert seen_by(installed, "Salary", salary) == {ANN}
 
 
 def test_a_name_that_another_channel_has_now_shows_nothing(installed: Bellhop) -> None:

@@ -150,7 +150,7 @@ def test_the_person_left_traces_everywhere(known: Bellhop) -> None:
     assert traces(known, *needles(known)) == {
         "api_keys": {"created_by", "revoked_by"},
         "callbacks": {"body"},
-        "deliveries": {"target", "channel_id"},
+        "deliveries": {"target", "recipient_id", "channel_id"},
         "home_tabs": {"user_id"},
         "webhooks": {"created_by", "revoked_by"},
         "idempotency_keys": {"owner", "key"},

@@ -18,6 +18,8 @@ from tests.notifications.hand import accept
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, WEBHOOKS, Caller, caller, request
+from tests.web.methods.calling import method_caller
+from tests.web.methods.test_messages import grant_reactions
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -208,7 +210,15 @@ class TestAKeyThatAPersonMade:
     def sent(self, installed: Bellhop) -> dict[str, str]:
         """Return notifications of others by destination."""
         installed.slack.invite_bot(ANN, LEADS)
+        later = (installed.clock() + timedelta(hours=1)).isoformat()
+        withdrawn = accept(installed, GENERAL, "withdrawn", send_at=later)
+        installed.services.history.cancel(ACME, withdrawn)
+        escalate = {"to": GENERAL, "after": 600}
         return {
+            "withdrawn": withdrawn,
+            "unanswered": accept(
+                installed, "topic:board", "x", actions=["acknowledge"], escalate=escalate
+            ),
             "public": accept(installed, GENERAL, "in general"),
             "private": accept(installed, LEADS, "in leads"),
             "both": accept(installed, [GENERAL, LEADS], "in both"),
@@ -240,6 +250,28 @@ class TestAKeyThatAPersonMade:
             assert status == (200 if name in seen else 404), name
             if name not in seen:
                 assert who.call("DELETE", f"{NOTIFICATIONS}/{id_}").status == 404
+
+    @pytest.mark.parametrize("made_by", [ANN, None])
+    def test_reads_nothing_that_was_withdrawn(
+        self, installed: Bellhop, made_by: str | None
+    ) -> None:
+        """Neither does an operator's key that is limited to the channel."""
+        writer = method_caller(installed, Scope.SEND)
+        ts = writer.ok("chat.postMessage", channel=GENERAL, text="Salaries")["ts"]
+        grant_reactions(installed)
+        writer.ok("reactions.add", channel=GENERAL, timestamp=ts, name="eyes")
+        writer.ok("chat.update", channel=GENERAL, ts=ts, text="News")
+        who = caller(installed, channels=[GENERAL], created_by=made_by)
+
+        page = who.get(NOTIFICATIONS)
+
+        assert "News" in page.text
+        assert "Salaries" not in page.text
+        with installed.services.database.reading_connection() as connection:
+            ids = connection.scalars(select(Notification.id)).all()
+        texts = [who.get(f"{NOTIFICATIONS}/{id_}") for id_ in ids]
+        assert sorted(one.status for one in texts) == [200, 404]
+        assert "Salaries" not in "".join(one.text for one in texts)
 
     def test_reads_its_own_notifications(self, installed: Bellhop, sent: dict[str, str]) -> None:
         who = caller(installed, created_by=ANN)

@@ -386,6 +386,9 @@ class Delivery(Base):
     # The workspace's number of the last change of this row.
     seq: Mapped[int] = mapped_column(BigInteger, server_default=_ZERO)
     target: Mapped[str] = mapped_column(Text)  # as the sender wrote it
+    # The person of a direct delivery, and the only one who may see it: to an e-mail address, once
+    # they are found; `nobody` if it led to none. NULL: not known, or erased; no person sees it.
+    recipient_id: Mapped[str | None] = mapped_column(SlackId)
     # The subscription that caused it; it may have ended since.
     subscription_id: Mapped[int | None]
     # The notification that includes it: a digest, or a later one with the same key.

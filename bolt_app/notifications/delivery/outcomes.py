@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bolt_app.delays import Delays
 from bolt_app.notifications.content.states import DeliveryState
@@ -30,6 +30,8 @@ class Outcome:
         is_reply: whether the message is in a thread; None if that did not change. Slack posts a
             reply in the channel itself if the thread is gone.
         replaced_ts: the deleted message that this message replaces.
+        recipient_id: the person with the e-mail address that the delivery is for, or `NOBODY`; None
+            if that was not found out.
     """
 
     state: DeliveryState
@@ -44,6 +46,7 @@ class Outcome:
     is_undone: bool = False
     is_reply: bool | None = None
     replaced_ts: str | None = None
+    recipient_id: str | None = field(default=None, repr=False)
 
     @property
     def is_final(self) -> bool:

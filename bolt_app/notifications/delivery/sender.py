@@ -46,7 +46,7 @@ from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_api import NotSentError, SlackCallError
-from bolt_app.slack_ids import is_conversation, is_person
+from bolt_app.slack_ids import NOBODY, is_conversation, is_person
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
@@ -167,28 +167,30 @@ class MessageSender:
             return Outcome(DeliveryState.CANCELLED, requested=False)
         if attempt.change is not None and attempt.update_ts is None:
             return _cannot_change(attempt, MESSAGE_GONE)
+        # A message that is shown again is not refused: a name that was erased has to leave it. The
+        # same applies to a message that is to be deleted.
+        is_exempt = attempt.is_refresh or attempt.change in _ACTIONS
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
-            # A message that is shown again is not refused: a name that was erased has to leave it.
-            # The same applies to a message that is to be deleted.
-            is_exempt = attempt.is_refresh or attempt.change in _ACTIONS
+            if not is_exempt:
+                await self._require_address(workspace, attempt)
+        except Exception as error:
+            outcome = self._not_prepared(error, attempt)
+            # An earlier attempt may have reached someone.
+            return outcome if attempt.is_repeat else _for_recipient(outcome, attempt, NOBODY)
+        outcome = await self._send_if_allowed(workspace, attempt, check, is_exempt=is_exempt)
+        return outcome if is_exempt else _for_recipient(outcome, attempt, attempt.address)
+
+    async def _send_if_allowed(
+        self, workspace: BotWorkspace, attempt: Attempt, check: Check, *, is_exempt: bool
+    ) -> Outcome:
+        try:
             if not is_exempt and not await self._is_allowed(workspace, attempt):
                 return recipient_denied(by_subscription=attempt.by_subscription)
             attempt = await self._with_file_links(workspace, attempt, check)
             prepared = await self._prepare(workspace, attempt)
-        except NotSentError:
-            logger.info("a file was not uploaded: the workspace may have another owner")
-            return not_made(is_repeat=attempt.is_repeat)
-        except UploadsBusyError as error:
-            return not_made(is_repeat=attempt.is_repeat, wait=error.wait)
-        except (NotInstalledError, SlackCallError) as error:
-            return self._failed(error, attempt)
-        except DATABASE_UNAVAILABLE as error:
-            logger.warning("the database is not answering", extra={"error": describe_error(error)})
-            return not_made(is_repeat=attempt.is_repeat)
-        except Exception:
-            logger.exception("a message cannot be rendered")
-            return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
+        except Exception as error:
+            return self._not_prepared(error, attempt)
         try:
             outcome = await self._send(workspace, attempt, prepared, check)
             self._internal_errors.pop(attempt.delivery_id, None)
@@ -295,6 +297,21 @@ class MessageSender:
         found = [message for message in answer["messages"] if message.get("ts") == ts]
         return _mark(found[0]) if found else None
 
+    def _not_prepared(self, error: Exception, attempt: Attempt) -> Outcome:
+        """Return the outcome of an attempt that ended before its message was sent."""
+        if isinstance(error, NotSentError):
+            logger.info("a file was not uploaded: the workspace may have another owner")
+            return not_made(is_repeat=attempt.is_repeat)
+        if isinstance(error, UploadsBusyError):
+            return not_made(is_repeat=attempt.is_repeat, wait=error.wait)
+        if isinstance(error, NotInstalledError | SlackCallError):
+            return self._failed(error, attempt)
+        if isinstance(error, DATABASE_UNAVAILABLE):
+            logger.warning("the database is not answering", extra={"error": describe_error(error)})
+            return not_made(is_repeat=attempt.is_repeat)
+        logger.error("a message cannot be rendered", exc_info=error)
+        return self._after_internal_error(attempt, may_have_posted=attempt.is_repeat)
+
     def _after_internal_error(self, attempt: Attempt, *, may_have_posted: bool) -> Outcome:
         self._internal_errors[attempt.delivery_id] += 1
         errors = self._internal_errors[attempt.delivery_id]
@@ -324,6 +341,22 @@ class MessageSender:
         if isinstance(error, NotInstalledError):
             return dead_installation("not_installed", self._delays, is_repeat=attempt.is_repeat)
         return classify_error(error, attempt.number, self._delays, is_repeat=attempt.is_repeat)
+
+    async def _require_address(self, workspace: BotWorkspace, attempt: Attempt) -> None:
+        """Require that the e-mail address of an attempt is that of the person in its lane.
+
+        It may have become someone else's since the lane was found.
+
+        Raises:
+            NotInstalledError, SlackCallError: it is not, or the call failed.
+        """
+        if attempt.target.startswith("@") and _is_for_person(attempt):
+            email, find = attempt.target.removeprefix("@"), self._users.find
+            found = await asyncio.to_thread(
+                self._look_up, attempt, lambda share: find(workspace, email, share)
+            )
+            if found != attempt.address:
+                raise SlackCallError(LOOKUP, UNKNOWN)
 
     async def _is_allowed(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
         """Whether a message may be posted for those who read it there.
@@ -370,15 +403,11 @@ class MessageSender:
         """Whether the person may still receive the delivery.
 
         Raises:
-            SlackCallError: a call failed, or the e-mail address is no longer the person's.
+            SlackCallError: a call failed.
         """
         address = attempt.address
         if is_conversation(address):
             address = self._users.find_by_conversation(workspace, address, share)
-        # The address may have become someone else's since its lane was found.
-        is_email, email = attempt.target.startswith("@"), attempt.target.removeprefix("@")
-        if is_email and self._users.find(workspace, email, share) != address:
-            raise SlackCallError(LOOKUP, UNKNOWN)
         by_subscription = attempt.by_subscription
         return self._access.may_receive(workspace, address, share, by_subscription=by_subscription)
 
@@ -508,8 +537,10 @@ class MessageSender:
             is_gone = error.code == MESSAGE_GONE
             if attempt.is_refresh and not (is_gone and attempt.may_post_again):
                 return Outcome(DeliveryState.CANCELLED, error.code)
-            if attempt.is_refresh and not await self._is_allowed(workspace, attempt):
-                return recipient_denied(by_subscription=True)
+            if attempt.is_refresh:
+                await self._require_address(workspace, attempt)
+                if not await self._is_allowed(workspace, attempt):
+                    return recipient_denied(by_subscription=True)
             posted = await self._post(workspace, attempt, given, check)
             # A message that exists but cannot be updated keeps its replies and buttons.
             return posted if is_gone else replace(posted, replaced_ts=None)
@@ -642,7 +673,14 @@ def _sent(attempt: Attempt, channel_id: str, message: Mapping[str, Any]) -> Outc
         replaced_ts = attempt.update_ts
     elif not is_reply:
         replaced_ts = attempt.thread_ts
-    return replace(sent(channel_id, ts, is_reply=is_reply), replaced_ts=replaced_ts)
+    outcome = replace(sent(channel_id, ts, is_reply=is_reply), replaced_ts=replaced_ts)
+    return _for_recipient(outcome, attempt, attempt.address)
+
+
+def _for_recipient(outcome: Outcome, attempt: Attempt, recipient_id: str) -> Outcome:
+    """Return an outcome with the recipient that was found, if it is for an e-mail address."""
+    is_to_email = attempt.target.startswith("@")
+    return replace(outcome, recipient_id=recipient_id) if is_to_email else outcome
 
 
 def _slack_time(moment: datetime) -> str:

@@ -191,6 +191,7 @@ FINISH = BulkUpdate(
         "new_state": String(),
         "not_counted": Integer(),
         "new_error": Text(),
+        "new_recipient_id": String(),
         "new_channel_id": String(),
         "new_ts": String(),
         "new_replaced_ts": String(),
@@ -206,6 +207,8 @@ FINISH = BulkUpdate(
             state=given["new_state"],
             attempts=Delivery.attempts - given["not_counted"],
             error=given["new_error"],
+            # Whom it was for once stays.
+            recipient_id=func.coalesce(Delivery.recipient_id, given["new_recipient_id"]),
             # A refreshed message keeps its position, whatever the outcome.
             channel_id=func.coalesce(given["new_channel_id"], Delivery.channel_id),
             ts=func.coalesce(given["new_ts"], Delivery.ts),

@@ -48,6 +48,7 @@ from bolt_app.notifications.delivery.statements import (
 from bolt_app.notifications.delivery.work import WantedPage, Work
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.shards import OwnedShard
+from bolt_app.slack_ids import NOBODY
 
 RETRY_FOR = timedelta(days=1)
 # The most stored content of concurrent attempts.
@@ -273,9 +274,10 @@ class Store:
             if look.refused is not None:
                 connection.execute(delivery.values(error=look.refused))
             if look.known is not None:
-                sent = {"channel_id": look.known.channel_id, "ts": look.known.ts}
+                sent: dict[str, Any] = {"channel_id": look.known.channel_id, "ts": look.known.ts}
                 ended = Delivery.state.in_((DeliveryState.DEAD, DeliveryState.UNKNOWN))
                 sent |= {"state": DeliveryState.SENT, "error": None}
+                sent["recipient_id"] = func.coalesce(Delivery.recipient_id, look.known.recipient_id)
                 connection.execute(delivery.where(ended).values(sent))
 
     def pause(self, team_id: str, until: datetime, reason: str | None) -> None:
@@ -496,12 +498,15 @@ def _replace_message(connection: Connection, finish: Finish) -> None:
 def _finished(finish: Finish) -> dict[str, Any]:
     outcome = finish.outcome
     retry_at = None if outcome.is_final else finish.at + timedelta(seconds=outcome.wait)
+    # The next attempt may find someone.
+    is_found = outcome.is_final or outcome.recipient_id != NOBODY
     return {
         "delivery_id": finish.attempt.delivery_id,
         # A plain string: PostgreSQL's driver rejects arrays of mixed types.
         "new_state": outcome.state.value,
         "not_counted": int(outcome.is_undone),
         "new_error": outcome.error,
+        "new_recipient_id": outcome.recipient_id if is_found else None,
         "new_channel_id": outcome.channel_id,
         "new_ts": outcome.ts,
         "new_replaced_ts": outcome.replaced_ts,

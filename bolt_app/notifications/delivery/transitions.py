@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, select, text, update
+from sqlalchemy import Connection, and_, bindparam, case, exists, select, text, update
 from sqlalchemy.exc import OperationalError
 
 from bolt_app.clock import Clock, utc_now
@@ -41,7 +41,7 @@ from bolt_app.notifications.incidents.messages import (
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, mark_successor, pending_in
 from bolt_app.notifications.queue.moved_channels import follow_move
-from bolt_app.slack_ids import is_destination
+from bolt_app.slack_ids import NOBODY, is_destination, is_person
 from bolt_app.workspaces.channel_names import find_named
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 CLOCK_TOLERANCE = timedelta(seconds=2)
 _OWNED = is_any_of(WorkspaceQueue.shard, "shards")
 _IS_SCHEDULED = text("deliveries.state = 'scheduled'")
+_IS_TO_EMAIL = Delivery.target.startswith("@")
 _DUE = (
     select(
         Delivery.id,
@@ -98,6 +99,7 @@ _LATEST_SHOWN = (
         Delivery.thread_ts,
         Delivery.source,
         Delivery.subscription_id,
+        Delivery.recipient_id,
         Delivery.key,
         Delivery.id,
         Delivery.team_id,
@@ -186,7 +188,7 @@ class Transitions:
         """End all pending deliveries of a lane without a destination."""
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [team_id])[team_id]
-            ended = self._ended(DeliveryState.DEAD, error, seq)
+            ended = self._unresolved(error, seq)
             connection.execute(update(Delivery).where(pending_in(lane_id)).values(ended))
 
     def follow_move(self, team_id: str, channel_id: str) -> bool:
@@ -209,7 +211,7 @@ class Transitions:
             seq = begin_change(connection, [team_id])[team_id]
             rows = connection.execute(lanes).all()
             known = find_named(connection, team_id, {row.address[1:] for row in rows})
-            ended = self._ended(DeliveryState.DEAD, "channel_not_found", seq)
+            ended = self._unresolved("channel_not_found", seq)
             for row in rows:
                 channel_id = known.get(row.address[1:])
                 if channel_id is not None:
@@ -246,7 +248,7 @@ class Transitions:
             connection.execute(waiting.values(again))
             if is_failure and since <= now - retry_for:
                 old = (pending_in(row.lane_id), Delivery.send_at <= now - retry_for)
-                ended = self._ended(DeliveryState.DEAD, error, seq)
+                ended = self._unresolved(error, seq)
                 connection.execute(update(Delivery).where(*old).values(ended))
             left = select(Delivery.id).where(pending_in(row.lane_id)).limit(1)
             return connection.scalar(left) is not None
@@ -291,6 +293,7 @@ class Transitions:
             row.thread_ts,
             row.source,
             row.subscription_id,
+            row.recipient_id,
         )
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [row.team_id])[row.team_id]
@@ -318,8 +321,19 @@ class Transitions:
         hold_in_lane(connection, team_id, lane_id, address, seq, self._clock())
         ensure_lanes(connection, [(team_id, address)])
         moved = {"lane_id": lane_id_of(team_id, address), "seq": seq, "retry_at": None}
+        if is_person(address):
+            # An e-mail address may be another person's when a later delivery is due.
+            is_undecided = and_(_IS_TO_EMAIL, Delivery.state != DeliveryState.WAITING)
+            moved["recipient_id"] = case((is_undecided, Delivery.recipient_id), else_=address)
         connection.execute(update(Delivery).where(pending_in(lane_id)).values(moved))
         mark_successor(connection, lane_id, team_id, address)
 
-    def _ended(self, state: str, error: str | None, seq: int) -> dict[str, Any]:
-        return {"state": state, "error": error, "finished_at": self._clock(), "seq": seq}
+    def _unresolved(self, error: str | None, seq: int) -> dict[str, Any]:
+        """Return the column values of deliveries whose address led nowhere."""
+        return {
+            "state": DeliveryState.DEAD,
+            "error": error,
+            "finished_at": self._clock(),
+            "seq": seq,
+            "recipient_id": case((_IS_TO_EMAIL, NOBODY), else_=Delivery.recipient_id),
+        }

@@ -26,6 +26,7 @@ from bolt_app.notifications.digests.content import Entry, digest_content
 from bolt_app.notifications.queue.change_feed import stored_urgency
 from bolt_app.notifications.subscriptions.filters import DEFAULT_SEVERITY
 from bolt_app.notifications.subscriptions.routing import MESSAGE_STATES
+from bolt_app.recipients import known_recipient
 from bolt_app.severity import known_severity
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,10 @@ _CONTENTS = select(Notification.id, content_summary(Notification.content).label(
     Notification.id.in_(bindparam("ids", expanding=True))
 )
 _COVER = _END.values(state=DeliveryState.DIGESTED, digest_id=bindparam("covered_by"))
-_DIGEST = _COVER.where(Delivery.id <= bindparam("last"))
+# A digest goes to the person of the lane, also if an e-mail address is another person's by then.
+_DIGEST = _COVER.where(Delivery.id <= bindparam("last")).values(
+    recipient_id=bindparam("digest_for")
+)
 _SUPERSEDE = _COVER.where(Delivery.id == bindparam("delivery_id"))
 
 
@@ -132,8 +136,10 @@ def release(
     if len(released) == 1:
         connection.execute(_RELEASE, {"delivery_id": released[0].id, "new_seq": seq})
     elif released:
-        digest_id = _insert_digest(connection, lane, released, public_url, seq, now)
-        connection.execute(_DIGEST, {**due, "covered_by": digest_id, "last": rows[-1].id})
+        recipient_id = known_recipient(lane.address, lane.address)
+        digest_id = _insert_digest(connection, lane, recipient_id, released, public_url, seq, now)
+        covered = {"covered_by": digest_id, "digest_for": recipient_id, "last": rows[-1].id}
+        connection.execute(_DIGEST, {**due, **covered})
     logger.info("released", extra={"lane": lane.id, "deliveries": len(rows)})
 
 
@@ -159,6 +165,7 @@ def _superseded(
 def _insert_digest(
     connection: Connection,
     lane: HeldLane,
+    recipient_id: str | None,
     rows: Sequence[Any],
     public_url: str,
     seq: int,
@@ -185,6 +192,7 @@ def _insert_digest(
         "lane_id": lane.id,
         "seq": seq,
         "target": lane.address,
+        "recipient_id": recipient_id,
         # A digest with any delivery of a subscription follows the rules of subscriptions.
         "subscription_id": max(subscriptions, default=None),
         "state": DeliveryState.WAITING,

@@ -273,6 +273,7 @@ def _erase_deliveries(connection: Connection, lane_ids: Collection[int]) -> None
         .where(Delivery.lane_id.in_(lane_ids), Delivery.state.not_in(OPEN_STATES))
         .values(
             target=DELETED_ADDRESS,
+            recipient_id=None,
             channel_id=None,
             ts=None,
             thread_ts=None,

@@ -6,17 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, not_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from bolt_app.db.models import Channel, Delivery, Lane, Notification, NotificationFile
-from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES, DeliveryState
-from bolt_app.notifications.history.publication import (
-    HAS_ARRIVED,
-    IS_PUBLISHED,
-    IS_UNCLAIMED,
-    IS_WITHDRAWN,
-)
+from bolt_app.notifications.content.states import OPEN_STATES, DeliveryState
+from bolt_app.notifications.history.publication import IS_EXPECTED, IS_PUBLISHED, IS_WITHDRAWN
 from bolt_app.notifications.history.store import Condition
+from bolt_app.slack_ids import is_channel
 from bolt_app.workspaces.channel_names import find_named
 from bolt_app.workspaces.channels import IS_PUBLIC
 
@@ -26,12 +22,11 @@ class DeliveryRoutes:
     """The addresses of a notification's deliveries, by delivery id.
 
     Attributes:
-        stored: the addresses of their lanes.
+        stored: the channels of their lanes, or their recipients, as far as they are known.
         addresses: the same, with the ids of known channels instead of their names.
         published: the ids of deliveries that make the notification visible at their destination.
         withdrawn: the ids of deliveries that only the sender and admins may see.
         expected: the ids of deliveries of subscriptions that have not arrived.
-        unclaimed: the ids of deliveries to e-mail addresses whose person is not known so far.
     """
 
     stored: Mapping[int, str]
@@ -39,7 +34,6 @@ class DeliveryRoutes:
     published: Collection[int]
     withdrawn: Collection[int]
     expected: Collection[int]
-    unclaimed: Collection[int]
 
 
 def with_channel_ids(
@@ -61,10 +55,8 @@ def find_audiences(connection: Connection, file_id: str, most: int) -> Sequence[
     `oldest` and `newest` is as visible as the other, to the people at that address.
     """
     is_open = Delivery.state.in_(OPEN_STATES)
-    is_expected = and_(Delivery.subscription_id.is_not(None), not_(HAS_ARRIVED))
-    has_failed = Delivery.state.in_(FAILED_STATES)
-    publication = (IS_PUBLISHED, IS_WITHDRAWN, IS_UNCLAIMED, is_expected, is_open, has_failed)
-    audience = (Lane.address, Notification.source, *publication)
+    publication = (IS_PUBLISHED, IS_WITHDRAWN, IS_EXPECTED, is_open)
+    audience = (Lane.address, Delivery.recipient_id, Notification.source, *publication)
     oldest = func.min(Notification.id).label("oldest")
     statement = (
         select(oldest, func.max(Notification.id).label("newest"))
@@ -84,33 +76,44 @@ def find_published(
     connection: Connection,
     team_id: str,
     ids: Collection[str],
-    addresses: Collection[str],
+    channels: Collection[str],
     *,
+    person_id: str | None = None,
     with_public: bool = False,
+    with_expected: bool = True,
     only_sent: bool = False,
 ) -> set[str]:
-    """Return the notifications, among some of a workspace, that are published at some addresses.
+    """Return the notifications, among some of a workspace, that are published at some channels.
 
     The database decides, because a notification may have thousands of deliveries.
 
     Args:
-        with_public: whether the public channels of the last listing are such addresses too.
+        person_id: a person, whose direct messages count too.
+        with_public: whether the public channels of the last listing are such channels too.
+        with_expected: whether what a subscription of the person has not delivered counts.
         only_sent: whether they must have been posted there.
     """
-    is_named: ColumnElement[bool] = Lane.address.in_(addresses)
+    is_named: ColumnElement[bool] = Lane.address.in_(filter(is_channel, channels))
     if with_public:
         public = select(Channel.channel_id).where(Channel.team_id == team_id, IS_PUBLIC)
         is_named = or_(is_named, Lane.address.in_(public))
     lanes = select(Lane.id).where(Lane.team_id == team_id, is_named)
+    is_there: ColumnElement[bool] = Delivery.lane_id.in_(lanes)
+    if person_id is not None:
+        is_direct: ColumnElement[bool] = Delivery.recipient_id == person_id
+        is_there = or_(is_there, is_direct if with_expected else and_(is_direct, ~IS_EXPECTED))
     statement = (
         select(Delivery.notification_id)
         .where(
             Delivery.notification_id.in_(ids),
-            Delivery.lane_id.in_(lanes),
-            Delivery.state == DeliveryState.SENT if only_sent else IS_PUBLISHED,
+            Delivery.team_id == team_id,
+            is_there,
+            IS_PUBLISHED,
         )
         .distinct()
     )
+    if only_sent:
+        statement = statement.where(Delivery.state == DeliveryState.SENT)
     return set(connection.scalars(statement))
 
 
@@ -122,18 +125,29 @@ def find_unrouted(connection: Connection, ids: Collection[str]) -> set[str]:
     )
 
 
+def shown_address(row: Any) -> str | None:
+    """Return the channel of a delivery's lane, or its recipient, if they are known.
+
+    Args:
+        row: of `find_routes`.
+    """
+    address: str = row.address
+    recipient_id: str | None = row.recipient_id
+    return address if address.startswith("#") or is_channel(address) else recipient_id
+
+
 def find_routes(
     connection: Connection, notification_id: str, *conditions: Condition
 ) -> Sequence[Any]:
-    """Return those deliveries of a notification, with address and publication."""
+    """Return those deliveries of a notification, with address, recipient and publication."""
     statement = (
         select(
             Delivery.id,
             Lane.address,
+            Delivery.recipient_id,
             IS_PUBLISHED.label("is_published"),
             IS_WITHDRAWN.label("is_withdrawn"),
-            IS_UNCLAIMED.label("is_unclaimed"),
-            and_(Delivery.subscription_id.is_not(None), not_(HAS_ARRIVED)).label("is_expected"),
+            IS_EXPECTED.label("is_expected"),
         )
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(Delivery.notification_id == notification_id, *conditions)

@@ -24,6 +24,7 @@ from bolt_app.db.models import (
 )
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.content.states import DeliveryState, StateFilter
+from bolt_app.notifications.history.publication import IS_PUBLISHED
 from bolt_app.workspaces.channels import IS_PUBLIC
 
 # The most notifications that are scanned for one page, however few of them match.
@@ -45,9 +46,9 @@ class Visible:
 
     Attributes:
         sources: credentials whose notifications it may see without further limits.
-        addresses: notifications of others must have gone only to these; None: to any.
+        addresses: notifications of others must be published, and only there; None: anywhere.
             Deliveries to subscribers elsewhere are hidden, in its own notifications too.
-        public_of: a workspace to whose public channels alone they must have gone; None: to any.
+        public_of: a workspace in whose public channels alone they must be; None: anywhere.
     """
 
     sources: Collection[str]
@@ -59,7 +60,8 @@ class Visible:
         deliveries = select(Delivery.id).join(Lane, Lane.id == Delivery.lane_id)
         deliveries = deliveries.where(Delivery.notification_id == notification.id)
         elsewhere = deliveries.where(~and_(*self._is_within()))
-        is_within = and_(deliveries.exists(), ~elsewhere.exists())
+        # Like people, it sees nothing that was withdrawn, nor an escalation before it goes out.
+        is_within = and_(deliveries.where(IS_PUBLISHED).exists(), ~elsewhere.exists())
         return or_(notification.source.in_(self.sources), is_within)
 
     def shows_delivery(self) -> ColumnElement[bool]:

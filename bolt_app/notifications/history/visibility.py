@@ -6,8 +6,8 @@ guests; a delivery to another channel, and any delivery for a guest, to the chan
 escalation is published when it goes out. A cancelled delivery counts only for the sender and
 admins. An unknown channel name may be that of a private channel, and an e-mail address that led to
 nobody may be another person's later: such deliveries are visible only to the sender and admins. One
-to an e-mail address is visible to nobody before it has found its person. A notification without
-deliveries is visible to all members.
+to an e-mail address is visible to nobody before it has found its person, who is stored with it. A
+notification without deliveries is visible to all members.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ from bolt_app.notifications.history.details import (
     sender_label,
 )
 from bolt_app.notifications.history.permalinks import Permalinks
-from bolt_app.notifications.history.reports import NotificationReport
+from bolt_app.notifications.history.reports import DeliveryReport, NotificationReport
 from bolt_app.notifications.history.routes import (
     DeliveryRoutes,
     find_audiences,
     find_published,
     find_routes,
     find_unrouted,
+    shown_address,
     with_channel_ids,
 )
 from bolt_app.notifications.history.service import History
@@ -55,7 +56,7 @@ from bolt_app.notifications.history.views import (
     Viewer,
 )
 from bolt_app.slack_api import SlackCallError
-from bolt_app.slack_ids import is_id, is_person
+from bolt_app.slack_ids import NOBODY, is_person
 from bolt_app.workspaces.client import NotInstalledError
 
 # The most failed notifications that are checked for those that a person may see.
@@ -168,7 +169,11 @@ class Visibility:
         report = report.model_copy(update={"deliveries": failed})
         routes = self._routes(viewer, report, IS_TROUBLED)
         names = person.channel_names(set(routes.addresses.values()))
-        return _seen(viewer, person, report, routes, names)
+        seen = _seen(viewer, person, report, routes, names)
+        if not seen or _is_for(person, report, routes, seen):
+            return seen
+        # Another delivery may make it visible.
+        return seen if self.visible_ids(person, [report.id], person.user_id) else []
 
     def find_shared(
         self,
@@ -228,11 +233,20 @@ class Visibility:
             NotInstalledError: the workspace has no bot.
             SlackCallError: a call to Slack failed.
         """
-        is_member = person.may(Action.SEE_WORKSPACE)
-        visible = self._published(person.team_id, ids, [place], with_public=is_member)
-        if not is_person(place) or visible.issuperset(ids):
+        is_member, team_id = person.may(Action.SEE_WORKSPACE), person.team_id
+        if not is_person(place):
+            return self._published(team_id, ids, [place], with_public=is_member)
+        visible = self._published(
+            team_id,
+            ids,
+            (),
+            person_id=person.user_id,
+            with_public=is_member,
+            with_expected=person.may(Action.SUBSCRIBE_SELF),
+        )
+        if visible.issuperset(ids):
             return visible
-        visible |= self._published(person.team_id, ids, person.memberships())
+        visible |= self._published(team_id, ids, person.memberships())
         if is_member:
             with self._database.reading_connection() as connection:
                 visible |= find_unrouted(connection, ids)
@@ -273,17 +287,17 @@ class Visibility:
         self,
         team_id: str,
         ids: Sequence[str],
-        addresses: Collection[str],
+        channels: Collection[str],
         *,
         with_public: bool = False,
-        only_sent: bool = False,
+        **more: Any,
     ) -> set[str]:
         if with_public:
             # Raises if the listing is too old.
             self._access.public.names_of_public(team_id, ())
         with self._database.reading_connection() as connection:
             return find_published(
-                connection, team_id, ids, addresses, with_public=with_public, only_sent=only_sent
+                connection, team_id, ids, channels, with_public=with_public, **more
             )
 
     def _routes(
@@ -291,7 +305,7 @@ class Visibility:
     ) -> DeliveryRoutes:
         with self._database.reading_connection() as connection:
             routed = find_routes(connection, report.id, *conditions)
-            stored = {row.id: row.address for row in routed}
+            stored = {row.id: address for row in routed if (address := shown_address(row))}
             # An ended delivery is not affected by a channel that has its name now.
             open_ids = {
                 delivery.id for delivery in report.deliveries if delivery.state in OPEN_STATES
@@ -301,8 +315,7 @@ class Visibility:
         published = {row.id for row in routed if row.is_published}
         withdrawn = {row.id for row in routed if row.is_withdrawn}
         expected = {row.id for row in routed if row.is_expected}
-        unclaimed = {row.id for row in routed if row.is_unclaimed}
-        return DeliveryRoutes(stored, stored | channels, published, withdrawn, expected, unclaimed)
+        return DeliveryRoutes(stored, stored | channels, published, withdrawn, expected)
 
     def _view(
         self, viewer: Viewer, person: Person, report: NotificationReport
@@ -352,14 +365,9 @@ def _seen(
     is_unresolved_shown = _is_sender_or_admin(person, report)
     seen = []
     for delivery in report.deliveries:
-        is_unclaimed = delivery.id in routes.unclaimed
-        address = None if is_unclaimed else routes.addresses.get(delivery.id)
-        label = _destination_label(viewer, address, names)
-        # It may be the name of a private channel without the bot.
-        is_unresolved = routes.stored.get(delivery.id, "").startswith("#")
-        has_led_to_nobody = is_unclaimed and delivery.state in FAILED_STATES
-        if label is None and (is_unresolved or has_led_to_nobody) and is_unresolved_shown:
-            label = delivery.to if is_unclaimed else routes.stored[delivery.id]
+        label = _destination_label(viewer, routes.addresses.get(delivery.id), names)
+        if label is None and is_unresolved_shown:
+            label = _unresolved_label(delivery, routes.stored.get(delivery.id))
         if label is not None:
             seen.append(ViewedDelivery(label, delivery))
     return seen
@@ -369,15 +377,23 @@ def _destination_label(viewer: Viewer, address: str | None, names: Mapping[str, 
     """Return a destination in words; None if the viewer may not know it.
 
     Args:
-        address: None if it was deleted, or is an e-mail address whose person is not known so far.
+        address: None if it is not known.
     """
     if address is None:
         return None
-    if is_person(address):
-        return "you" if address == viewer.user_id else None
-    if is_id(address):
-        return f"#{names[address]}" if address in names else None
-    return None
+    if address == viewer.user_id:
+        return "you"
+    return f"#{names[address]}" if address in names else None
+
+
+def _unresolved_label(delivery: DeliveryReport, address: str | None) -> str | None:
+    """Return a destination that led nowhere, as its sender wrote it; None for any other."""
+    if address is None:
+        return None
+    # It may be the name of a private channel without the bot.
+    if address.startswith("#"):
+        return address
+    return delivery.to if address == NOBODY else None
 
 
 def _is_for(
@@ -402,7 +418,7 @@ def _published_to(person: Person, routes: DeliveryRoutes) -> Collection[int]:
     return {
         id_
         for id_ in routes.published
-        if not (id_ in routes.expected and is_person(routes.stored[id_]))
+        if id_ not in routes.expected or not is_person(routes.stored.get(id_, NOBODY))
     }
 
 

@@ -80,6 +80,7 @@ class IncidentMessage:
     Attributes:
         subscription_id: of its delivery. Those that follow it keep it: they show the subscriber as
             little to the sender, and end as well when the person may no longer subscribe.
+        recipient_id: of its delivery. Those that follow it are for the same person.
         topics: of its notification, as far as they were read.
     """
 
@@ -91,6 +92,7 @@ class IncidentMessage:
     thread_ts: str | None
     source: str
     subscription_id: int | None
+    recipient_id: str | None = field(repr=False)
     topics: str | None = None
 
 
@@ -344,13 +346,14 @@ def find_messages(connection: Connection, team_id: str, key: str) -> list[Incide
             Delivery.thread_ts,
             Delivery.source,
             Delivery.subscription_id,
+            Delivery.recipient_id,
             Notification.topics,
         )
         .join(Notification, Notification.id == Delivery.notification_id)
         .where(Delivery.id.in_(latest))
         .order_by(Delivery.id)
     )
-    return [IncidentMessage(*row) for row in connection.execute(statement)]
+    return [IncidentMessage(**row._asdict()) for row in connection.execute(statement)]
 
 
 def _raise_urgency(
@@ -395,6 +398,7 @@ def _row(message: IncidentMessage, change: IncidentChange, at: datetime) -> dict
         "seq": change.seq,
         "target": message.target,
         "subscription_id": message.subscription_id,
+        "recipient_id": message.recipient_id,
         "state": state_until(at, change.now),
         "rank": 0,
         "key": change.key,

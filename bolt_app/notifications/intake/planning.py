@@ -29,7 +29,7 @@ from bolt_app.notifications.subscriptions.routing import (
     RoutingRequest,
     route,
 )
-from bolt_app.recipients import topic_of
+from bolt_app.recipients import known_recipient, topic_of
 
 
 @dataclass(frozen=True)
@@ -228,6 +228,7 @@ def _destination_row(draft: Draft, destination: Destination) -> dict[str, Any]:
         **draft.delivery,
         "lane_address": destination.address,
         "target": destination.target,
+        "recipient_id": known_recipient(destination.target, destination.address),
         "subscription_id": destination.subscription_id,
         "finished_at": None,
     }

@@ -47,6 +47,7 @@ from bolt_app.notifications.queue.change_feed import (
 from bolt_app.notifications.queue.moved_channels import current_ids
 from bolt_app.notifications.queue.rank import MESSAGE_RANK
 from bolt_app.notifications.queue.wakeup import Wakeup
+from bolt_app.recipients import known_recipient
 
 # Takes the kept members of a message's current content, and returns the notification that replaces
 # it.
@@ -326,6 +327,7 @@ def _row(change: _Change, message: Message) -> dict[str, Any]:
         "lane_id": message.lane_id,
         "seq": change.seq,
         "target": message.target,
+        "recipient_id": known_recipient(message.target, message.address),
         "source": message.source,
         "rank": MESSAGE_RANK,
         "key": message.key,

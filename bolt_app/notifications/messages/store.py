@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
 
 from bolt_app.db.models import IS_CHANGE, IS_LATER, IS_PENDING, Delivery, Lane, Notification
 from bolt_app.notifications.content.modes import CHANGES, DeliveryMode
@@ -53,10 +53,12 @@ _SCHEDULED = (
 # As `Message.addresses`.
 _SCHEDULED_AT = _SCHEDULED.where(
     or_(
-        *(
-            column.in_(bindparam("addresses", expanding=True))
-            for column in (Lane.address, Delivery.target, Delivery.channel_id)
-        )
+        Lane.address.in_(bindparam("addresses", expanding=True)),
+        Delivery.channel_id.in_(bindparam("addresses", expanding=True)),
+        and_(
+            Delivery.target.in_(bindparam("addresses", expanding=True)),
+            ~Delivery.target.startswith("#"),
+        ),
     )
 )
 _CHANGES_OF = (
@@ -128,7 +130,9 @@ class Message:
     @property
     def addresses(self) -> frozenset[str]:
         """The ids and names by which its channel or person is known."""
-        return frozenset(filter(None, (self.address, self.target, self.channel_id)))
+        # Another channel may have the name that the sender wrote.
+        target = None if self.target.startswith("#") else self.target
+        return frozenset(filter(None, (self.address, target, self.channel_id)))
 
 
 def find_message(
@@ -199,7 +203,9 @@ def point_to(connection: Connection, delivery_id: int, notification_id: str, seq
     Returns: whether it had not begun.
     """
     pending = update(Delivery).where(Delivery.id == delivery_id, IS_PENDING)
-    changed = pending.values(notification_id=notification_id, seq=seq)
+    # An attempt with the former content may have found the person of an e-mail address.
+    recipient_id = case((Delivery.target.startswith("@"), None), else_=Delivery.recipient_id)
+    changed = pending.values(notification_id=notification_id, seq=seq, recipient_id=recipient_id)
     return connection.execute(changed).rowcount > 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, and_, case, literal, or_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, case, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from bolt_app.db.models import Delivery
@@ -13,6 +13,7 @@ from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.change_feed import stored_urgency
 from bolt_app.notifications.queue.rank import STEP_SECONDS, URGENT_RANK
+from bolt_app.slack_ids import NOBODY
 
 # Modes that change the message with the key.
 _REPLACING = (DeliveryMode.UPDATE, DeliveryMode.EDIT)
@@ -63,4 +64,5 @@ def requeued(now: datetime) -> dict[str, Any]:
         "finished_at": None,
         "send_at": now,
         "expires_at": case((passed, None), else_=Delivery.expires_at),
+        "recipient_id": func.nullif(Delivery.recipient_id, NOBODY),
     }

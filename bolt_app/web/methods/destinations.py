@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
@@ -28,16 +28,18 @@ class Destination:
 
     Attributes:
         address: where its deliveries go.
-        channel_id: as the answer names it; a name while its channel is unknown.
+        channel_id: as the answer names it; a name while its channel is unknown, or hidden.
+        current_id: of the channel that a name means now, also if it is hidden.
     """
 
     address: str = field(repr=False)
     channel_id: str
+    current_id: str | None = field(default=None, repr=False)
 
     @property
     def addresses(self) -> frozenset[str]:
-        """The id and the name by which messages there are found."""
-        return frozenset((self.address, self.channel_id))
+        """The ids and the name by which messages there are found."""
+        return frozenset(filter(None, (self.address, self.channel_id, self.current_id)))
 
 
 def find_destination(call: Call, name: str = "channel") -> Destination:
@@ -117,7 +119,10 @@ def _permitted_destinations(call: Call, texts: Sequence[str]) -> list[Destinatio
         # A channel may have a new id since the key was read.
         allowed |= _currently_allowed(call)
     return [
-        _permitted(call, address, shown.get(address, address), allowed & names)
+        replace(
+            _permitted(call, address, shown.get(address, address), allowed & names),
+            current_id=ids.get(address),
+        )
         for address, names in zip(addresses, same, strict=True)
     ]
 

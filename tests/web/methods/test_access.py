@@ -29,6 +29,7 @@ RANDOM, LEADS = "C0ACME0002", "C0ACME0006"
 SECRET = "confidential"
 OWNER = "owner"
 LATER = 3600
+NOT_FOUND = ("message_not_found", "missing_scope")
 
 
 @pytest.fixture
@@ -247,6 +248,14 @@ class TestAnotherKey:
         assert target.facts() == before
 
 
+def contents(bellhop: Bellhop) -> list[Any]:
+    """Return all deliveries, each with its state and content."""
+    of_it = Notification.id == Delivery.notification_id
+    rows = select(Delivery.id, Delivery.state, Notification.content).join(Notification, of_it)
+    with bellhop.services.database.reading_connection() as connection:
+        return [tuple(row) for row in connection.execute(rows.order_by(Delivery.id))]
+
+
 class TestALimitedKey:
     """A key for #random sees and does no more here than in the HTTP API."""
 
@@ -272,6 +281,40 @@ class TestALimitedKey:
         listed = limited.ok("conversations.list", types="public_channel,private_channel")
 
         assert [one["id"] for one in listed["channels"]] == [RANDOM]
+
+    @pytest.mark.parametrize("is_in_slack", [True, False])
+    def test_a_name_means_the_channel_that_has_it_now(
+        self, installed: Bellhop, limited: MethodCaller, *, is_in_slack: bool
+    ) -> None:
+        at = int(installed.clock.timestamp()) + LATER
+        planned = {"channel": "#random", "text": "planned", "post_at": at}
+        scheduled = limited.ok("chat.scheduleMessage", **planned)["scheduled_message_id"]
+        message = {"channel": "#random", "text": "x"}
+        message["ts"] = limited.ok("chat.postMessage", **message)["ts"]
+        if is_in_slack:
+            Hand(installed).deliver()
+        installed.slack.channels[RANDOM].name = "board"
+        new = installed.slack.add_channel(ACME, "random", members=[BEN])
+        workspace = installed.services.client.find_workspace(ACME)
+        installed.services.channels.refresh_listing(workspace)
+        before = contents(installed)
+
+        for channel in ("#random", new.id):
+            given = {**message, "channel": channel}
+            for name in ("chat.update", "chat.delete"):
+                assert limited.error(name, **given) == "message_not_found"
+            reaction = {"timestamp": message["ts"], "name": "eyes"}
+            assert limited.error("reactions.add", channel=channel, **reaction) in NOT_FOUND
+            listed = limited.ok("chat.scheduledMessages.list", channel=channel)
+            assert listed["scheduled_messages"] == []
+            end = {"channel": channel, "scheduled_message_id": scheduled}
+            error = limited.error("chat.deleteScheduledMessage", **end)
+            assert error == "invalid_scheduled_message_id"
+        assert limited.ok("chat.scheduledMessages.list")["scheduled_messages"] == []
+        assert limited.error("chat.update", channel=RANDOM, ts=message["ts"]) == (
+            "restricted_action"
+        )
+        assert contents(installed) == before
 
     def test_a_direct_message_belongs_to_its_person(self, installed: Bellhop) -> None:
         who = method_caller(installed, Scope.SEND, channels=[BEN])
@@ -335,10 +378,15 @@ class TestAKeyThatAPersonMade:
         method_caller(installed, Scope.READ).ok("conversations.list")
         who = method_caller(installed, Scope.SEND, created_by=ANN, channels=["#leads"])
 
-        who.ok("chat.postMessage", channel="#leads", text="x")
+        ts = who.ok("chat.postMessage", channel="#leads", text="x")["ts"]
         Hand(installed).deliver()
 
         assert [message.text for message in installed.slack.messages(LEADS)] == ["x"]
+        answer = who.ok("chat.update", channel="#leads", ts=ts, text="y")
+        installed.clock.advance(2)
+        Hand(installed).deliver()
+        assert [message.text for message in installed.slack.messages(LEADS)] == ["y"]
+        assert LEADS not in json.dumps(answer)
 
     def test_limited_to_an_id_it_learns_no_name(self, installed: Bellhop) -> None:
         method_caller(installed, Scope.READ).ok("conversations.list")
