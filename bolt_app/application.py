@@ -120,6 +120,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         # The address of a static file changes with its content.
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
     )
+    # No path is redirected to another spelling: the address would have the scheme of the proxy's
+    # request, plain http, and programs would repeat their secret and body there.
+    app.url_map.merge_slashes = False
     log_requests(app)
     bolt_app = create_bolt_app(services, flow, InstallationAuthorize(services.grants))
     app.register_blueprint(create_blueprint(bolt_app, flow, services))
