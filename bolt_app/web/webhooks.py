@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from datetime import datetime
 from functools import partial
 
 from flask import Blueprint, Response, request
@@ -120,7 +121,7 @@ def create_blueprint(services: Services) -> Blueprint:
     def read(webhook: WebhookRecord) -> tuple[bodies.Understood, object]:
         """Return the notifications of the request's body, and the body itself."""
         try:
-            _verify(webhook)
+            _verify(webhook, services.clock())
             body = _body(webhook)
             if webhook.sender == AWS_SNS:
                 check_sns(webhook, body)
@@ -170,7 +171,7 @@ def create_blueprint(services: Services) -> Blueprint:
     return blueprint
 
 
-def _verify(webhook: WebhookRecord) -> None:
+def _verify(webhook: WebhookRecord, now: datetime) -> None:
     """Check the sender's signature if the webhook has a secret for it.
 
     Raises:
@@ -182,7 +183,7 @@ def _verify(webhook: WebhookRecord) -> None:
     # A form is parsed from the cached body afterwards.
     raw = request.get_data(cache=True, parse_form_data=False)
     verify = sender.signature.verify if sender and sender.signature else None
-    if verify is None or not verify(webhook.signing_secret, _headers(), raw):
+    if verify is None or not verify(webhook.signing_secret, _headers(), raw, now):
         raise SignatureError
 
 
