@@ -98,6 +98,7 @@ def create_blueprint(services: Services) -> Blueprint:
 
         Raises:
             RevokedError: the webhook is revoked, perhaps since it was read.
+            NotInstalledError: Bellhop is not installed in its workspace, or no longer.
         """
         if webhook.revoked_at is not None:
             raise RevokedError
@@ -155,7 +156,10 @@ def create_blueprint(services: Services) -> Blueprint:
         Raises:
             SignatureError: SNS did not sign it, or for another topic.
             SnsUnreachableError: SNS did not answer, or too many messages wait for it.
+            RevokedError, NotInstalledError: as `accept`.
         """
+        # The body may have arrived a minute after the webhook was found.
+        services.sender_limits.charge_request(webhook.credential, requests=0)
         topic = services.sns.verify(webhook.id, body, webhook.topic_arn)
         if topic is None:
             raise SignatureError

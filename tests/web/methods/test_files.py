@@ -274,7 +274,13 @@ class TestAttempts:
         secret = url.rpartition("/")[2]
         files = bellhop.services.files
         limits = service.FileLimits(file=MEBIBYTE, workspace=MEBIBYTE)
-        elsewhere = service.Files(bellhop.services.database, bellhop.url, limits, clock=clock)
+        elsewhere = service.Files(
+            bellhop.services.database,
+            bellhop.url,
+            limits,
+            bellhop.services.sender_limits,
+            clock=clock,
+        )
 
         for number in range(UPLOAD_ATTEMPTS):
             (files, elsewhere)[number % 2].count_attempt(secret)
