@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import logging
 import math
-from datetime import datetime
 from functools import partial
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from bolt_app.clock import Clock
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.credentials.webhooks import AWS_SNS, WEBHOOKS_PATH, WebhookRecord
 from bolt_app.db.audit import AuditAction
@@ -122,7 +122,7 @@ def create_blueprint(services: Services) -> Blueprint:
     def read(webhook: WebhookRecord) -> tuple[bodies.Understood, object]:
         """Return the notifications of the request's body, and the body itself."""
         try:
-            _verify(webhook, services.clock())
+            _verify(webhook, services.clock)
             body = _body(webhook)
             if webhook.sender == AWS_SNS:
                 check_sns(webhook, body)
@@ -175,7 +175,7 @@ def create_blueprint(services: Services) -> Blueprint:
     return blueprint
 
 
-def _verify(webhook: WebhookRecord, now: datetime) -> None:
+def _verify(webhook: WebhookRecord, clock: Clock) -> None:
     """Check the sender's signature if the webhook has a secret for it.
 
     Raises:
@@ -187,7 +187,7 @@ def _verify(webhook: WebhookRecord, now: datetime) -> None:
     # A form is parsed from the cached body afterwards.
     raw = request.get_data(cache=True, parse_form_data=False)
     verify = sender.signature.verify if sender and sender.signature else None
-    if verify is None or not verify(webhook.signing_secret, _headers(), raw, now):
+    if verify is None or not verify(webhook.signing_secret, _headers(), raw, clock()):
         raise SignatureError
 
 

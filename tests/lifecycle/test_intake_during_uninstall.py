@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from bolt_app.db.models import Lane, WebhookBody
 from bolt_app.lifecycle import erasure
@@ -19,6 +19,7 @@ from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.change_feed import begin_acceptance
 from bolt_app.workspaces.client import NotInstalledError
 from tests.faults.load import wait_until
+from tests.locks import is_waited_for
 from tests.people import ACME, ANN
 from tests.running import Bellhop
 
@@ -26,10 +27,6 @@ from tests.running import Bellhop
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 EMAIL = "@ben@acme.example"
-_IS_WAITED_FOR = text(
-    "SELECT EXISTS (SELECT FROM pg_locks"
-    " WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-)
 
 
 def send_with_key(bellhop: Bellhop) -> Callable[[], Any]:
@@ -72,7 +69,7 @@ def _begin(
 ) -> Future[Any]:
     """Begin another transaction; wait until it ends, or waits for the one of the connection."""
     running = pool.submit(other)
-    wait_until(lambda: running.done() or bool(connection.scalar(_IS_WAITED_FOR)), seconds=30)
+    wait_until(lambda: running.done() or is_waited_for(connection), seconds=30)
     return running
 
 

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import select
 
 from bolt_app.credentials.api_keys import Scope
+from bolt_app.credentials.limits import RevokedError
 from bolt_app.db.models import AuditEvent, Base
 from bolt_app.web.methods import METHODS
 from tests.people import ACME, ANN, GENERAL, NORTH, WES
@@ -191,6 +192,23 @@ def test_a_right_that_ends_while_the_body_is_awaited_has_no_effect(
                 assert answer.json() == {"ok": False, "error": codes[METHOD]}
             else:
                 assert answer.status == {**codes, UPLOAD: 404}[name]
+
+
+@pytest.mark.parametrize("change", ["cancel", "retry"])
+def test_a_key_that_is_revoked_before_the_transaction_changes_nothing(
+    installed: Bellhop, change: str
+) -> None:
+    services, who = installed.services, caller(installed)
+    id_ = who.send({"to": GENERAL, "text": "x"}).json()["id"]
+    key = services.api_keys.find(who.key)
+    assert key is not None
+    services.api_keys.revoke(key.id)
+    before = rows(installed)
+
+    with pytest.raises(RevokedError):
+        getattr(services.history, change)(ACME, id_, by=key.credential)
+
+    assert rows(installed) == before
 
 
 def test_no_webhook_of_an_earlier_installation_commands_the_organizations_bot(

@@ -209,17 +209,17 @@ class Files:
         """
         now = self._clock()
         with self._database.writing_connection() as connection:
-            try:
-                # The request was charged; this checks the key again, and locks it before the file.
-                self._sender_limits.charge(connection, [Charge(announced.credential)], now)
-            except (RevokedError, NotInstalledError):
-                raise UnknownUploadError from None
             taken = take_upload(connection, hash_of(secret), now - UPLOAD_LIFETIME, now)
             if taken is None:
                 raise UnknownUploadError
             file_id, length = taken
             if _insert_chunks(connection, file_id, data) != length:
                 raise WrongLengthError
+            try:
+                # Checks the key again, at no cost. Last, because its other requests wait then.
+                self._sender_limits.charge(connection, [Charge(announced.credential)], now)
+            except (RevokedError, NotInstalledError):
+                raise UnknownUploadError from None
 
     def find_ready(self, team_id: str, source: str, ids: Collection[str]) -> dict[str, StoredFile]:
         """Return files that a source can put into notifications, by id.

@@ -232,6 +232,16 @@ def test_a_revoked_key_stores_nothing(bellhop: Bellhop, ci: MethodCaller) -> Non
     assert sum_of_attempts(bellhop) == 1
 
 
+def test_an_expired_key_stores_nothing(bellhop: Bellhop) -> None:
+    ci = method_caller(bellhop, lifetime=timedelta(minutes=10))
+    _, announced = open_upload(ci)
+    bellhop.clock.advance(timedelta(minutes=10).total_seconds())
+
+    assert send_bytes(announced, b"Hello").status == 404
+    assert count(bellhop, FileChunk) == 0
+    assert sum_of_attempts(bellhop) == 0
+
+
 class TestAttempts:
     def test_a_url_ends_with_its_last_one(self, bellhop: Bellhop, ci: MethodCaller) -> None:
         _, url = open_upload(ci)
