@@ -120,6 +120,9 @@ def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         # The address of a static file changes with its content.
         SEND_FILE_MAX_AGE_DEFAULT=timedelta(days=365),
     )
+    # No path is redirected to another spelling: the address would have the scheme of the proxy's
+    # request, plain http, and programs would repeat their secret and body there.
+    app.url_map.merge_slashes = False
     log_requests(app)
     bolt_app = create_bolt_app(services, flow, InstallationAuthorize(services.grants))
     app.register_blueprint(create_blueprint(bolt_app, flow, services))
@@ -176,7 +179,8 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         database, client, channels, budgets, subscriptions_by=settings.subscriptions_by, clock=clock
     )
     wakeup = open_wakeup(database, settings.session_url)
-    history = History(database, wakeup, settings.public_url, clock=clock)
+    limits = SenderLimits(database, _sender_limits(settings), client.require_installed, clock=clock)
+    history = History(database, wakeup, settings.public_url, limits, clock=clock)
     permalinks = Permalinks(database, client, clock=clock)
     signals = Signals()
     lifecycle = Lifecycle.create(
@@ -187,7 +191,6 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         guests_may_subscribe=settings.subscriptions_by == Subscribers.ANYONE,
         clock=clock,
     )
-    limits = SenderLimits(database, _sender_limits(settings), clock=clock)
     return Services(
         settings=settings,
         clock=clock,
@@ -230,7 +233,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         intake=Intake(database, wakeup, limits, clock=clock),
         history=history,
         permalinks=permalinks,
-        files=Files(database, settings.public_url, _file_limits(settings), clock=clock),
+        files=Files(database, settings.public_url, _file_limits(settings), limits, clock=clock),
         messages=Messages(database, wakeup, limits, clock=clock),
         message_results=MessageResults(
             database, seconds=settings.delays.message_result, most=settings.web_threads // 4
@@ -241,7 +244,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
             max(1, settings.web_threads // 2), most_of_one=max(1, settings.web_threads // 4)
         ),
         api_keys=ApiKeys(database, signals, clock=clock),
-        webhooks=Webhooks(database, settings.public_url, signals, clock=clock),
+        webhooks=Webhooks(database, settings.public_url, signals, limits, clock=clock),
         webhook_bodies=WebhookBodies(database, clock=clock),
         templates=TemplateRunner(most=max(1, settings.web_threads // 2)),
         sns=SnsChecks(

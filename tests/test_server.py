@@ -22,9 +22,14 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
+from slack_sdk.oauth.installation_store import Bot
 
 from bolt_app.config import ROOT
+from bolt_app.credentials.api_keys import ApiKeys
+from bolt_app.credentials.limits import Limits, SenderLimits
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db import Database, schema
+from bolt_app.installations.store import Installations
 from bolt_app.notifications.files.service import FileLimits, Files
 from bolt_app.server import HEADER_SECONDS, MAX_HEADERS
 from tests.commands import FLASK
@@ -32,6 +37,7 @@ from tests.forked_python import ForkedPython, run_forked
 from tests.running import CLIENT_ID, CLIENT_SECRET, SESSION_SECRET, SIGNING_SECRET
 
 APP = (sys.executable, "app.py")
+FIRST, SECOND = Credential(SourceKind.API_KEY, 1), Credential(SourceKind.API_KEY, 2)
 DEBUG = {"LOG_LEVEL": "DEBUG", "GUNICORN_CMD_ARGS": "--log-level debug"}
 GUNICORN = (
     *(sys.executable, "-m", "gunicorn", "--no-control-socket", "--threads", "4"),
@@ -314,7 +320,7 @@ def test_a_file_is_received_as_announced(environment: dict[str, str], encryption
     with started(APP, environment) as server:
         server.wait_for("Bellhop is ready")
         with opened_files(environment, encryption_key, server.url) as files:
-            urls = [files.open_upload("T0", "api_key:1", "a", 1000).url for _ in range(2)]
+            urls = [files.open_upload("T0", FIRST, "a", 1000).url for _ in range(2)]
             boundary = "x" * 30
             head = f'--{boundary}\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
             form = head.encode() + b"x" * 1000 + f"\r\n--{boundary}--\r\n".encode()
@@ -326,9 +332,20 @@ def test_a_file_is_received_as_announced(environment: dict[str, str], encryption
 
 @contextmanager
 def opened_files(environment: dict[str, str], encryption_key: str, url: str) -> Iterator[Files]:
-    """Open the files in the database of a server."""
+    """Open the files in the database of a server, of a workspace with two API keys."""
     with closing(Database(environment["DATABASE_URL"], [encryption_key])) as database:
-        yield Files(database, url, FileLimits(1000, 100_000))
+        Installations(CLIENT_ID, database).save_bot(
+            Bot(
+                team_id="T0",
+                bot_token="xoxb-1",
+                bot_id="B0",
+                bot_user_id="U0",
+                installed_at=time.time(),
+            )
+        )
+        for _ in range(2):
+            ApiKeys(database).create("T0", "uploads")
+        yield Files(database, url, FileLimits(1000, 100_000), SenderLimits(database, Limits()))
 
 
 def post(url: str, data: bytes, content_type: str = "application/octet-stream") -> int:
@@ -352,8 +369,8 @@ def test_a_dripping_upload_ends_and_leaves_room_for_others(
     with started((sys.executable, "-c", DEADLINES), environment) as server, ExitStack() as stack:
         server.wait_for("Bellhop is ready")
         files = stack.enter_context(opened_files(environment, encryption_key, server.url))
-        slow = [files.open_upload("T0", "api_key:1", "a", 1000).url for _ in range(9)]
-        other = files.open_upload("T0", "api_key:2", "a", 1000).url
+        slow = [files.open_upload("T0", FIRST, "a", 1000).url for _ in range(9)]
+        other = files.open_upload("T0", SECOND, "a", 1000).url
         with ThreadPoolExecutor(len(slow)) as threads:
             dripping = [threads.submit(drip, url) for url in slow[1:]]
 

@@ -1,8 +1,13 @@
 """Limits of each API key and webhook, counted in its row and so shared by all processes.
 
-The transaction that accepts a request adds to the row's counters in one statement, which also
-detects a revoked credential. A transaction that exceeds a limit is rolled back. The counters start
-at zero with each minute and hour of UTC.
+The transaction that accepts a request adds to the row's counters in one statement. The credential
+was checked before the request's body was read, which may take a minute: the statement finds only
+one that is neither revoked nor expired, and keeps it so until the transaction ends. Then the
+transaction reads whether Bellhop is still installed. An uninstall locks the credentials of its
+workspace before it erases anything, so that it erases what an earlier transaction has stored.
+
+A transaction that exceeds a limit is rolled back. The counters start at zero with each minute and
+hour of UTC.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -57,6 +62,9 @@ _TABLES: dict[CredentialKind, Any] = {
     SourceKind.WEBHOOK: Webhook.__table__,
 }
 
+# Raises an error unless Bellhop is installed in a workspace.
+RequireInstalled = Callable[[Connection, str], None]
+
 logger = logging.getLogger(__name__)
 
 
@@ -86,7 +94,7 @@ class Charge:
 
 
 class RevokedError(Exception):
-    """The credential was revoked while its request was being handled."""
+    """The credential was revoked, or has expired, while its request was being handled."""
 
 
 class LimitError(Exception):
@@ -131,6 +139,9 @@ def count_addressed(deliveries: Iterable[tuple[str, int | None, str | None]]) ->
 def _charge_statement(table: Any) -> Any:
     is_same_minute = table.c.counted_minute == bindparam("this_minute")
     is_same_hour = table.c.counted_hour == bindparam("this_hour")
+    is_valid = [table.c.revoked_at.is_(None)]
+    if "expires_at" in table.c:
+        is_valid.append(or_(table.c.expires_at.is_(None), table.c.expires_at > bindparam("now")))
     known = (
         select(func.count())
         .select_from(Lane.__table__)
@@ -143,7 +154,7 @@ def _charge_statement(table: Any) -> Any:
     )
     return (
         update(table)
-        .where(table.c.id == bindparam("credential_id"), table.c.revoked_at.is_(None))
+        .where(table.c.id == bindparam("credential_id"), *is_valid)
         .values(
             counted_minute=bindparam("this_minute"),
             minute_requests=case((is_same_minute, table.c.minute_requests), else_=0)
@@ -213,9 +224,17 @@ class _Rejection:
 class SenderLimits:
     """Charges credentials for their notifications, and counts rejected requests."""
 
-    def __init__(self, database: Database, limits: Limits, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        limits: Limits,
+        require_installed: RequireInstalled | None = None,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
         self._database = database
         self._limits = limits
+        self._require_installed = require_installed
         self._clock = clock
         self._lock = Lock()
         # Rejections not yet written to the database.
@@ -235,36 +254,49 @@ class SenderLimits:
         raise LimitError(error.reason, error.limit, error.until, now)
 
     def charge(self, connection: Connection, charges: Sequence[Charge], now: datetime) -> None:
-        """Charge credentials for notifications, in the transaction that accepts them.
+        """Charge credentials of a workspace, in the transaction of what their requests change.
 
-        The credentials' rows stay locked; lanes are always locked after them.
+        The credentials' rows stay locked; lanes are always locked after them. Every change that a
+        credential makes is in such a transaction, also one that costs nothing.
 
         Args:
             charges: one per credential.
 
         Raises:
-            RevokedError: one of the credentials is revoked.
+            RevokedError: one of the credentials is revoked or has expired.
             LimitError: one of them would exceed a limit; the caller must roll back.
+            NotInstalledError: Bellhop is not installed in the workspace, or no longer.
         """
-        for charge in sorted(charges, key=lambda charge: charge.credential):
+        team_ids = {
             self._charge(connection, charge, now)
+            for charge in sorted(charges, key=lambda charge: charge.credential)
+        }
+        for team_id in team_ids:
+            self.require_installed(connection, team_id)
 
-    def charge_request(
-        self, credential: Credential, *, requests: int = 1, deliveries: int = 0
-    ) -> None:
-        """Charge a request that accepts no notification, in a separate transaction.
+    def require_installed(self, connection: Connection, team_id: str) -> None:
+        """Require that Bellhop is installed, in a transaction that stores data of a workspace.
 
-        Args:
-            deliveries: the number of deliveries it restarts.
+        Call it after locking the workspace's queue or a credential, which an uninstall locks.
 
         Raises:
-            RevokedError: the credential is revoked.
-            LimitError: it exceeds a limit.
+            NotInstalledError: it is not.
+        """
+        if self._require_installed is not None:
+            self._require_installed(connection, team_id)
+
+    def charge_request(self, credential: Credential, *, requests: int = 1) -> None:
+        """Charge a request that changes nothing in the database, in a separate transaction.
+
+        Call it after the request's body has been read.
+
+        Raises:
+            RevokedError, LimitError, NotInstalledError: as `charge`.
         """
         try:
             self.check(credential)
             with self._database.writing_connection() as connection:
-                charge = Charge(credential, requests, deliveries)
+                charge = Charge(credential, requests)
                 self.charge(connection, [charge], self._clock())
         except LimitError as error:
             self.reject(credential, error)
@@ -301,7 +333,8 @@ class SenderLimits:
                     self._rejections += counted
                 raise
 
-    def _charge(self, connection: Connection, charge: Charge, now: datetime) -> None:
+    def _charge(self, connection: Connection, charge: Charge, now: datetime) -> str:
+        """Charge one credential; return its workspace."""
         at = int(now.timestamp())
         addresses = list(charge.destinations)
         values = {
@@ -312,12 +345,13 @@ class SenderLimits:
             "more_deliveries": charge.deliveries,
             "destinations": len(addresses),
             "addresses": addresses,
+            "now": now,
         }
         row = connection.execute(_CHARGE[charge.credential.kind], values).first()
         if row is None:
             raise RevokedError
         limits = self._limits
-        if row.minute_requests > limits.requests:
+        if charge.requests and row.minute_requests > limits.requests:
             raise LimitError(LimitReason.REQUESTS, limits.requests, _next(at, _MINUTE), now)
         if charge.deliveries and row.minute_deliveries > limits.deliveries:
             raise LimitError(LimitReason.DELIVERIES, limits.deliveries, _next(at, _MINUTE), now)
@@ -327,6 +361,7 @@ class SenderLimits:
             )
         if charge.deliveries and row.open_at_most > limits.open_deliveries:
             self._count_open(connection, charge, row.team_id, now)
+        return str(row.team_id)
 
     def _count_open(
         self, connection: Connection, charge: Charge, team_id: str, now: datetime

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Row, delete, update
+from sqlalchemy import ColumnElement, Row, delete, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.client_address import client_address
@@ -17,6 +17,7 @@ from bolt_app.credentials.secrets import hash_of
 from bolt_app.credentials.sources import normal_source
 from bolt_app.credentials.webhook_bodies import delete_bodies
 from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import ApiKey, CallbackEndpoint, Webhook
 from bolt_app.db.receipts import record_effect
 
@@ -143,6 +144,17 @@ def revoke_row(
     address = client_address()
     revoked = _revoke(session, model, conditions, now, revoked_by=revoked_by, address=address)
     return next(iter(revoked), None)
+
+
+def lock_credentials(session: Session, team_ids: Collection[str]) -> None:
+    """Lock the API keys and webhooks of workspaces that are being erased.
+
+    What their requests have stored until then is erased, and later ones find no installation
+    (`limits.py`). They are locked in the same order there.
+    """
+    for model in (ApiKey, Webhook):
+        of_teams = is_any_of(model.team_id, values=team_ids)
+        session.execute(select(model.id).where(of_teams).order_by(model.id).with_for_update())
 
 
 def revoke_all(session: Session, team_id: str, now: datetime) -> None:

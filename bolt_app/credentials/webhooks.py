@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, bindparam, func, insert, select, update
 from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.create_once import check_created_once
+from bolt_app.credentials.limits import Charge, Limits, SenderLimits
 from bolt_app.credentials.records import (
     RememberedCredentials,
     SenderUse,
@@ -137,12 +138,14 @@ class Webhooks:
         database: Database,
         public_url: str,
         signals: Signals | None = None,
+        limits: SenderLimits | None = None,
         *,
         clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._public_url = public_url
         self._signals = signals or Signals()
+        self._limits = limits or SenderLimits(database, Limits(), clock=clock)
         self._clock = clock
         # By the hash of the secret: webhooks without a signing secret, which could be replaced.
         # Such a webhook changes only if it is revoked, if it gets a template, or if the id of a
@@ -163,6 +166,7 @@ class Webhooks:
         source: str | None = None,
         allow_broadcast: bool = False,
         created_by: str | None = None,
+        created_with: Credential | None = None,
         receipt: str | None = None,
     ) -> str:
         """Create a webhook and return its URL, which is not stored and cannot be shown again.
@@ -178,12 +182,14 @@ class Webhooks:
             source: shared with other API keys and webhooks; None for the default.
             allow_broadcast: whether it may mention everyone in a channel, or a user group.
             created_by: the id of the person; None for the command line.
+            created_with: the API key that creates it, which is charged for the request.
             receipt: identifies the request; only the first one with a receipt creates a webhook.
 
         Raises:
             ValueError: one of `to` is not an address, `key_field` is too long, or `source` is not
                 a source.
             AlreadyCreatedError: an earlier request with this receipt created its webhook.
+            RevokedError, LimitError, NotInstalledError: see `SenderLimits.charge`.
         """
         secret, now = new_webhook_secret(), self._clock()
         row = {
@@ -200,7 +206,14 @@ class Webhooks:
             "created_by": created_by,
             **sender_row(source, allow_broadcast=allow_broadcast),
         }
-        with self._database.writing() as session:
+        with (
+            self._limits.counting_rejections(created_with),
+            self._database.writing() as session,
+        ):
+            if created_with is not None:
+                # The webhook would outlive a key that was revoked meanwhile.
+                charge = Charge(created_with, requests=1)
+                self._limits.charge(session.connection(), [charge], now)
             check_created_once(session, receipt, now)
             webhook_id = session.scalars(insert(Webhook).values(row).returning(Webhook.id)).one()
             write_audit(
@@ -271,15 +284,20 @@ class Webhooks:
             topic_arn: the topic of a message that SNS signed.
 
         Returns: whether the webhook's topic is this one, in any process.
+
+        Raises:
+            RevokedError, NotInstalledError: see `SenderLimits.charge`.
         """
         of_webhook = Webhook.id == webhook_id
         statement = (
             update(Webhook)
-            .where(of_webhook, Webhook.revoked_at.is_(None), Webhook.topic_arn.is_(None))
+            .where(of_webhook, Webhook.topic_arn.is_(None))
             .values(topic_arn=topic_arn)
             .returning(Webhook.team_id)
         )
+        charge, now = Charge(Credential(SourceKind.WEBHOOK, webhook_id)), self._clock()
         with self._database.writing() as session:
+            self._limits.charge(session.connection(), [charge], now)
             team_id = session.scalars(statement).first()
             if team_id is None:
                 known = session.scalars(select(Webhook.topic_arn).where(of_webhook)).first()
@@ -287,7 +305,7 @@ class Webhooks:
             write_audit(
                 session,
                 AuditAction.WEBHOOK_TOPIC_SET,
-                at=self._clock(),
+                at=now,
                 address=client_address(),
                 team_id=team_id,
                 credential=f"webhook:{webhook_id}",

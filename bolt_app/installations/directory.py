@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, update
 
 from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
@@ -70,6 +70,11 @@ class InstallationDirectory:
         with self._database.reading_connection() as connection:
             row = connection.execute(_WORKSPACE, key).first()
         return None if row is None else (row[0] or None, row[1])
+
+    def has_bot_in(self, connection: Connection, team_id: str) -> bool:
+        """Whether a bot serves a workspace, in the transaction of a caller."""
+        key = {"client_id": self._rows.client_id, "team_id": team_id}
+        return connection.execute(_WORKSPACE, key).first() is not None
 
     def find_bot(self, team_id: str) -> BotIdentity | None:
         """Return the identity of a workspace's bot: the workspace's or its organization's."""

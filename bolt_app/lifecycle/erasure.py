@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock
+from bolt_app.credentials.records import lock_credentials
 from bolt_app.credentials.webhook_bodies import delete_bodies
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
@@ -31,6 +32,7 @@ class Erasure:
 
     def erase_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
         """Delete the data of workspaces and of everyone in them."""
+        lock_credentials(session, team_ids)
         delete_bodies(session, is_any_of(Webhook.team_id, values=team_ids))
         for erased_id in sorted(team_ids):
             everyone = ErasedPeople(erased_id, None)

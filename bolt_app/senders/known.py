@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 # By their names in lower case.
 Headers = Mapping[str, str]
 # Members of Bellhop's own JSON, without `to`.
 Notification = dict[str, Any]
-# Whether a body was signed with a secret.
-Verify = Callable[[str, Headers, bytes], bool]
+# Whether a body was signed with a secret, and not too long before a moment if the signature covers
+# its time.
+Verify = Callable[[str, Headers, bytes, datetime], bool]
 
 
 @dataclass(frozen=True)

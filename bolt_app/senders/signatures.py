@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hmac
+import re
+from datetime import datetime, timedelta
 
 from bolt_app.senders.known import Headers, Signature
 
+# Of a message whose signature covers its time: an older one may be a replay.
+MAX_AGE = timedelta(minutes=5)
+_TIMESTAMP = re.compile(r"[0-9]{1,11}", re.ASCII)
 _MOST_SIGNATURES = 10
 
 
@@ -14,7 +19,7 @@ def hmac_of_body(
 ) -> Signature:
     """Return the signature of senders with a hexadecimal HMAC of the body in a header."""
 
-    def verify(secret: str, headers: Headers, body: bytes) -> bool:
+    def verify(secret: str, headers: Headers, body: bytes, _now: datetime) -> bool:
         given = headers.get(header.lower(), "").removeprefix(prefix)
         return is_hmac(secret, body, given, algorithm)
 
@@ -27,7 +32,7 @@ def versioned_hmac(header: str, *, is_chosen_here: bool = True) -> Signature:
     One of them must match: there are two while the sender replaces its secret.
     """
 
-    def verify(secret: str, headers: Headers, body: bytes) -> bool:
+    def verify(secret: str, headers: Headers, body: bytes, _now: datetime) -> bool:
         given = headers.get(header.lower(), "").split(",")[:_MOST_SIGNATURES]
         found = (one.strip().partition("=") for one in given)
         return any(is_hmac(secret, body, value) for version, _, value in found if version == "v1")
@@ -38,7 +43,7 @@ def versioned_hmac(header: str, *, is_chosen_here: bool = True) -> Signature:
 def secret_in_header(header: str) -> Signature:
     """Return the signature of senders with the secret itself in a header."""
 
-    def verify(secret: str, headers: Headers, body: bytes) -> bool:
+    def verify(secret: str, headers: Headers, body: bytes, _now: datetime) -> bool:
         return is_same(secret, headers.get(header.lower(), ""))
 
     return Signature(header, verify)
@@ -48,6 +53,13 @@ def is_hmac(secret: str, signed: bytes, given: str, algorithm: str = "sha256") -
     """Whether `given` is the hexadecimal HMAC of the signed bytes."""
     expected = hmac.new(secret.encode(), signed, algorithm).hexdigest()
     return is_same(expected, given.strip().lower())
+
+
+def is_recent(timestamp: str, now: datetime) -> bool:
+    """Whether a signed Unix timestamp is at most `MAX_AGE` before or after a moment."""
+    if not _TIMESTAMP.fullmatch(timestamp):
+        return False
+    return abs(now.timestamp() - int(timestamp)) <= MAX_AGE.total_seconds()
 
 
 def is_same(expected: str, given: str) -> bool:

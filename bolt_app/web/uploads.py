@@ -44,7 +44,7 @@ def create_blueprint(services: Services) -> Blueprint:
                 services.files.count_attempt(secret)
                 with SpooledTemporaryFile(max_size=_MEMORY_BYTES) as body:
                     _copy_body(announced.length, body)
-                    services.files.receive(secret, body)
+                    services.files.receive(secret, announced, body)
         except UnknownUploadError:
             return _answer(404, "upload_not_found")
         except WrongLengthError:

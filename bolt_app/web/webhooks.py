@@ -12,6 +12,7 @@ from functools import partial
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from bolt_app.clock import Clock
 from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.credentials.webhooks import AWS_SNS, WEBHOOKS_PATH, WebhookRecord
 from bolt_app.db.audit import AuditAction
@@ -97,6 +98,7 @@ def create_blueprint(services: Services) -> Blueprint:
 
         Raises:
             RevokedError: the webhook is revoked, perhaps since it was read.
+            NotInstalledError: Bellhop is not installed in its workspace, or no longer.
         """
         if webhook.revoked_at is not None:
             raise RevokedError
@@ -120,7 +122,7 @@ def create_blueprint(services: Services) -> Blueprint:
     def read(webhook: WebhookRecord) -> tuple[bodies.Understood, object]:
         """Return the notifications of the request's body, and the body itself."""
         try:
-            _verify(webhook)
+            _verify(webhook, services.clock)
             body = _body(webhook)
             if webhook.sender == AWS_SNS:
                 check_sns(webhook, body)
@@ -154,7 +156,10 @@ def create_blueprint(services: Services) -> Blueprint:
         Raises:
             SignatureError: SNS did not sign it, or for another topic.
             SnsUnreachableError: SNS did not answer, or too many messages wait for it.
+            RevokedError, NotInstalledError: as `accept`.
         """
+        # The body may have arrived a minute after the webhook was found.
+        services.sender_limits.charge_request(webhook.credential, requests=0)
         topic = services.sns.verify(webhook.id, body, webhook.topic_arn)
         if topic is None:
             raise SignatureError
@@ -170,7 +175,7 @@ def create_blueprint(services: Services) -> Blueprint:
     return blueprint
 
 
-def _verify(webhook: WebhookRecord) -> None:
+def _verify(webhook: WebhookRecord, clock: Clock) -> None:
     """Check the sender's signature if the webhook has a secret for it.
 
     Raises:
@@ -182,7 +187,7 @@ def _verify(webhook: WebhookRecord) -> None:
     # A form is parsed from the cached body afterwards.
     raw = request.get_data(cache=True, parse_form_data=False)
     verify = sender.signature.verify if sender and sender.signature else None
-    if verify is None or not verify(webhook.signing_secret, _headers(), raw):
+    if verify is None or not verify(webhook.signing_secret, _headers(), raw, clock()):
         raise SignatureError
 
 

@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Self
 
+from sqlalchemy import Connection
+
 from bolt_app.batching import AsyncBatcher
 from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.installations.records import Grant, StoredInstallation
@@ -95,6 +97,15 @@ class WorkspaceClient:
         workspace = BotWorkspace(enterprise_id, team_id, is_enterprise_install)
         self._workspaces[team_id] = time.monotonic(), workspace
         return workspace
+
+    def require_installed(self, connection: Connection, team_id: str) -> None:
+        """Require that Bellhop is installed at this moment, in the transaction of a caller.
+
+        Raises:
+            NotInstalledError: neither the workspace nor its organization has the bot.
+        """
+        if not self._directory.has_bot_in(connection, team_id):
+            raise NotInstalledError(team_id)
 
     async def find_workspace_soon(self, team_id: str) -> BotWorkspace:
         """Find a workspace like `find_workspace`, from a coroutine."""

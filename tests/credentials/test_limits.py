@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.commands import assert_failed, run
 from tests.conftest import FakeClock
+from tests.faults.load import wait_until
+from tests.locks import is_waited_for
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop, Page, Repetition, running_bellhop
@@ -323,6 +327,31 @@ class TestAcrossProcesses:
 
         with database.writing_connection() as connection, pytest.raises(RevokedError):
             other.charge(connection, [Charge(self.KEY, 1)], clock())
+
+    @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+    def test_a_revocation_waits_for_what_a_key_changes(
+        self, database: Database, clock: FakeClock
+    ) -> None:
+        """SQLite has one writer at a time."""
+        one, _ = self.make(database, clock)
+        with ThreadPoolExecutor(1) as pool:
+            with database.writing_connection() as connection:
+                one.charge(connection, [Charge(self.KEY)], clock())
+                revocation = pool.submit(ApiKeys(database).revoke, 1)
+                wait_until(lambda: revocation.done() or is_waited_for(connection), seconds=30)
+
+                assert not revocation.done()
+            assert revocation.result(timeout=30) == "ci"
+
+    def test_so_is_an_expired_one(self, database: Database, clock: FakeClock) -> None:
+        ApiKeys(database, clock=clock).create(ACME, "ci", lifetime=timedelta(minutes=1))
+        one = SenderLimits(database, Limits(), clock=clock)
+        clock.advance(59)
+        one.charge_request(self.KEY)
+        clock.advance(1)
+
+        with pytest.raises(RevokedError):
+            one.charge_request(self.KEY)
 
 
 class TestCancelling:

@@ -7,7 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from bolt_app.installations.removals import InstallationRemovals
@@ -15,13 +14,9 @@ from tests.faults.load import wait_until
 from tests.installations.installing import an_installation
 from tests.lifecycle.test_separate_bots import NIA, list_only, serves_by_organization
 from tests.lifecycle.test_two_installations import sign_in
+from tests.locks import is_waited_for
 from tests.people import GRID, NORTH, SOUTH
 from tests.running import Bellhop
-
-_IS_WAITED_FOR = text(
-    "SELECT EXISTS (SELECT FROM pg_locks"
-    " WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))"
-)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
@@ -41,7 +36,7 @@ def test_the_person_who_installs_stays_linked(
     ) -> None:
         if begun.acquire(blocking=False):
             installs.append(pool.submit(store.save, installation))
-            wait_until(lambda: installs[0].done() or _is_waited_for(session), seconds=30)
+            wait_until(lambda: installs[0].done() or is_waited_for(session), seconds=30)
         release(removals, session, *given, **named)
 
     with ThreadPoolExecutor(1) as pool:
@@ -54,7 +49,3 @@ def test_the_person_who_installs_stays_linked(
     assert serves_by_organization(bellhop) is False
     stored = bellhop.services.installations.find(enterprise_id=GRID, team_id=NORTH, user_id=NIA)
     assert stored is not None
-
-
-def _is_waited_for(session: Session) -> bool:
-    return bool(session.scalar(_IS_WAITED_FOR))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_network
 from itertools import islice
@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.x509.oid import NameOID
 
+from bolt_app.credentials.limits import RevokedError
 from bolt_app.db.audit import AuditAction
 from bolt_app.http_loop import HttpLoop
 from bolt_app.notifications.incidents.callback_http import MOST_BYTES, CallbackClient
@@ -43,7 +44,7 @@ from tests.people import ACME
 from tests.running import Bellhop, Page, running_bellhop
 from tests.senders.fixtures import fixture
 from tests.senders.test_webhooks import accepted, create_webhook
-from tests.web.calling import request
+from tests.web.calling import call_app, request
 
 CERTIFICATE = (
     "https://sns.eu-central-1.amazonaws.com/SimpleNotificationService-0123456789abcdef.pem"
@@ -170,6 +171,20 @@ def test_a_subscription_is_confirmed_and_shown(bellhop: Bellhop, sns: FakeSns) -
 
     assert sns.fetched == [CERTIFICATE, body["SubscribeURL"]]
     assert "subscribes this webhook" in accepted(bellhop)[0][0]["title"]
+
+
+@pytest.mark.sqlite_only
+def test_a_subscription_of_a_webhook_that_is_revoked_meanwhile_is_not_confirmed(
+    bellhop: Bellhop, sns: FakeSns
+) -> None:
+    url, body = create_webhook(bellhop, "aws-sns"), json.dumps(signed("subscription")).encode()
+    headers = {"Content-Type": "text/plain; charset=UTF-8"}
+    revoke = partial(bellhop.services.webhooks.revoke, 1)
+
+    answer = call_app(bellhop, "POST", url, body, headers, before_body=revoke)
+
+    assert answer.status == 404
+    assert sns.fetched == []
 
 
 @pytest.mark.sqlite_only
@@ -394,7 +409,10 @@ class TestTopic:
         create_webhook(bellhop, "aws-sns")
         bellhop.services.webhooks.revoke(1)
 
-        assert not bellhop.services.webhooks.set_topic(1, TOPIC)
+        with pytest.raises(RevokedError):
+            bellhop.services.webhooks.set_topic(1, TOPIC)
+        [webhook] = bellhop.services.webhooks.of_team(ACME)
+        assert webhook.topic_arn is None
 
     @pytest.mark.sqlite_only
     @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
@@ -14,6 +15,7 @@ from sqlalchemy import select
 
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.senders.registry import senders_with_secrets
+from bolt_app.senders.signatures import is_recent
 from slack_sandbox.world import Message
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.people import ACME, GENERAL
@@ -119,14 +121,40 @@ class TestSignatures:
     def test_grafana_may_sign_its_timestamp_too(self, bellhop: Bellhop) -> None:
         one = fixture("grafana", "firing")
         url = create_webhook(bellhop, "grafana", signing_secret=SECRET)
-        signed = hex_hmac(b"1772445000:" + one.raw)
+        stamp = str(int(bellhop.clock.timestamp()))
+        signed = hex_hmac(f"{stamp}:".encode() + one.raw)
         headers = {**one.headers, "X-Grafana-Alerting-Signature": signed}
 
         late = request("POST", url, one.raw, {**headers, "X-Grafana-Alerting-Timestamp": "1"})
-        right = {**headers, "X-Grafana-Alerting-Timestamp": "1772445000"}
+        right = {**headers, "X-Grafana-Alerting-Timestamp": stamp}
 
         assert late.status == 403
         assert request("POST", url, one.raw, right).status == 200
+
+    @pytest.mark.sqlite_only
+    @pytest.mark.parametrize(("age", "status"), [(-301, 403), (-299, 200), (299, 200), (301, 403)])
+    def test_a_signed_timestamp_is_recent(self, bellhop: Bellhop, age: int, status: int) -> None:
+        one = fixture("grafana", "firing")
+        url = create_webhook(bellhop, "grafana", signing_secret=SECRET)
+        stamp = str(int(bellhop.clock.timestamp()) - age)
+        signed = hex_hmac(f"{stamp}:".encode() + one.raw)
+        times = {"X-Grafana-Alerting-Timestamp": stamp, "X-Grafana-Alerting-Signature": signed}
+
+        assert request("POST", url, one.raw, {**one.headers, **times}).status == status
+
+    @pytest.mark.parametrize("timestamp", ["", "x", "-1", "1e9", "1 ", "\u0661", "9" * 12])
+    def test_nothing_else_is_a_timestamp(self, timestamp: str) -> None:
+        assert not is_recent(timestamp, datetime.fromtimestamp(1, UTC))
+
+    @pytest.mark.sqlite_only
+    def test_a_signed_timestamp_is_no_part_of_a_body(self, bellhop: Bellhop) -> None:
+        one = fixture("grafana", "firing")
+        url = create_webhook(bellhop, "grafana", signing_secret=SECRET)
+        stamped = f"{int(bellhop.clock.timestamp())}:".encode() + one.raw
+        headers = {**one.headers, "X-Grafana-Alerting-Signature": hex_hmac(stamped)}
+
+        assert request("POST", url, stamped, headers).status == 403
+        assert accepted(bellhop) == []
 
     @pytest.mark.sqlite_only
     def test_a_form_is_signed_as_it_is_sent(self, bellhop: Bellhop) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPMessage
+from io import BytesIO
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
@@ -20,6 +21,29 @@ from tests.people import ACME
 from tests.running import Bellhop, Page
 
 NOTIFICATIONS, WEBHOOKS = "/api/v1/notifications", "/api/v1/webhooks"
+
+
+class LateBody(BytesIO):
+    """The body of a slow client: something happens before the app gets the first byte."""
+
+    def __init__(self, data: bytes, before: Callable[[], object]) -> None:
+        super().__init__(data)
+        self._before: Callable[[], object] | None = before
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return bytes, once it has happened."""
+        self._wait()
+        return super().read(size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Fill a buffer, once it has happened."""
+        self._wait()
+        return super().readinto(buffer)
+
+    def _wait(self) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            before()
 
 
 @dataclass(frozen=True)
@@ -68,11 +92,14 @@ def call_app(
     url: str,
     data: bytes | None = None,
     headers: Mapping[str, str] | None = None,
+    *,
+    before_body: Callable[[], object] | None = None,
 ) -> Page:
     """Make any request to the app without a server, which takes half of the time of a sweep.
 
     Args:
         url: of the app, or its path.
+        before_body: what happens while the app waits for the body.
     """
     sent = Headers(dict(headers or {}))
     if data is not None:
@@ -85,6 +112,8 @@ def call_app(
     environ["QUERY_STRING"] = parts.query
     environ["REQUEST_URI"] = environ["RAW_URI"] = url.removeprefix(bellhop.url)
     environ["REMOTE_ADDR"] = "127.0.0.1"
+    if before_body is not None:
+        environ["wsgi.input"] = LateBody(data or b"", before_body)
     body, status, fields = run_wsgi_app(bellhop.app, environ, buffered=True)
     received = HTTPMessage()
     for name, value in fields:

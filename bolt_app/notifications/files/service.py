@@ -17,8 +17,9 @@ from typing import IO
 from sqlalchemy import Connection
 
 from bolt_app.clock import Clock, utc_now
+from bolt_app.credentials.limits import Charge, RevokedError, SenderLimits
 from bolt_app.credentials.secrets import hash_of
-from bolt_app.credentials.sources import credentials_of, sources_of
+from bolt_app.credentials.sources import Credential, credentials_of, sources_of
 from bolt_app.db import Database
 from bolt_app.fair_limit import GREED
 from bolt_app.notifications.files.errors import (
@@ -47,6 +48,7 @@ from bolt_app.notifications.files.store import (
     take_upload,
 )
 from bolt_app.notifications.queue.change_feed import begin_change
+from bolt_app.workspaces.client import NotInstalledError
 
 UPLOADS_PATH = "/uploads/"
 UPLOAD_LIFETIME = timedelta(minutes=15)
@@ -99,28 +101,42 @@ class Files:
     """Files of notifications."""
 
     def __init__(
-        self, database: Database, public_url: str, limits: FileLimits, *, clock: Clock = utc_now
+        self,
+        database: Database,
+        public_url: str,
+        limits: FileLimits,
+        sender_limits: SenderLimits,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._public_url = public_url
         self._limits = limits
+        self._sender_limits = sender_limits
         self._clock = clock
 
     def open_upload(
-        self, team_id: str, source: str, name: str, length: int, alt_text: str | None = None
+        self,
+        team_id: str,
+        credential: Credential,
+        name: str,
+        length: int,
+        alt_text: str | None = None,
     ) -> OpenedUpload:
         """Announce a file.
 
         Args:
-            source: the name of the credential.
+            credential: charged for the request.
             length: in bytes; it counts against the workspace's limit from now on.
 
         Raises:
             FileTooLargeError, StorageFullError, TooManyUploadsError: a limit is exceeded.
+            RevokedError, LimitError, NotInstalledError: see `SenderLimits.charge`.
         """
         if length > self._limits.file:
             raise FileTooLargeError
-        file_id, secret = new_file_id(), secrets.token_urlsafe(32)
+        file_id, secret, now = new_file_id(), secrets.token_urlsafe(32), self._clock()
+        source = credential.name
         row = {
             "id": file_id,
             "team_id": team_id,
@@ -129,9 +145,11 @@ class Files:
             "alt_text": alt_text,
             "length": length,
             "upload_hash": hash_of(secret),
-            "created_at": self._clock(),
+            "created_at": now,
         }
-        with self._database.writing_connection() as connection:
+        counting = self._sender_limits.counting_rejections(credential)
+        with counting, self._database.writing_connection() as connection:
+            self._sender_limits.charge(connection, [Charge(credential, requests=1)], now)
             # Locks the workspace, so that no other upload is announced between check and insert.
             begin_change(connection, [team_id])
             own, by_others = stored_bytes(connection, team_id, _same(connection, team_id, source))
@@ -150,11 +168,13 @@ class Files:
 
         Raises:
             UnknownUploadError: the URL is unknown, used or expired, or has no attempts left, or its
-                API key is revoked.
+                API key is revoked or has expired.
         """
-        since = self._clock() - UPLOAD_LIFETIME
+        now = self._clock()
         with self._database.reading_connection() as connection:
-            announced = find_announced(connection, hash_of(secret), since, UPLOAD_ATTEMPTS)
+            announced = find_announced(
+                connection, hash_of(secret), now - UPLOAD_LIFETIME, now, UPLOAD_ATTEMPTS
+            )
         if announced is None:
             raise UnknownUploadError
         return announced
@@ -168,19 +188,23 @@ class Files:
         Raises:
             UnknownUploadError: as `find_announced`.
         """
-        since = self._clock() - UPLOAD_LIFETIME
+        now = self._clock()
         with self._database.writing_connection() as connection:
-            if not count_attempt(connection, hash_of(secret), since, UPLOAD_ATTEMPTS):
+            if not count_attempt(
+                connection, hash_of(secret), now - UPLOAD_LIFETIME, now, UPLOAD_ATTEMPTS
+            ):
                 raise UnknownUploadError
 
-    def receive(self, secret: str, data: IO[bytes]) -> None:
+    def receive(self, secret: str, announced: AnnouncedFile, data: IO[bytes]) -> None:
         """Store the bytes of a file, all or none.
 
         Args:
+            announced: what was found before the bytes were received.
             data: read to its end in one transaction, so it must not wait for a client.
 
         Raises:
-            UnknownUploadError: the upload URL is unknown, used or expired, or its key is revoked.
+            UnknownUploadError: the upload URL is unknown, used or expired, its key is revoked or
+                has expired, or Bellhop was uninstalled.
             WrongLengthError: they are not as many as announced.
         """
         now = self._clock()
@@ -191,6 +215,11 @@ class Files:
             file_id, length = taken
             if _insert_chunks(connection, file_id, data) != length:
                 raise WrongLengthError
+            try:
+                # Checks the key again, at no cost. Last, because its other requests wait then.
+                self._sender_limits.charge(connection, [Charge(announced.credential)], now)
+            except (RevokedError, NotInstalledError):
+                raise UnknownUploadError from None
 
     def find_ready(self, team_id: str, source: str, ids: Collection[str]) -> dict[str, StoredFile]:
         """Return files that a source can put into notifications, by id.

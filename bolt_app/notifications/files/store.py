@@ -19,11 +19,12 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    or_,
     select,
 )
 from sqlalchemy import update as update_rows
 
-from bolt_app.credentials.sources import SourceKind
+from bolt_app.credentials.sources import Credential, SourceKind, read_default_source
 from bolt_app.db.models import ApiKey, Delivery, File, FileChunk, NotificationFile
 from bolt_app.notifications.content.states import POSTED_STATES
 
@@ -58,12 +59,18 @@ class AnnouncedFile:
     """A file that waits for its bytes.
 
     Attributes:
-        source: the name of the credential that announced it.
+        source: the name of the API key that announced it.
         length: in bytes.
     """
 
     source: str
     length: int
+
+    @property
+    def credential(self) -> Credential:
+        """The API key that announced it."""
+        _, key_id = read_default_source(self.source)
+        return Credential(SourceKind.API_KEY, int(key_id))
 
 
 def insert_file(connection: Connection, row: dict[str, Any]) -> None:
@@ -91,21 +98,21 @@ def stored_bytes(connection: Connection, team_id: str, sources: Collection[str])
 
 
 def find_announced(
-    connection: Connection, upload_hash: str, since: datetime, most_attempts: int
+    connection: Connection, upload_hash: str, since: datetime, now: datetime, most_attempts: int
 ) -> AnnouncedFile | None:
     """Return the file that an upload URL waits for, if it is valid and has attempts left."""
-    waiting = select(File.source, File.length).where(*_waits(upload_hash, since))
+    waiting = select(File.source, File.length).where(*_waits(upload_hash, since, now))
     row = connection.execute(waiting.where(File.upload_attempts < most_attempts)).first()
     return None if row is None else AnnouncedFile(row.source, row.length)
 
 
 def count_attempt(
-    connection: Connection, upload_hash: str, since: datetime, most_attempts: int
+    connection: Connection, upload_hash: str, since: datetime, now: datetime, most_attempts: int
 ) -> bool:
     """Count an attempt at an upload; return False if the URL is not valid or has none left."""
     counted = (
         update_rows(File)
-        .where(*_waits(upload_hash, since), File.upload_attempts < most_attempts)
+        .where(*_waits(upload_hash, since, now), File.upload_attempts < most_attempts)
         .values(upload_attempts=File.upload_attempts + 1)
     )
     return bool(connection.execute(counted).rowcount)
@@ -123,7 +130,7 @@ def take_upload(
     """
     taken = (
         update_rows(File)
-        .where(*_waits(upload_hash, since))
+        .where(*_waits(upload_hash, since, now))
         .values(upload_hash=None, uploaded_at=now)
         .returning(File.id, File.length)
     )
@@ -238,13 +245,14 @@ def delete_files_of(connection: Connection, team_id: str) -> None:
     connection.execute(delete(File).where(File.team_id == team_id))
 
 
-def _waits(upload_hash: str, since: datetime) -> tuple[ColumnElement[bool], ...]:
-    is_revoked = exists().where(
+def _waits(upload_hash: str, since: datetime, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    has_valid_key = exists().where(
         ApiKey.team_id == File.team_id,
         f"{SourceKind.API_KEY}:" + cast(ApiKey.id, String) == File.source,
-        ApiKey.revoked_at.is_not(None),
+        ApiKey.revoked_at.is_(None),
+        or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),
     )
-    return File.upload_hash == upload_hash, File.created_at > since, ~is_revoked
+    return File.upload_hash == upload_hash, File.created_at > since, has_valid_key
 
 
 def _are_ready(

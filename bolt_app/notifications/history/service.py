@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.credentials.limits import count_addressed
+from bolt_app.credentials.limits import Charge, SenderLimits, count_addressed
 from bolt_app.credentials.sources import Credential, credentials_of, stored_keys
 from bolt_app.db import Database
 from bolt_app.db.models import (
@@ -80,11 +80,18 @@ class History:
     """Reads, cancels and retries accepted notifications."""
 
     def __init__(
-        self, database: Database, wakeup: Wakeup, public_url: str, *, clock: Clock = utc_now
+        self,
+        database: Database,
+        wakeup: Wakeup,
+        public_url: str,
+        limits: SenderLimits,
+        *,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._wakeup = wakeup
         self._public_url = public_url
+        self._limits = limits
         self._clock = clock
 
     def visible_to(
@@ -218,14 +225,26 @@ class History:
             return build_reports(session, rows, self._public_url, IS_TROUBLED)
 
     def cancel(
-        self, team_id: str, notification_id: str, visible: Visible | None = None
+        self,
+        team_id: str,
+        notification_id: str,
+        visible: Visible | None = None,
+        *,
+        by: Credential | None = None,
     ) -> Cancelled:
         """Cancel the pending deliveries of a workspace's notification, except refreshes.
 
         Args:
             visible: limits the deliveries that may be seen; None: no limit.
+            by: the API key that cancels them.
+
+        Raises:
+            RevokedError, NotInstalledError: see `SenderLimits.charge`.
         """
         with self._database.writing() as session:
+            if by is not None:
+                # Its request was charged; this checks the key again.
+                self._limits.charge(session.connection(), [Charge(by)], self._clock())
             values = self._cancelled(session, team_id)
             is_of_it = _deliveries_of(team_id, notification_id)
             statement = update(Delivery).where(is_of_it, _IS_CANCELLABLE).values(values)
@@ -268,7 +287,12 @@ class History:
                 cancelled += session.execute(statement).rowcount  # type: ignore[attr-defined]
 
     def retry(
-        self, team_id: str, notification_id: str, only: Collection[int] | None = None
+        self,
+        team_id: str,
+        notification_id: str,
+        only: Collection[int] | None = None,
+        *,
+        by: Credential | None = None,
     ) -> None:
         """Queue the dead and unknown deliveries of a notification again.
 
@@ -277,16 +301,21 @@ class History:
 
         Args:
             only: the ids of the deliveries to retry; None: all.
+            by: the API key that retries them, which is charged for them.
 
         Raises:
             NothingToRetryError: no delivery is dead or unknown.
             ErasedRecipientError: all such deliveries were for people whose data was deleted.
             ReplacedMessageError: later notifications have updated the messages.
+            RevokedError, LimitError, NotInstalledError: see `SenderLimits.charge`.
         """
-        with self._database.writing() as session:
+        has_failed = _has_failed(team_id, notification_id, only)
+        with self._limits.counting_rejections(by), self._database.writing() as session:
             now = self._clock()
+            if by is not None:
+                charge = Charge(by, deliveries=_count_addressed(session, has_failed))
+                self._limits.charge(session.connection(), [charge], now)
             seq = begin_change(session.connection(), [team_id])[team_id]
-            has_failed = _has_failed(team_id, notification_id, only)
             values = {**requeued(now), "seq": seq}
             has_address = Delivery.target != DELETED_ADDRESS
             changed = session.execute(
@@ -296,20 +325,6 @@ class History:
                 raise _nothing_to_retry(session.scalars(select(Delivery.target).where(has_failed)))
             record_effect(session, now)
         self._wakeup.notify(team_id)
-
-    def count_retried(
-        self, team_id: str, notification_id: str, only: Collection[int] | None = None
-    ) -> int:
-        """Return the number of deliveries that a sender is charged for a retry.
-
-        Args:
-            only: the ids of the deliveries to retry; None: all.
-        """
-        with self._database.reading() as session:
-            failed = select(Delivery.notification_id, Delivery.subscription_id).where(
-                _has_failed(team_id, notification_id, only)
-            )
-            return count_addressed((row[0], row[1], None) for row in session.execute(failed))
 
     def recipients_of(self, team_id: str, notification_id: str) -> Sequence[str]:
         """Return the addresses and topics that the sender of a notification named."""
@@ -360,6 +375,12 @@ def _has_failed(
 ) -> ColumnElement[bool]:
     has_failed = and_(_deliveries_of(team_id, notification_id), IS_TROUBLED)
     return has_failed if only is None else and_(has_failed, Delivery.id.in_(only))
+
+
+def _count_addressed(session: Session, condition: ColumnElement[bool]) -> int:
+    """Return the number of deliveries that a sender is charged for."""
+    found = select(Delivery.notification_id, Delivery.subscription_id).where(condition)
+    return count_addressed((row[0], row[1], None) for row in session.execute(found))
 
 
 def _shown(visible: Visible | None) -> list[ColumnElement[bool]]:

@@ -77,8 +77,9 @@ class Intake:
 
         Raises:
             IdempotencyConflictError: the key was used before with other requests.
-            RevokedError: the sender's credential is revoked.
+            RevokedError: the sender's credential is revoked or has expired.
             LimitError: the sender is over one of its limits.
+            NotInstalledError: Bellhop is not installed in the workspace, or no longer.
             TooManySubscribersError: several requests have too many deliveries to subscribers.
             FileUnavailableError: a file of a request is not the sender's, or not ready.
         """
@@ -209,6 +210,9 @@ class Intake:
         seq, latest = 0, now
         if planned or signals:
             seq, latest = begin_acceptance(connection, drafts[0].team_id, now)
+        if any(submission.sender.credential is None for submission in submissions):
+            # The others are charged, which includes this.
+            self._limits.require_installed(connection, drafts[0].team_id)
         charge = self._charge_resolutions(connection, submissions, now)
         effects = apply_signals(connection, signals, seq, now, charge)
         rows = without_repeated(hold(connection, planned, now))

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from bolt_app.senders.alerts import Alert, group, shared
 from bolt_app.senders.known import Headers, KnownSender, Notification, Signature
-from bolt_app.senders.signatures import is_hmac
+from bolt_app.senders.signatures import is_hmac, is_recent
 from bolt_app.senders.values import first, items, text
 
 SIGNATURE_HEADER = "X-Grafana-Alerting-Signature"
 TIMESTAMP_HEADER = "X-Grafana-Alerting-Timestamp"
+_STAMPED = re.compile(rb"[0-9]+:")
 _TIMES = re.compile("(?<=[?&])(from|to)=[0-9]+&?")
 
 
@@ -53,10 +55,14 @@ def _page(alerts: Sequence[Alert], name: str) -> str:
     return urls[0] if len(pages) == 1 else ""
 
 
-def _verify(secret: str, headers: Headers, body: bytes) -> bool:
+def _verify(secret: str, headers: Headers, body: bytes, now: datetime) -> bool:
     timestamp = headers.get(TIMESTAMP_HEADER.lower())
-    signed = body if timestamp is None else f"{timestamp}:".encode() + body
-    return is_hmac(secret, signed, headers.get(SIGNATURE_HEADER.lower(), ""))
+    if timestamp is None:
+        # Not a body that was signed with its time, and is repeated with that as its beginning.
+        signed, is_current = body, not _STAMPED.match(body)
+    else:
+        signed, is_current = f"{timestamp}:".encode() + body, is_recent(timestamp, now)
+    return is_current and is_hmac(secret, signed, headers.get(SIGNATURE_HEADER.lower(), ""))
 
 
 SENDER = KnownSender("Grafana", _recognizes, _read, Signature(SIGNATURE_HEADER, _verify))

@@ -7,6 +7,7 @@ from flask import Blueprint, Response
 from bolt_app.services import Services
 from bolt_app.web.api import docs, notifications, webhooks
 from bolt_app.web.api.problems import ApiError, error_response
+from bolt_app.workspaces.client import NotInstalledError
 
 API_PATH = "/api/v1"
 
@@ -21,5 +22,9 @@ def create_blueprint(services: Services) -> Blueprint:
     @blueprint.errorhandler(ApiError)
     def answer_api_error(error: ApiError) -> Response:
         return error_response(error)
+
+    @blueprint.errorhandler(NotInstalledError)
+    def answer_not_installed(error: NotInstalledError) -> Response:
+        return error_response(ApiError(403, str(error)))
 
     return blueprint

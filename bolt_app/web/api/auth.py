@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.credentials.api_keys import ApiKeyRecord, ApiKeyState, Scope
 from bolt_app.credentials.limits import LimitError, RevokedError
@@ -12,75 +15,82 @@ from bolt_app.guesses import TooManyGuessesError
 from bolt_app.services import Services
 from bolt_app.web.api.problems import ApiError
 from bolt_app.web.keys import count_rejected, find_key
-from bolt_app.workspaces.client import NotInstalledError
 
 _REALM: Final = 'Bearer realm="Bellhop"'
 
 
 def require_caller(services: Services, scope: Scope) -> ApiKeyRecord:
-    """Return the key of the request, and charge the request to it.
+    """Return the key of a request without a body, and charge the request to it.
 
     Raises:
-        ApiError: the key is missing, unknown, expired or revoked (401), its workspace has
-            uninstalled Bellhop or it lacks `scope` (403), or it is over a limit (429).
+        ApiError: the key is missing, unknown, expired or revoked (401), it lacks `scope` (403), or
+            it is over a limit (429).
+        NotInstalledError: its workspace has uninstalled Bellhop.
     """
     key = _check(services, _find(services, is_fresh=True), scope)
-    charge_request(services, key)
+    _charge_request(services, key)
     return key
 
 
-def require_sender(services: Services) -> ApiKeyRecord:
-    """Return the key of a sender, which may have been revoked since it was read.
+def require_sender(services: Services, scope: Scope = Scope.SEND) -> ApiKeyRecord:
+    """Return the key of a request with a body, which is not read yet.
 
-    Intake reads the key again in its transaction and charges it. If it is revoked or over a limit,
-    respond with `revoked` or `over_limit`. A key that was just over a limit is rejected here,
-    before the body is read.
+    The key may have been revoked since it was read, or will be while the body is read. The
+    transaction of the request's effect charges it, and so checks it again: do all that follows in
+    `charged_by_transaction`. A key that was just over a limit is rejected here.
 
     Raises:
-        ApiError: see `require_caller`.
+        ApiError, NotInstalledError: see `require_caller`.
     """
-    key = _check(services, _find(services, is_fresh=False), Scope.SEND)
+    key = _check(services, _find(services, is_fresh=False), scope)
     try:
         services.sender_limits.check(key.credential)
     except LimitError as error:
         services.sender_limits.reject(key.credential, error)
-        raise over_limit(error) from None
+        raise _over_limit(error) from None
     return key
 
 
-def charge_request(
-    services: Services, key: ApiKeyRecord, *, requests: int = 1, deliveries: int = 0
-) -> None:
-    """Charge a key for a request that accepts no notification.
-
-    Args:
-        deliveries: the number of deliveries that the request retries.
+@contextmanager
+def charged_by_transaction(services: Services, key: ApiKeyRecord) -> Iterator[None]:
+    """Translate the errors of a transaction that charges a key; charge a rejected request too.
 
     Raises:
-        ApiError: the key is revoked (401) or over its limit (429).
+        ApiError: the key was revoked or has expired meanwhile (401), or is over its limit (429).
     """
     try:
-        services.sender_limits.charge_request(
-            key.credential, requests=requests, deliveries=deliveries
-        )
+        yield
     except RevokedError:
-        raise revoked(services, key) from None
+        raise _invalidated(services, key) from None
     except LimitError as error:
-        raise over_limit(error) from None
+        raise _over_limit(error) from None
+    except (ApiError, RequestEntityTooLarge):
+        _charge_request(services, key)
+        raise
 
 
-def revoked(services: Services, key: ApiKeyRecord) -> ApiError:
-    """Return the error for a key that was revoked during its request, and forget the key.
+def _charge_request(services: Services, key: ApiKeyRecord) -> None:
+    """Charge a key for a request that changes nothing.
+
+    Raises:
+        ApiError: see `charged_by_transaction`.
+    """
+    with charged_by_transaction(services, key):
+        services.sender_limits.charge_request(key.credential)
+
+
+def _invalidated(services: Services, key: ApiKeyRecord) -> ApiError:
+    """Return the error for a key that became invalid during its request, and forget the key.
 
     The next request with it is rejected before its body is read.
     """
     services.api_keys.forget(key.id)
     count_rejected(services, key)
-    return _invalid_key("revoked")
+    is_expired = key.state(services.clock()) == ApiKeyState.EXPIRED
+    return _invalid_key(ApiKeyState.EXPIRED if is_expired else ApiKeyState.REVOKED)
 
 
-def over_limit(error: LimitError | TooManyGuessesError) -> ApiError:
-    """Return the error for a key or an address over a limit."""
+def _over_limit(error: LimitError | TooManyGuessesError) -> ApiError:
     return ApiError(429, str(error), headers={"Retry-After": str(error.retry_after)})
 
 
@@ -88,7 +98,7 @@ def _find(services: Services, *, is_fresh: bool) -> ApiKeyRecord | None:
     try:
         return find_key(services, _bearer_token(), is_fresh=is_fresh)
     except TooManyGuessesError as error:
-        raise over_limit(error) from None
+        raise _over_limit(error) from None
 
 
 def _check(services: Services, key: ApiKeyRecord | None, scope: Scope) -> ApiKeyRecord:
@@ -96,12 +106,9 @@ def _check(services: Services, key: ApiKeyRecord | None, scope: Scope) -> ApiKey
     if key is None or state != ApiKeyState.ACTIVE:
         count_rejected(services, key)
         raise _invalid_key(state)
-    try:
-        services.client.find_workspace(key.team_id)
-    except NotInstalledError as error:
-        raise ApiError(403, str(error)) from None
+    services.client.find_workspace(key.team_id)
     if not key.may(scope):
-        charge_request(services, key)
+        _charge_request(services, key)
         raise ApiError(
             403,
             f"This API key does not have the scope {scope}.",

@@ -9,10 +9,8 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 from pydantic import ValidationError
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from bolt_app.credentials.api_keys import ApiKeyRecord, Scope
-from bolt_app.credentials.limits import LimitError, RevokedError
 from bolt_app.notifications.content.errors import (
     MOST_PROBLEMS,
     FieldProblem,
@@ -28,13 +26,7 @@ from bolt_app.notifications.intake.results import NewNotification, SubmitResult
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.errors import TooManySubscribersError
 from bolt_app.services import Services
-from bolt_app.web.api.auth import (
-    charge_request,
-    over_limit,
-    require_caller,
-    require_sender,
-    revoked,
-)
+from bolt_app.web.api.auth import charged_by_transaction, require_caller, require_sender
 from bolt_app.web.api.bodies import read_body
 from bolt_app.web.api.cursors import Cursors
 from bolt_app.web.api.delivery_numbers import DeliveryNumbers
@@ -60,26 +52,16 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     @blueprint.post("/notifications")
     def accept() -> Response:
         caller = require_sender(services)
-        try:
+        with charged_by_transaction(services, caller):
             key = _idempotency_key()
             requests, is_batch = _requests(services)
             _require_allowed(services, caller, requests)
-        except (ApiError, RequestEntityTooLarge):
-            # A rejected request counts too.
-            charge_request(services, caller)
-            raise
-        try:
-            answer = services.intake.submit(Sender.of(caller), requests, idempotency_key=key)
-        except IdempotencyConflictError as error:
-            charge_request(services, caller)
-            raise ApiError(409, str(error)) from None
-        except TooManySubscribersError as error:
-            charge_request(services, caller)
-            raise ApiError(413, str(error)) from None
-        except RevokedError:
-            raise revoked(services, caller) from None
-        except LimitError as error:
-            raise over_limit(error) from None
+            try:
+                answer = services.intake.submit(Sender.of(caller), requests, idempotency_key=key)
+            except IdempotencyConflictError as error:
+                raise ApiError(409, str(error)) from None
+            except TooManySubscribersError as error:
+                raise ApiError(413, str(error)) from None
         number = numbers.shown_to(caller)
         bodies = [
             _accepted_body(accepted, caller, public_url, number)
@@ -123,7 +105,10 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
     def cancel(notification_id: str) -> Response:
         caller, _ = _require_owner(services, notification_id)
         visible = _visible(services, caller)
-        result = services.history.cancel(caller.team_id, notification_id, visible)
+        with charged_by_transaction(services, caller):
+            result = services.history.cancel(
+                caller.team_id, notification_id, visible, by=caller.credential
+            )
         shown = CancelledNotification(
             id=notification_id,
             cancelled=_visible_deliveries(caller, result.cancelled),
@@ -136,10 +121,9 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         caller, before = _require_owner(services, notification_id)
         # A failure, and its retry, would show that a hidden subscriber exists.
         only = None if caller.reads_all else [delivery.id for delivery in before.deliveries]
-        retried = services.history.count_retried(caller.team_id, notification_id, only)
-        charge_request(services, caller, requests=0, deliveries=retried)
         try:
-            services.history.retry(caller.team_id, notification_id, only)
+            with charged_by_transaction(services, caller):
+                services.history.retry(caller.team_id, notification_id, only, by=caller.credential)
         except NothingToRetryError as error:
             raise ApiError(409, str(error)) from None
         report = _find(services, caller, notification_id)

@@ -11,7 +11,7 @@ from bolt_app.notifications.content.errors import FieldProblem, problems_of
 from bolt_app.senders.previews import require_syntax
 from bolt_app.senders.registry import secret_for
 from bolt_app.services import Services
-from bolt_app.web.api.auth import require_caller
+from bolt_app.web.api.auth import charged_by_transaction, require_sender
 from bolt_app.web.api.bodies import read_body
 from bolt_app.web.api.problems import ApiError, invalid
 from bolt_app.web.api.schemas import CreatedWebhook, WebhookRequest
@@ -26,26 +26,28 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
 
     @blueprint.post("/webhooks")
     def create_webhook() -> Response:
-        caller = require_caller(services, Scope.ADMIN)
-        _require_whole_workspace(caller)
-        try:
-            wanted = WebhookRequest.model_validate(read_body())
-        except ValidationError as error:
-            raise invalid(problems_of(error)) from None
-        _require_room(services, caller)
-        _require_syntax(services, caller, wanted.template)
-        made = secret_for(wanted.sender)
-        url = services.webhooks.create(
-            caller.team_id,
-            wanted.name,
-            wanted.to,
-            key_field=wanted.key_field,
-            sender=wanted.sender,
-            signing_secret=made or wanted.secret,
-            topic_arn=wanted.topic_arn,
-            template=wanted.template,
-            created_by=caller.created_by,
-        )
+        caller = require_sender(services, Scope.ADMIN)
+        with charged_by_transaction(services, caller):
+            _require_whole_workspace(caller)
+            try:
+                wanted = WebhookRequest.model_validate(read_body())
+            except ValidationError as error:
+                raise invalid(problems_of(error)) from None
+            _require_room(services, caller)
+            _require_syntax(services, caller, wanted.template)
+            made = secret_for(wanted.sender)
+            url = services.webhooks.create(
+                caller.team_id,
+                wanted.name,
+                wanted.to,
+                key_field=wanted.key_field,
+                sender=wanted.sender,
+                signing_secret=made or wanted.secret,
+                topic_arn=wanted.topic_arn,
+                template=wanted.template,
+                created_by=caller.created_by,
+                created_with=caller.credential,
+            )
         created = CreatedWebhook(
             url=url,
             secret=made,

@@ -74,7 +74,8 @@ def _run(services: Services, name: str) -> Answer:
     """Run a method; return the members of its answer beside `ok`.
 
     A token in a header is checked before the body is read, and one in the body before anything
-    else there is.
+    else there is. The key is charged afterwards, which includes checking it again: the client may
+    have taken a minute to send the body.
 
     Raises:
         RequestEntityTooLarge: the body is too large.
@@ -90,13 +91,15 @@ def _run(services: Services, name: str) -> Answer:
         given = read_unverified(services)
         token = given.token
     key = require_key(services, token, method.scope, is_fresh=not method.charges)
-    if not method.charges:
-        charge(services, key)
-        return method.run(Call(services, key, (given or read_arguments()).checked()))
+    is_charged = False
     try:
-        return method.run(Call(services, key, (given or read_arguments()).checked()))
+        call = Call(services, key, (given or read_arguments()).checked())
+        if not method.charges:
+            is_charged = True
+            charge(services, key)
+        return method.run(call)
     except (MessageNotFoundError, MethodError, RequestEntityTooLarge, SlackCallError) as error:
-        if not getattr(error, "is_charged", False):
+        if not (is_charged or getattr(error, "is_charged", False)):
             # A rejected call counts too.
             charge(services, key)
         raise

@@ -92,25 +92,27 @@ def require_key(
 
 
 def charge(services: Services, key: ApiKeyRecord) -> None:
-    """Charge a key for a call that accepts nothing.
+    """Charge a key for a call that changes nothing in the database, once its body has been read.
 
     Raises:
-        MethodError: the key is revoked.
+        MethodError: the key is revoked or has expired.
+        NotInstalledError: its workspace has no bot.
         OverloadError: it is over its limit.
     """
     try:
         services.sender_limits.charge_request(key.credential)
     except RevokedError:
-        raise revoked(services, key) from None
+        raise invalidated(services, key) from None
     except LimitError as error:
         raise OverloadError(error.retry_after) from None
 
 
-def revoked(services: Services, key: ApiKeyRecord) -> MethodError:
-    """Return the error for a key that was revoked during its call, and forget the key."""
+def invalidated(services: Services, key: ApiKeyRecord) -> MethodError:
+    """Return the error for a key that became invalid during its call, and forget the key."""
     services.api_keys.forget(key.id)
     count_rejected(services, key)
-    return MethodError("token_revoked", is_charged=True)
+    is_expired = key.state(services.clock()) == ApiKeyState.EXPIRED
+    return MethodError(_CODES["expired" if is_expired else "revoked"], is_charged=True)
 
 
 def _check_limits(services: Services, key: ApiKeyRecord) -> None:

@@ -40,7 +40,8 @@ class Method:
     Attributes:
         run: returns the members of the answer beside `ok`.
         scope: that the API key must have; None: any key may call.
-        charges: whether its own transaction charges the key; otherwise the key is charged first.
+        charges: whether its own transaction charges the key, as that of every change in the
+            database must; otherwise the key is charged before the method runs.
     """
 
     run: Callable[[Call], Answer]

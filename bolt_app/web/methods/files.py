@@ -49,9 +49,10 @@ def get_upload_url(call: Call) -> Answer:
         raise invalid_argument("missing required field: filename")
     if len(alt_text) > ALT_TEXT_LENGTH:
         raise MethodError("alt_txt_too_large")
-    files, source = call.services.files, call.key.credential.name
+    files, credential = call.services.files, call.key.credential
     try:
-        opened = files.open_upload(call.team_id, source, name, length, alt_text or None)
+        with charged_by_transaction(call):
+            opened = files.open_upload(call.team_id, credential, name, length, alt_text or None)
     except FileLimitError as error:
         raise _over_limit(call, error) from None
     return {"upload_url": opened.url, "file_id": opened.file_id}
@@ -175,6 +176,6 @@ def _line(text: str) -> str:
 
 
 METHODS = {
-    "files.getUploadURLExternal": Method(get_upload_url, Scope.SEND),
+    "files.getUploadURLExternal": Method(get_upload_url, Scope.SEND, charges=True),
     "files.completeUploadExternal": Method(complete_upload, Scope.SEND, charges=True),
 }

@@ -66,7 +66,7 @@ def create_blueprint(services: Services) -> Blueprint:
     def warn_of_stand_in() -> dict[str, str]:
         return {"stand_in": "" if services.settings.is_slack else services.settings.slack_base_url}
 
-    @blueprint.get("/")
+    @blueprint.get("/", strict_slashes=False)
     def home() -> str:
         installation = active_installation(services)
         return render_template(

@@ -448,9 +448,9 @@ class TestDeadInstallations:
     def test_without_an_installation_deliveries_are_dead_after_a_day(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
+        id_ = accept(bellhop, GENERAL, "anybody?")
         bellhop.slack.uninstall(ACME)
         bellhop.settle()
-        id_ = accept(bellhop, GENERAL, "anybody?")
         hand.deliver()
         assert states(bellhop, id_) == ["waiting"]
 
@@ -463,11 +463,10 @@ class TestDeadInstallations:
     def test_waiting_deliveries_report_the_missing_installation(
         self, bellhop: Bellhop, hand: Hand, caplog: pytest.LogCaptureFixture
     ) -> None:
+        ids = [accept(bellhop, GENERAL, text) for text in ("first", "never tried")]
         bellhop.slack.uninstall(ACME)
         bellhop.settle()
-        ids = [accept(bellhop, GENERAL, "first")]
         hand.deliver()
-        ids.append(accept(bellhop, PLAIN, "never tried"))
 
         for id_ in ids:
             report = bellhop.services.history.find(ACME, id_)

@@ -15,6 +15,7 @@ from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.messages.results import MessageResult, MessageResults
 from tests.people import ACME, GENERAL
 from tests.running import Bellhop
+from tests.web.calling import put_bot
 
 SECONDS = 1.0
 
@@ -47,6 +48,7 @@ def results(bellhop: Bellhop, time: Time, *, most: int = 1, seconds: float = 1) 
 
 def accept(bellhop: Bellhop) -> int:
     """Accept a message; return its delivery."""
+    put_bot(bellhop)
     request = NotificationRequest.model_validate({"to": GENERAL, "text": "x"})
     sender = Sender(ACME, "command")
     result = bellhop.services.intake.submit(sender, [request], as_messages=True)

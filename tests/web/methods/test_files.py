@@ -232,6 +232,16 @@ def test_a_revoked_key_stores_nothing(bellhop: Bellhop, ci: MethodCaller) -> Non
     assert sum_of_attempts(bellhop) == 1
 
 
+def test_an_expired_key_stores_nothing(bellhop: Bellhop) -> None:
+    ci = method_caller(bellhop, lifetime=timedelta(minutes=10))
+    _, announced = open_upload(ci)
+    bellhop.clock.advance(timedelta(minutes=10).total_seconds())
+
+    assert send_bytes(announced, b"Hello").status == 404
+    assert count(bellhop, FileChunk) == 0
+    assert sum_of_attempts(bellhop) == 0
+
+
 class TestAttempts:
     def test_a_url_ends_with_its_last_one(self, bellhop: Bellhop, ci: MethodCaller) -> None:
         _, url = open_upload(ci)
@@ -274,7 +284,13 @@ class TestAttempts:
         secret = url.rpartition("/")[2]
         files = bellhop.services.files
         limits = service.FileLimits(file=MEBIBYTE, workspace=MEBIBYTE)
-        elsewhere = service.Files(bellhop.services.database, bellhop.url, limits, clock=clock)
+        elsewhere = service.Files(
+            bellhop.services.database,
+            bellhop.url,
+            limits,
+            bellhop.services.sender_limits,
+            clock=clock,
+        )
 
         for number in range(UPLOAD_ATTEMPTS):
             (files, elsewhere)[number % 2].count_attempt(secret)

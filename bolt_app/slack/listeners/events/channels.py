@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,11 +138,12 @@ def _notify_creators(
             named = ""
         text = f"{change}. Your subscription there{named} {consequence}."
         request = read_one({"to": user_id, "text": text}, services.clock())
-        services.intake.submit(
-            Sender(team_id, SourceKind.LIFECYCLE),
-            [request],
-            idempotency_key=f"{channel.origin.event_id}/{user_id}",
-        )
+        with suppress(NotInstalledError):
+            services.intake.submit(
+                Sender(team_id, SourceKind.LIFECYCLE),
+                [request],
+                idempotency_key=f"{channel.origin.event_id}/{user_id}",
+            )
 
 
 def _sees(person: Person, channel: _Channel) -> bool:

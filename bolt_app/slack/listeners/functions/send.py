@@ -76,9 +76,13 @@ def register_send_step(app: App, services: Services) -> None:
         except StepError as error:
             _end(team_id, "functions.completeError", execution_id, error=str(error))
             return
-        submitted = services.intake.submit(
-            Sender(team_id, SourceKind.WORKFLOW), [request], idempotency_key=execution_id
-        )
+        try:
+            submitted = services.intake.submit(
+                Sender(team_id, SourceKind.WORKFLOW), [request], idempotency_key=execution_id
+            )
+        except NotInstalledError:
+            _fail_uninstalled(event)
+            return
         accepted.ask(execution_id, lambda: True)
         id_ = submitted.notifications[0].id
         # Slack does not name the workflow. The execution id identifies it there.
