@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +14,18 @@ from typing import Any
 
 from bolt_app.readiness import Readiness
 
+logger = logging.getLogger(__name__)
+
 CLIENT_SECONDS = 10
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_request: object) -> None:
+        """Log an error; the standard method prints its message and the client's address."""
+        if not isinstance(sys.exception(), ConnectionError):
+            logger.error("a health check could not be answered", exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -55,8 +68,7 @@ def serving_health(readiness: Readiness, host: str, port: int) -> Iterator[int]:
     Raises:
         OSError: the port is in use.
     """
-    server = ThreadingHTTPServer((host, port), partial(_Handler, readiness))
-    server.daemon_threads = True
+    server = _Server((host, port), partial(_Handler, readiness))
     thread = Thread(target=server.serve_forever, name="health")
     thread.start()
     try:

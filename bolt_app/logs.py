@@ -186,7 +186,7 @@ class _GunicornFilter(logging.Filter):
         if record.levelno < logging.INFO:
             return False
         if str(record.msg).startswith(_GUNICORN_QUOTES):
-            record.msg, record.args = "a request failed before it reached Bellhop", ()
+            record.msg, record.args = "a request could not be read or answered", ()
         return True
 
 
@@ -253,6 +253,11 @@ def log_requests(app: Flask) -> None:
             },
         )
         return response
+
+
+def end_request() -> None:
+    """Log without a request id in this thread, until another request begins."""
+    _request_id.set("-")
 
 
 def _message(record: logging.LogRecord) -> str:

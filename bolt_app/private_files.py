@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import stat
+from itertools import pairwise
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -14,7 +15,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class SharedFolderError(OSError):
-    """A folder is shared by all users of the machine, such as /tmp."""
+    """A folder or one of its parents is shared by all users of the machine, such as /tmp."""
 
 
 def is_shared_folder(path: Path) -> bool:
@@ -22,18 +23,37 @@ def is_shared_folder(path: Path) -> bool:
     return bool(path.stat().st_mode & stat.S_IWOTH)
 
 
+def find_shared_parent(path: Path) -> Path | None:
+    """Return the nearest parent in which every user of the machine can replace what `path` names.
+
+    In a sticky folder they can replace only what is theirs. Groups that may write in a parent are
+    trusted, like its owner: the operator has chosen them.
+
+    Raises:
+        OSError: a parent cannot be looked at.
+    """
+    trusted = {0, os.geteuid()}
+    for one in (path.absolute(), path.resolve()):
+        for child, folder in pairwise([one, *one.parents]):
+            is_sticky = folder.stat().st_mode & stat.S_ISVTX
+            is_theirs = child.lstat().st_uid not in trusted
+            if is_shared_folder(folder) and (is_theirs or not is_sticky):
+                return folder
+    return None
+
+
 def make_private_folder(path: Path) -> None:
     """Create a folder if it is missing, and restrict it and its files to the owner.
 
     Raises:
-        SharedFolderError: it is shared by all users, or another user's folder in a shared one.
+        SharedFolderError: all users share it, or a parent in which they can replace it.
         OSError: it cannot be created.
     """
     path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    found = path.stat()
-    is_foreign = found.st_uid != os.geteuid() and is_shared_folder(path.parent)
-    if found.st_mode & stat.S_ISVTX or is_foreign:
-        raise SharedFolderError(f"{path} is shared by all users")
+    is_sticky = path.stat().st_mode & stat.S_ISVTX
+    shared = path if is_sticky else find_shared_parent(path)
+    if shared is not None:
+        raise SharedFolderError(f"all users of this machine share {shared}")
     take_from_others(path)
     for entry in path.iterdir():
         if entry.is_file() and not entry.is_symlink():

@@ -25,7 +25,7 @@ from gunicorn.workers.gthread import ThreadWorker
 from bolt_app.config import Settings
 from bolt_app.db import DATABASE_UNAVAILABLE, Database
 from bolt_app.db.schema import SchemaError, require_current
-from bolt_app.logs import configure_logging, describe_error
+from bolt_app.logs import configure_logging, describe_error, end_request
 from bolt_app.notifications.delivery.worker import DeliveryWorker
 from bolt_app.worker import create_worker
 
@@ -102,6 +102,8 @@ class DeadlineWorker(ThreadWorker):
 
     def _handle_one(self, conn: Any) -> Any:
         self._deadlines[conn] = time.monotonic() + HEADER_SECONDS
+        # The next request may fail before it gets an id.
+        end_request()
         try:
             return super().handle(conn)
         finally:

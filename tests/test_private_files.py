@@ -109,16 +109,71 @@ def test_a_shared_folder_is_rejected(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o1777
 
 
+def give_to_another_user(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make another user, who is not root, the owner of a folder."""
+    uid = os.geteuid()
+    if uid == 0:
+        os.chown(path, 1, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
+
+
 def test_the_folder_of_another_user_is_refused_where_all_may_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "var"
     folder.mkdir()
     tmp_path.chmod(0o1777)
-    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    give_to_another_user(folder, monkeypatch)
 
     with pytest.raises(ConfigError, match="all users of this machine share"):
         load_settings({**CREDENTIALS, "DATA_DIR": str(folder)})
+
+
+# The mode of a parent of the parent, whether another user owns the folder in it, and whether it is
+# refused.
+PARENTS = [
+    (0o755, False, False),
+    (0o775, False, False),
+    (0o777, False, True),
+    (0o1777, False, False),
+    (0o1777, True, True),
+]
+
+
+@pytest.mark.parametrize(("mode", "is_foreign", "is_refused"), PARENTS)
+@pytest.mark.parametrize("link", [False, True])
+def test_nothing_private_is_kept_where_all_may_replace_a_parent(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: int,
+    is_foreign: bool,
+    is_refused: bool,
+    link: bool,
+) -> None:
+    """Nor where a link leads there."""
+    shared = tmp_path / "shared"
+    folder = shared / "ours" / "bellhop"
+    folder.mkdir(parents=True)
+    (folder / ".env").write_text("DATA_DIR=elsewhere\n")
+    shared.chmod(mode)
+    named = tmp_path / "link" if link else folder
+    if link:
+        named.symlink_to(folder)
+    if is_foreign:
+        give_to_another_user(shared / "ours", monkeypatch)
+    environ = {**CREDENTIALS, "DATA_DIR": str(named / "var")}
+    monkeypatch.setattr(loading, "ROOT", named)
+    monkeypatch.delenv("FLASK_ENV_FILE", raising=False)
+
+    if not is_refused:
+        load_settings(environ)
+        assert loading.read_environment()["DATA_DIR"] == "elsewhere"
+        return
+    with pytest.raises(ConfigError, match=f"all users of this machine share {shared}:"):
+        load_settings(environ)
+    with pytest.raises(ConfigError, match=f"all users of this machine can write in {shared}:"):
+        loading.read_environment()
 
 
 @pytest.mark.parametrize(("mode", "is_read"), [(0o755, True), (0o1777, False)])

@@ -21,7 +21,12 @@ from bolt_app.config.generated_secrets import read_encryption_keys, read_session
 from bolt_app.config.reader import SettingReader
 from bolt_app.config.settings import SLACK_ORIGIN, Settings, Subscribers
 from bolt_app.cores import available_cores
-from bolt_app.private_files import SharedFolderError, is_shared_folder, make_private_folder
+from bolt_app.private_files import (
+    SharedFolderError,
+    find_shared_parent,
+    is_shared_folder,
+    make_private_folder,
+)
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # Holds `.env` and `var/`: the checkout, or the working directory of an installed package, which has
@@ -44,13 +49,15 @@ def read_environment() -> dict[str, str]:
     """
     named = os.environ.get("FLASK_ENV_FILE")
     path = ROOT / (named or ".env")
-    if not named and path.exists() and is_shared_folder(path.parent):
-        raise ConfigError(
-            [
-                f"{path} is not read, because all users of this machine can write in its folder: "
-                "run Bellhop in a folder of its own, or name the file with --env-file."
-            ]
-        )
+    if not named and path.exists():
+        shared = path.parent if is_shared_folder(path.parent) else find_shared_parent(path)
+        if shared is not None:
+            raise ConfigError(
+                [
+                    f"{path} is not read, because all users of this machine can write in {shared}: "
+                    "run Bellhop in a folder of its own, or name the file with --env-file."
+                ]
+            )
     from_file = dotenv_values(path)
     return {**{k: v for k, v in from_file.items() if v is not None}, **os.environ}
 
@@ -160,10 +167,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 def _make_private_folder(reader: SettingReader, name: str, path: Path) -> None:
     try:
         make_private_folder(path)
-    except SharedFolderError:
+    except SharedFolderError as error:
         reader.problem(
-            f"{name} is {str(path)!r}, which all users of this machine share: use a folder "
-            "that only Bellhop uses."
+            f"{name} is {str(path)!r}, but {error}: use a folder that only Bellhop uses, where no "
+            "other users can write in its parents."
         )
     except OSError:
         # Reported when a file in it is needed.

@@ -143,22 +143,25 @@ class InstallationRemovals:
 
     def release(
         self, session: Session, installation: StoredInstallation
-    ) -> tuple[str | None, str | None]:
+    ) -> tuple[str | None, str | None] | None:
         """Delete a person's installation, and queue their token for revocation.
 
         A person with an installation of the whole organization also loses those of its workspaces,
         because each of them shows the data of the other. Those of earlier Slack apps are included.
 
         Returns: the ids of the organization and the workspace that the person leaves; without a
-            workspace, the whole organization.
+            workspace, the whole organization. None if another request has released it.
         """
         is_theirs = UserInstallation.user_id == installation.user_id
         scope = installation.enterprise_id, installation.team_id
         if self._is_in_organization(session, installation.enterprise_id, is_theirs):
             scope = installation.enterprise_id, None
         self._rows.bump_revision(session, *scope)
-        self._release(session, is_within(UserInstallation, *scope), is_theirs)
-        return scope
+        return (
+            scope
+            if self._release(session, is_within(UserInstallation, *scope), is_theirs)
+            else None
+        )
 
     def remove_account(
         self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str
@@ -224,8 +227,11 @@ class InstallationRemovals:
         """Return the condition for rows of another Slack app, which the operator has replaced."""
         return model.client_id != self._rows.client_id
 
-    def _release(self, session: Session, *conditions: ColumnElement[bool]) -> None:
-        """Delete installations and queue their tokens; locks them in the order of their ids."""
+    def _release(self, session: Session, *conditions: ColumnElement[bool]) -> bool:
+        """Delete installations and queue their tokens; locks them in the order of their ids.
+
+        Returns: whether there were any.
+        """
         places = (
             select(UserInstallation.enterprise_id, UserInstallation.team_id)
             .where(UserInstallation.client_id == self._rows.client_id, *conditions)
@@ -234,7 +240,8 @@ class InstallationRemovals:
         for place in sorted(tuple(row) for row in session.execute(places)):
             self._rows.bump_revision(session, *place)
         self._queue_tokens(session, UserInstallation.user_token, *conditions)
-        session.execute(delete(UserInstallation).where(*conditions))
+        released = delete(UserInstallation).where(*conditions).returning(UserInstallation.id)
+        return bool(session.scalars(released).all())
 
     def _record_again(self, session: Session, is_there: ColumnElement[bool]) -> None:
         session.execute(

@@ -59,11 +59,14 @@ class ProfileLifecycle:
         """Delete a person's tokens and personal data in one transaction.
 
         A person who is linked in the whole organization leaves it with all its workspaces.
-        `Revocations` then revokes the tokens at Slack.
+        `Revocations` then revokes the tokens at Slack. Of requests at the same time, one takes
+        effect.
         """
         with self._database.writing() as session:
             record_effect(session, self._clock())
             left = self._removals.release(session, installation)
+            if left is None:
+                return
             opened = self._erasure.erase_people(
                 session, *left, [installation.user_id], refreshes=True
             )

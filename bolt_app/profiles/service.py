@@ -202,9 +202,11 @@ class Profiles:
                 return False
             ids = [row_id, other_id]
             people = session.scalars(select(User.person_id).where(User.id.in_(ids))).all()
-            joined = update(User).where(User.person_id.in_(people))
-            session.execute(joined.values(person_id=min(people)))
-            for account in (installation, other):
+            # On PostgreSQL a request at the same time may have joined them by now.
+            are_apart = User.person_id.in_(people), User.person_id != min(people)
+            joined = update(User).where(*are_apart).values(person_id=min(people))
+            is_first = session.scalars(joined.returning(User.id)).all()
+            for account in (installation, other) if is_first else ():
                 _audit(session, AuditAction.ACCOUNTS_JOINED, account, now)
         return True
 

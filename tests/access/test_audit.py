@@ -14,6 +14,8 @@ from bolt_app.client_address import set_client_address
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction
 from bolt_app.db.models import ApiKey, AuditEvent
+from bolt_app.installations.records import StoredInstallation
+from bolt_app.profiles import service
 from bolt_app.slack_api import SlackCallError
 from slack_sandbox import Fault
 from tests.commands import assert_failed, run
@@ -50,10 +52,16 @@ def count(database: Database) -> int:
         return session.scalars(select(func.count()).select_from(AuditEvent)).one()
 
 
-def unlink(bellhop: Bellhop) -> None:
-    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
+def installation_of(bellhop: Bellhop, team_id: str, user_id: str) -> StoredInstallation:
+    stored = bellhop.services.installations.find(
+        enterprise_id=None, team_id=team_id, user_id=user_id
+    )
     assert stored is not None
-    bellhop.services.lifecycle.profiles.unlink(stored)
+    return stored
+
+
+def unlink(bellhop: Bellhop) -> None:
+    bellhop.services.lifecycle.profiles.unlink(installation_of(bellhop, ACME, ANN))
 
 
 def reject_key(bellhop: Bellhop) -> None:
@@ -189,6 +197,31 @@ def test_every_action_is_recorded(bellhop: Bellhop, action: AuditAction) -> None
 
     assert recorded in events(bellhop, action)
     assert str(action) in run(bellhop, "audit").stdout
+
+
+def test_of_requests_to_unlink_at_the_same_time_one_is_recorded(bellhop: Bellhop) -> None:
+    bellhop.install(ANN)
+    found = installation_of(bellhop, ACME, ANN)
+
+    for _ in range(2):
+        bellhop.services.lifecycle.profiles.unlink(found)
+
+    assert len(events(bellhop, AuditAction.UNLINKED)) == 1
+
+
+def test_of_requests_to_join_at_the_same_time_one_is_recorded(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, _ = bellhop.install(ANN)
+    bellhop.install(ANN_AT_BETA, browser=browser)
+    both = installation_of(bellhop, ACME, ANN), installation_of(bellhop, BETA, ANN_AT_BETA)
+    # On PostgreSQL each request sees them apart, until the first is committed.
+    monkeypatch.setattr(service, "may_be_joined", lambda *_: True)
+
+    for _ in range(2):
+        bellhop.services.profiles.join(*both)
+
+    assert len(events(bellhop, AuditAction.ACCOUNTS_JOINED)) == len(both)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

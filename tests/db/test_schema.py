@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Text, bindparam, inspect, select, text
+from sqlalchemy import Text, bindparam, delete, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 
+import bolt_app
 from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.credentials.webhooks import Webhooks
 from bolt_app.db import Database, schema
@@ -30,6 +33,19 @@ from tests.db.upgrading import upgrade
 from tests.forking import forking
 
 PROCESSES = 3
+PACKAGE = Path(bolt_app.__file__).parent
+NEVER_DELETED = "its rows are never deleted"
+IN_A_TRANSACTION = "no id leaves its transaction"
+# Tables in which SQLite may give a new row the id of a deleted one.
+REUSED_IDS = {
+    "api_keys": NEVER_DELETED,
+    "audit_events": "a counter knows its row for an hour, which is kept for a day at least",
+    "bots": "who knows an id compares the token or the lease, too",
+    "memberships": IN_A_TRANSACTION,
+    "users": IN_A_TRANSACTION,
+    "webhook_bodies": IN_A_TRANSACTION,
+    "webhooks": NEVER_DELETED,
+}
 
 
 def tables(database: Database) -> set[str]:
@@ -306,6 +322,54 @@ def test_held_deliveries_are_sent_by_an_earlier_version(
     states = text("SELECT state FROM deliveries ORDER BY id")
     with empty_database.reading_connection() as connection:
         assert connection.scalars(states).all() == ["waiting", "cancelled", "sent"]
+
+
+def test_ids_that_a_process_may_still_know_are_never_reused(empty_database: Database) -> None:
+    numbered = [one for one in Base.metadata.sorted_tables if one.autoincrement_column is not None]
+    tracked = {one.name for one in numbered if one.dialect_options["sqlite"]["autoincrement"]}
+
+    assert {one.name for one in numbered} - tracked == REUSED_IDS.keys()
+
+    schema.upgrade(empty_database)
+    if empty_database.is_sqlite:
+        with empty_database.reading_connection() as connection:
+            definitions = text("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'")
+            assert set(connection.scalars(definitions)) == tracked
+
+
+def test_rows_that_are_said_to_stay_are_never_deleted() -> None:
+    kept = [name for name, reason in REUSED_IDS.items() if reason == NEVER_DELETED]
+    models = [
+        one.class_.__name__ for one in Base.registry.mappers if one.class_.__tablename__ in kept
+    ]
+    deletes = re.compile(rf"\bdelete\((?:{'|'.join(models)})\)|session\.delete\(")
+
+    assert len(models) == len(kept)
+    assert [path for path in PACKAGE.rglob("*.py") if deletes.search(path.read_text())] == []
+
+
+def test_deliveries_keep_their_lanes_when_ids_are_no_longer_reused(
+    empty_database: Database, clock: FakeClock
+) -> None:
+    schema.upgrade(empty_database)
+    schema.downgrade(empty_database, "0041-1")
+    with empty_database.writing() as session:
+        session.add_all(Lane(id=number, team_id="T1", address=f"C{number}") for number in (3, 5))
+        said = {"team_id": "T1", "source": "command", "content": {}, "created_at": clock()}
+        session.add(Notification(id="n", **said))
+        session.flush()
+        to = {"notification_id": "n", "target": "C1", "rank": 0, "mode": "new", "state": "sent"}
+        for lane_id in (3, 5, 5):
+            session.add(Delivery(lane_id=lane_id, **to, on_unknown="hold", send_at=clock()))
+
+    for _ in range(2):
+        schema.upgrade(empty_database)
+        with empty_database.reading() as session:
+            found = session.execute(select(Lane.address, Delivery.id).join(Lane)).all()
+        assert sorted(tuple(row) for row in found) == [("C3", 1), ("C5", 2), ("C5", 3)]
+        with pytest.raises(IntegrityError), empty_database.writing() as session:
+            session.execute(delete(Lane))
+        schema.downgrade(empty_database, "0041-1")
 
 
 def test_subscription_ids_are_never_reused(empty_database: Database, clock: FakeClock) -> None:

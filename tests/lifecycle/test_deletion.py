@@ -19,6 +19,7 @@ import bolt_app
 from bolt_app.db.models import Delivery, Lane, UserInstallation
 from bolt_app.installations.records import StoredInstallation
 from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.delivery.transitions import Transitions
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.history import erasure
 from bolt_app.notifications.history.retention import Retention
@@ -32,7 +33,7 @@ from bolt_app.slack.home.blocks import home_view
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.world import Message
-from tests.notifications.hand import Hand, accept, states
+from tests.notifications.hand import Hand, accept, deliveries, lane_of, states
 from tests.people import ACME, ANN, BEA, BEN, GENERAL
 from tests.running import Bellhop
 from tests.sources import parsed
@@ -637,6 +638,24 @@ def test_empty_lanes_are_deleted_in_bounded_transactions(
 
     with known.services.database.reading() as session:
         assert session.scalars(select(Lane).where(Lane.address.startswith("C0EMPTY"))).all() == []
+
+
+@pytest.mark.both_databases
+def test_an_address_that_is_found_late_moves_no_deliveries_to_others(bellhop: Bellhop) -> None:
+    """Another worker found it first, its empty lane was deleted, and a lane was created."""
+    bellhop.install(ANN)
+    for to in (ANN, f"@{EMAIL}"):
+        accept(bellhop, to, "For Ann")
+    lane = lane_of(bellhop, f"@{EMAIL}")
+    delivered(bellhop)
+    tidied(bellhop)
+    other = accept(bellhop, GENERAL, "For everyone")
+
+    transitions = Transitions(bellhop.services.database, "", clock=bellhop.clock)
+    transitions.move(ACME, lane.id, ANN)
+
+    [delivery] = deliveries(bellhop, other)
+    assert delivery.lane_id == lane_of(bellhop, GENERAL).id
 
 
 def test_a_stopping_worker_ends_the_deletion_between_transactions(known: Bellhop) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
 import pytest
 
+from bolt_app.installations.checks import CheckKind, request_check
+from bolt_app.lifecycle.installation_checks import InstallationChecks
+from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
+from slack_sandbox.tokens import InstallKey
 from tests.lifecycle.test_separate_bots import (
     ORGANIZATION,
     serves_by_organization,
     status_of_key,
 )
 from tests.lifecycle.test_two_installations import sign_in
-from tests.people import ACME, ANN, GRID, NORTH, SOUTH
+from tests.people import ACME, ANN, BEA, BETA, GRID, NORTH, SOUTH
 from tests.running import Bellhop
 
 pytestmark = pytest.mark.sqlite_only
@@ -76,3 +81,53 @@ def test_reports_at_once_share_a_run(bellhop: Bellhop) -> None:
     executor.begun[0]()
     checks.run_in_background(executor)
     assert len(executor.begun) == 2
+
+
+class LateClient:
+    """The client of a slow process: much happens between Slack's first answer and its effect."""
+
+    def __init__(self, client: WorkspaceClient, meanwhile: Callable[[], object]) -> None:
+        self._client = client
+        self._meanwhile = iter([meanwhile])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def verify_bot(self, workspace: BotWorkspace) -> Any:
+        answer = self._client.verify_bot(workspace)
+        for happen in self._meanwhile:
+            happen()
+        return answer
+
+
+@pytest.mark.both_databases
+def test_a_report_that_arrives_while_another_is_settled_twice_takes_effect(
+    bellhop: Bellhop,
+) -> None:
+    """Two processes verify one report; before the slower one settles it, another arrives."""
+    bellhop.install(ANN)
+    bellhop.install(BEA)
+    services, lifecycle = bellhop.services, bellhop.services.lifecycle
+    bellhop.clock.advance(60)
+    for team_id in (ACME, BETA):
+        # Without an event, which would be verified at once.
+        bellhop.slack.tokens.uninstall(InstallKey(None, team_id))
+
+    def report(team_id: str) -> None:
+        with services.database.writing() as session:
+            request_check(session, CheckKind.INSTALLATION, None, team_id, at=bellhop.clock())
+
+    def process(client: Any) -> InstallationChecks:
+        arguments = services.installations, client, lifecycle.installations, lifecycle.workspaces
+        return InstallationChecks(*arguments, clock=bellhop.clock)
+
+    def meanwhile() -> None:
+        process(services.client).run()
+        assert services.installations.find_bot(ACME) is None
+        report(BETA)
+
+    report(ACME)
+    process(LateClient(services.client, meanwhile)).run()
+    process(services.client).run()
+
+    assert services.installations.find_bot(BETA) is None

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import func, select
 
 from bolt_app.db.models import Membership, TokenRevocation, User, UserInstallation
 from bolt_app.delays import Delays
+from bolt_app.installations.tokens.revocations import Revocations
 from bolt_app.slack import ids
+from bolt_app.slack_api import SlackApi
 from slack_sandbox import CommandResult, Fault
 from slack_sandbox.deliveries import ANSWER_WITHIN
 from slack_sandbox.world import Message
@@ -226,6 +228,34 @@ def test_unlink_while_slack_is_down_forgets_and_revokes_later(bellhop: Bellhop) 
     assert count(bellhop, TokenRevocation) == 1
     assert bellhop.services.revocations.revoke_pending() == (1, [])
     assert count(bellhop, TokenRevocation) == 0
+
+
+@pytest.mark.both_databases
+def test_a_token_that_is_queued_while_another_is_revoked_twice_is_revoked(
+    bellhop: Bellhop,
+) -> None:
+    """Two processes revoke a token; before the slower one ends, another person unlinks."""
+    database, revoked = bellhop.services.database, list[str]()
+
+    def queue(token: str) -> None:
+        with database.writing() as session:
+            session.add(TokenRevocation(token=token, created_at=bellhop.clock()))
+
+    class Slack:
+        def call(self, token: str, _method: str) -> dict[str, bool]:
+            revoked.append(token)
+            if len(revoked) == 1:
+                revocations.revoke_pending()
+                queue("xoxp-of-ben")
+            return {"ok": True}
+
+    revocations = Revocations(database, cast(SlackApi, Slack()))
+    queue("xoxp-of-ann")
+
+    for _ in range(2):
+        revocations.revoke_pending()
+
+    assert revoked == ["xoxp-of-ann", "xoxp-of-ann", "xoxp-of-ben"]
 
 
 def test_keeping_the_profile(bellhop: Bellhop) -> None:

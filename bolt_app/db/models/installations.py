@@ -139,6 +139,8 @@ class TokenRevocation(Base):
     """A token that is no longer used and must still be revoked at Slack."""
 
     __tablename__ = "token_revocations"
+    # It is deleted by id, after an answer of Slack: an id must never be reused.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(primary_key=True)
     token: Mapped[str] = mapped_column(EncryptedText)
@@ -167,6 +169,8 @@ class InstallationCheck(Base):
     """
 
     __tablename__ = "installation_checks"
+    # It is deleted by id, after an answer of Slack: an id must never be reused.
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
 
     id: Mapped[int] = mapped_column(primary_key=True)
     enterprise_id: Mapped[str] = mapped_column(SlackId)

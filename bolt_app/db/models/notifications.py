@@ -448,7 +448,11 @@ class Lane(Base):
     """
 
     __tablename__ = "lanes"
-    __table_args__ = (UniqueConstraint("team_id", "address"),)
+    __table_args__ = (
+        UniqueConstraint("team_id", "address"),
+        # The owner of a workspace knows lanes by id, so an id must never be reused.
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     team_id: Mapped[str] = mapped_column(SlackId)

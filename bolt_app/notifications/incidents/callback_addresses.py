@@ -33,22 +33,19 @@ _METADATA = tuple(
 )
 # IPv4 inside IPv6: NAT64 (RFC 6052) embeds the IPv4 address in the last 32 bits.
 _NAT64 = ip_network("64:ff9b::/96")
-# Ranges with an IPv4 address chosen by the sender, or that lead nowhere: IPv4-compatible, local-use
-# NAT64, Teredo and other protocol assignments, documentation, 6to4, its relays, site-local.
+# All other special ranges, because Python knows some of them only in later versions: networks of
+# protocols and documentation, and ranges with an IPv4 address that the sender chooses, or that
+# lead nowhere.
 _NEVER = tuple(
     map(
         ip_network,
         (
-            "::/96",
-            "64:ff9b:1::/48",
-            "100::/64",
-            "2001::/23",
-            "2001:db8::/32",
-            "2002::/16",
-            "3fff::/20",
-            "5f00::/16",
+            *("0.0.0.0/8", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24"),
+            *("192.88.99.0/24", "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24"),
+            *("203.0.113.0/24", "240.0.0.0/4"),
+            *("::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23"),
+            *("2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20", "5f00::/16"),
             "fec0::/10",
-            "192.88.99.0/24",
         ),
     )
 )

@@ -219,9 +219,8 @@ class CallbackSender:
         extra = {"api_key": claimed.api_key_id, "error": error, "attempts": claimed.attempts}
         if error == str(GONE):
             logger.warning("an endpoint wants no more callbacks", extra=extra)
-            is_endpoint = CallbackEndpoint.api_key_id == claimed.api_key_id
             with self._database.writing() as session:
-                session.execute(delete(CallbackEndpoint).where(is_endpoint))
+                session.execute(delete(CallbackEndpoint).where(*_is_claimed(claimed)))
             return
         if claimed.attempts > len(RETRIES):
             logger.error("a callback was given up", extra=extra)
@@ -236,12 +235,17 @@ class CallbackSender:
         self._release(claimed)
 
     def _release(self, claimed: _Claimed) -> None:
-        is_claimed = (
-            CallbackEndpoint.api_key_id == claimed.api_key_id,
-            CallbackEndpoint.claimed_until == claimed.lease,
-        )
+        released = update(CallbackEndpoint).where(*_is_claimed(claimed)).values(claimed_until=None)
         with self._database.writing() as session:
-            session.execute(update(CallbackEndpoint).where(*is_claimed).values(claimed_until=None))
+            session.execute(released)
+
+
+def _is_claimed(claimed: _Claimed) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions for an endpoint that has neither been claimed nor replaced since."""
+    return (
+        CallbackEndpoint.api_key_id == claimed.api_key_id,
+        CallbackEndpoint.claimed_until == claimed.lease,
+    )
 
 
 def _is_free(now: datetime) -> ColumnElement[bool]:

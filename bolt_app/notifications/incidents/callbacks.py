@@ -76,7 +76,12 @@ class CallbackEndpoints:
         with self._database.writing() as session:
             _require_key(session, key_id)
             row = CallbackEndpoint(
-                api_key_id=key_id, url=address, secret=secret, created_at=self._clock()
+                api_key_id=key_id,
+                url=address,
+                secret=secret,
+                created_at=self._clock(),
+                # A callback in progress concerns the former address.
+                claimed_until=None,
             )
             session.merge(row)
         return secret

@@ -5,8 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
+import struct
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -125,6 +131,57 @@ def test_a_worker_serves_its_health(
         monotonic.now += DELAYS.unowned_alarm + 1
         assert get(port, "/readyz")[0] == 503
         assert get(port, "/metrics")[0] == 404
+
+
+@dataclass
+class Checked:
+    """Readiness that fails like a bug, or whose client has gone when it is known."""
+
+    check: Callable[[], tuple[dict[str, object], int]]
+
+
+def request_readiness(checked: Checked, client: socket.socket) -> None:
+    """Request `/readyz`, and wait for the thread that answers."""
+    with serving_health(cast(Readiness, checked), "127.0.0.1", 0) as port:
+        client.connect(("127.0.0.1", port))
+        client.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        with suppress(OSError):
+            while client.recv(4096):
+                pass
+        for thread in threading.enumerate():
+            if "process_request" in thread.name:
+                thread.join(20)
+
+
+def test_an_error_of_a_workers_health_check_is_logged_without_its_message(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> tuple[dict[str, object], int]:
+        raise RuntimeError("private words")
+
+    with socket.socket() as client:
+        request_readiness(Checked(fail), client)
+
+    assert [one.getMessage() for one in caplog.records] == ["a health check could not be answered"]
+    assert capfd.readouterr().err == ""
+
+
+def test_a_client_that_resets_a_health_check_is_not_logged(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as client:
+
+        def reset() -> tuple[dict[str, object], int]:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            # Half of it wakes the client's thread, which still reads.
+            client.shutdown(socket.SHUT_RD)
+            client.close()
+            return {"status": "ok"}, 200
+
+        request_readiness(Checked(reset), client)
+
+    assert caplog.records == []
+    assert capfd.readouterr().err == ""
 
 
 def test_a_database_outage_makes_it_unready(encryption_key: str) -> None:

@@ -71,6 +71,22 @@ LISTED = [
 ]
 
 
+# Every entry of https://www.iana.org/assignments/iana-ipv4-special-registry and
+# https://www.iana.org/assignments/iana-ipv6-special-registry, also those that others contain.
+# In ::ffff:0:0/96 and 64:ff9b::/96 the IPv4 address counts, and is tested with its own range.
+REGISTERED = [
+    *("0.0.0.0/8", "0.0.0.0/32", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
+    *("172.16.0.0/12", "192.0.0.0/24", "192.0.0.0/29", "192.0.0.8/32", "192.0.0.9/32"),
+    *("192.0.0.10/32", "192.0.0.170/32", "192.0.0.171/32", "192.0.2.0/24", "192.31.196.0/24"),
+    *("192.52.193.0/24", "192.88.99.0/24", "192.88.99.2/32", "192.168.0.0/16", "192.175.48.0/24"),
+    *("198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "255.255.255.255/32"),
+    *("::1/128", "::/128", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23"),
+    *("2001::/32", "2001:1::1/128", "2001:1::2/128", "2001:1::3/128", "2001:2::/48", "2001:3::/32"),
+    *("2001:4:112::/48", "2001:10::/28", "2001:20::/28", "2001:30::/28", "2001:db8::/32"),
+    *("2002::/16", "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10"),
+]
+
+
 def embedded_forms(address: str) -> list[str]:
     """Return the forms of an IPv4 address inside IPv6 that systems unwrap."""
     number = ip_address(address)
@@ -88,6 +104,21 @@ def test_public_addresses_are_allowed(address: str) -> None:
 def test_special_addresses_are_refused_even_if_listed(address: str) -> None:
     assert refusal(ip_address(address), ())
     assert refusal(ip_address(address), PRIVATE)
+
+
+@pytest.mark.parametrize("entry", REGISTERED)
+def test_the_whole_of_each_registered_range_is_refused(entry: str) -> None:
+    """Whatever the version of Python knows of the registries."""
+    network = ip_network(entry)
+    is_private = any(
+        network.version == one.version and network.subnet_of(one)  # type: ignore[arg-type]
+        for one in PRIVATE
+    )
+
+    for address in (network[0], network[network.num_addresses // 2], network[-1]):
+        for form in embedded_forms(str(address)):
+            assert refusal(ip_address(form), ()), form
+            assert (refusal(ip_address(form), PRIVATE) is None) == is_private, form
 
 
 @pytest.mark.parametrize("address", [one for plain in LISTED for one in embedded_forms(plain)])

@@ -284,6 +284,25 @@ def test_an_endpoint_that_answers_gone_is_removed(
     assert_failed(run(installed, "api-key", "callback", "1", "--off"), "Key 1 has no callbacks.")
 
 
+@pytest.mark.both_databases
+def test_a_replaced_address_that_answers_gone_does_not_remove_the_current_one(
+    installed: Bellhop, sender: Caller, secret: str, system: FakeApp
+) -> None:
+    """It is replaced while it takes its time to answer."""
+    answered(installed, raised(installed, sender), IncidentAnswer.ACKNOWLEDGE)
+
+    def answer(received: Received) -> Answer:
+        if received.path != PATH:
+            return Answer(200)
+        installed.services.callback_endpoints.set(1, system.url + "/current")
+        return Answer(410)
+
+    system.answer = answer
+
+    assert [send_due(installed), send_due(installed)] == [0, 1]
+    assert [one.path for one in system.received] == [PATH, "/current"]
+
+
 def test_a_hanging_endpoint_does_not_delay_others(
     installed: Bellhop, sender: Caller, secret: str, system: FakeApp
 ) -> None:
