@@ -3,7 +3,7 @@
 A process that asked Slack about a row would otherwise change or delete another row afterwards.
 PostgreSQL never reuses an id.
 
-Revision: 0041
+Revision: 0039
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0041"
-down_revision = "0037"
+revision = "0039"
+down_revision = "0038"
 branch_labels = None
 depends_on = None
 
