@@ -114,9 +114,10 @@ class Scheduler:
     def put(self, team_id: str, rows: Iterable[QueuedDelivery], now: float) -> None:
         """Add or replace waiting rows, as the change feed reports them.
 
-        An earlier row with the same key goes first, at the better rank, or is absorbed. As only a
-        page of a lane is in memory, intake also lowers the stored urgency of earlier waiting rows
-        with the key to that of the later one, so that pages contain them in this order.
+        An earlier row with the same key goes first, at the better rank, or is absorbed. Only a page
+        of a lane is in memory: if further earlier rows with the key wait in the database, the
+        transaction that begins a row lowers the stored urgency of some of them to its own instead.
+        Then the work ends with `finish(work, now, attempted=False)`, and all of these are put.
 
         A row that has moved to another lane is added there; its copy in the old lane is dropped
         with `forget_lane`, `remove`, or when its begin is refused.

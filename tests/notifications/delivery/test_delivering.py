@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bolt_app.notifications.delivery.store import MOST_INHERITING
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states, texts
@@ -532,6 +533,22 @@ class TestKeys:
         messages = bellhop.slack.messages(bellhop.slack.app_dm(ACME, BEN).id)
         assert [one.text for one in messages][-1] == "up"
         assert len(messages) == (1 if mode == "update" else 2)
+
+    @pytest.mark.both_databases
+    def test_earlier_ones_go_first_and_are_as_urgent(self, bellhop: Bellhop, hand: Hand) -> None:
+        """Also if there are more than the owner has in memory, or than inherit at once."""
+        number = MOST_INHERITING * 2 + 1
+        for text in ("other", "another"):
+            accept(bellhop, GENERAL, text)
+        for _ in range(number):
+            accept(bellhop, GENERAL, "first", key="db", mode="new")
+        accept(bellhop, GENERAL, "fire", key="db", mode="new", priority=5)
+        for _ in range(number + 3):
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        expected = [*["first"] * number, "fire", "other", "another"]
+        assert texts(bellhop, GENERAL) == expected
 
     def test_keys_of_different_channels_are_different(self, bellhop: Bellhop, hand: Hand) -> None:
         other = channel(bellhop, "other")

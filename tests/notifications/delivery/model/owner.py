@@ -307,14 +307,18 @@ class Owner:
     def _begin(self, term: Term, work: Work) -> int | None:
         try:
             args = (work.delivery_id, term.team, work.lane_id, term.token, work.absorbed)
-            number = self.world.store.begin(*args, self.world.wall)
+            begun = self.world.store.begin(*args, self.world.wall)
         except UnknownCommitError:
             # Nothing was sent: it can be begun again, whether or not it was committed.
             self.scheduler.give_back(work, self.now + 1.0, self.now)
             return None
-        if number is None:
+        if begun is None or isinstance(begun, list):
             self.scheduler.finish(work, self.now, attempted=False)
-        return number
+            for row in begun or ():
+                if self.terms.get(term.team) is term:
+                    self._apply(term, row)
+            return None
+        return begun
 
     def _finish_post(self, term: Term, work: Work, number: int, request: Request) -> Steps:
         if request.fate is Fate.OK:
