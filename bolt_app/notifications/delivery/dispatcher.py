@@ -445,6 +445,9 @@ class Dispatcher:
             self._scheduler.doubt(work, now + outcome.wait, now)
         elif outcome.is_undone:
             self._scheduler.give_back(work, now + max(outcome.wait, LOCKED_SECONDS), now)
+        elif outcome.is_deferred:
+            until = now + outcome.wait
+            self._scheduler.defer(work, until, now, attempted=outcome.requested)
         else:
             due = now + outcome.wait
             self._scheduler.retry(work, due, now, attempted=outcome.requested)

@@ -548,7 +548,7 @@ def _replace_message(connection: Connection, finish: Finish) -> None:
 
 def _finished(finish: Finish) -> dict[str, Any]:
     outcome = finish.outcome
-    retry_at = None if outcome.is_final else finish.at + timedelta(seconds=outcome.wait)
+    retries = bool(outcome.wait) and not outcome.is_final and not outcome.is_deferred
     return {
         "delivery_id": finish.attempt.delivery_id,
         # A plain string: PostgreSQL's driver rejects arrays of mixed types.
@@ -559,7 +559,8 @@ def _finished(finish: Finish) -> dict[str, Any]:
         "new_ts": outcome.ts,
         "new_replaced_ts": outcome.replaced_ts,
         "new_is_root": outcome.is_reply is False,
-        "new_retry_at": retry_at if outcome.wait else None,
+        # Another owner begins a deferred one in its place, and is told the limit again.
+        "new_retry_at": finish.at + timedelta(seconds=outcome.wait) if retries else None,
         "new_second_look_at": finish.second_look_at,
         "new_finished_at": finish.at if outcome.is_final else None,
     }

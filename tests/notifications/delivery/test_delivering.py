@@ -406,6 +406,24 @@ class TestRateLimits:
 
         assert (texts(bellhop, GENERAL), texts(bellhop, other)) == (["a"], ["b"])
 
+    def test_later_ones_of_its_key_wait_for_a_limited_update(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        for text in ("down", "up", "down again"):
+            if text == "up":
+                fault = Fault("chat.update", "rate_limited", retry_after=30, times=1)
+                bellhop.slack.faults.add(fault)
+            accept(bellhop, GENERAL, text, key="db", mode="new" if "again" in text else "update")
+            hand.deliver()
+            bellhop.clock.advance(2)
+        assert texts(bellhop, GENERAL) == ["down"]
+        bellhop.clock.advance(30)
+        for _ in range(2):
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        assert texts(bellhop, GENERAL) == ["up", "down again"]
+
     def test_the_limit_of_another_method_does_not_stop_posting(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:

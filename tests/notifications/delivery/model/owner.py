@@ -327,6 +327,9 @@ class Owner:
         elif request.fate is Fate.REFUSED:
             yield from self._finish(term, work, number, "dead")
             self.scheduler.finish(work, self.now)
+        elif request.fate is Fate.UPDATES_LIMITED and self._may_defer(work, number):
+            yield from self._finish(term, work, number, "waiting")
+            self.scheduler.defer(work, self.now + PAUSE_SECONDS, self.now)
         else:
             is_limited = request.fate is Fate.LIMITED
             wait = PAUSE_SECONDS if is_limited else RETRY_SECONDS
@@ -337,6 +340,12 @@ class Owner:
             retry_at = self.world.wall + wait
             yield from self._finish(term, work, number, "waiting", retry_at=retry_at, pause=pause)
             self.scheduler.retry(work, due, self.now)
+
+    def _may_defer(self, work: Work, number: int) -> bool:
+        """Whether an attempt is an update, and none before it is in doubt."""
+        row = self.world.store.queues[work.team_id].rows[work.delivery_id]
+        row.was_deferred |= row.is_update
+        return row.is_update and number == 1
 
     def _finish(
         self,
