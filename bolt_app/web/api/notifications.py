@@ -26,7 +26,7 @@ from bolt_app.notifications.history.search import HistoryQuery, Visible
 from bolt_app.notifications.intake.errors import IdempotencyConflictError
 from bolt_app.notifications.intake.results import NewNotification, SubmitResult
 from bolt_app.notifications.intake.sender import Sender
-from bolt_app.notifications.subscriptions.errors import TooManySubscribersError
+from bolt_app.notifications.subscriptions.errors import TooManyDeliveriesError
 from bolt_app.services import Services
 from bolt_app.web.api.auth import (
     charge_request,
@@ -73,7 +73,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
         except IdempotencyConflictError as error:
             charge_request(services, caller)
             raise ApiError(409, str(error)) from None
-        except TooManySubscribersError as error:
+        except TooManyDeliveriesError as error:
             charge_request(services, caller)
             raise ApiError(413, str(error)) from None
         except RevokedError:
