@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from bolt_app.notifications.delivery import transitions
 from bolt_app.notifications.delivery.store import MOST_INHERITING
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
@@ -115,6 +117,19 @@ class TestDestinations:
             bellhop.clock.advance(1)
 
         assert texts(bellhop, GENERAL) == ["1", "2", "3"]
+
+    @pytest.mark.parametrize("address", ["#nowhere", "@nobody@acme.example"])
+    def test_many_to_an_unknown_address_end_in_short_transactions(
+        self, bellhop: Bellhop, hand: Hand, monkeypatch: pytest.MonkeyPatch, address: str
+    ) -> None:
+        monkeypatch.setattr(transitions, "CHANGED_AT_ONCE", 2)
+        ids = [accept(bellhop, address, f"{number}") for number in range(5)]
+
+        hand.deliver()
+
+        ended = [one for id_ in ids for one in deliveries(bellhop, id_)]
+        assert {one.state for one in ended} == {"dead"}
+        assert set(Counter(one.seq for one in ended).values()) <= {1, 2}
 
     @pytest.mark.parametrize(
         ("address", "code"),
