@@ -262,13 +262,19 @@ FINISH = BulkUpdate(
         )
     ),
 )
-EXPIRE = (
-    update(_DELIVERIES)  # type: ignore[arg-type]
+# Some of them at once: the others with the next begin in the lane.
+_EXPIRED = (
+    select(Delivery.id)
     .where(
         is_any_of(Delivery.lane_id, "lane_ids"),
         IS_WAITING,
         Delivery.expires_at <= bindparam("now"),
     )
+    .limit(BATCH)
+)
+EXPIRE = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(Delivery.id.in_(_EXPIRED), IS_WAITING)
     .values(state=DeliveryState.EXPIRED, finished_at=bindparam("now"))
 )
 ABSORB = (
