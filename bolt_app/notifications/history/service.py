@@ -275,7 +275,7 @@ class History:
 
     def _change_some(
         self,
-        found: Select[tuple[int, str]],
+        found: Select[int, str],
         condition: ColumnElement[bool],
         values: Callable[[Session, str], dict[str, Any]],
     ) -> int:
