@@ -445,7 +445,7 @@ class Dispatcher:
             self._scheduler.doubt(work, now + outcome.wait, now)
         elif outcome.is_undone:
             self._scheduler.give_back(work, now + max(outcome.wait, LOCKED_SECONDS), now)
-        elif outcome.is_deferred:
+        elif outcome.is_deferred and finish.attempt.key is not None:
             until = now + outcome.wait
             self._scheduler.defer(work, until, now, attempted=outcome.requested)
         else:

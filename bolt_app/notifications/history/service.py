@@ -240,7 +240,7 @@ class History:
             is_of_it = _deliveries_of(team_id, notification_id)
             statement = update(Delivery).where(is_of_it, _IS_CANCELLABLE).values(values)
             ids = set(session.scalars(statement.returning(Delivery.id)))
-            # What was attempted is not to go out again by itself.
+            # Deliveries that were attempted are not to go out again by themselves.
             expired = self._expired(session, team_id)
             session.execute(update(Delivery).where(is_of_it, _WAS_ATTEMPTED).values(expired))
             found = find_delivery_reports(session, [notification_id], *_shown(visible))
@@ -263,7 +263,7 @@ class History:
         pending, cancelled = sent_by_it.where(_IS_CANCELLABLE), 0
         while some := self._change_some(pending, _IS_CANCELLABLE, self._cancelled):
             cancelled += some
-        # What was attempted is not to go out again by itself.
+        # Deliveries that were attempted are not to go out again by themselves.
         now = self._clock()
         lasts = or_(Delivery.expires_at.is_(None), Delivery.expires_at > now)
         attempted = sent_by_it.where(_WAS_ATTEMPTED, lasts)

@@ -382,6 +382,8 @@ class Owner:
         number = row.attempt
         if row.state != "sending":
             self.scheduler.finish(work, self.now, attempted=False)
+            if self.terms.get(term.team) is term:
+                self._apply(term, row.copy())
             return
         found = self.world.slack.find(work.delivery_id)
         yield 0.0
