@@ -328,7 +328,7 @@ def test_a_file_is_received_as_announced(environment: dict[str, str], encryption
 def opened_files(environment: dict[str, str], encryption_key: str, url: str) -> Iterator[Files]:
     """Open the files in the database of a server."""
     with closing(Database(environment["DATABASE_URL"], [encryption_key])) as database:
-        yield Files(database, url, FileLimits(1000, 100_000))
+        yield Files(database, url, FileLimits(1000, 10_000_000))
 
 
 def post(url: str, data: bytes, content_type: str = "application/octet-stream") -> int:
