@@ -384,6 +384,20 @@ class TestRejections:
         hand.deliver()
         assert texts(bellhop, GENERAL) == ["3"]
 
+    def test_an_attempt_that_fails_after_a_cancellation_is_not_repeated(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        id_ = accept(bellhop, GENERAL, "withdrawn")
+        bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="fatal_error"))
+        hand.ownership.before_request = lambda: bellhop.services.history.cancel(ACME, id_)
+        hand.deliver()
+        bellhop.slack.faults.clear()
+
+        bellhop.clock.advance(60)
+        hand.deliver()
+
+        assert (texts(bellhop, GENERAL), states(bellhop, id_)) == ([], ["expired"])
+
     def test_a_broken_channel_does_not_delay_another(self, bellhop: Bellhop, hand: Hand) -> None:
         broken = channel(bellhop, "broken")
         bellhop.slack.faults.add(
