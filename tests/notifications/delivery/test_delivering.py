@@ -389,7 +389,11 @@ class TestRejections:
     ) -> None:
         id_ = accept(bellhop, GENERAL, "withdrawn")
         bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="fatal_error"))
-        hand.ownership.before_request = lambda: bellhop.services.history.cancel(ACME, id_)
+
+        def cancel() -> None:
+            bellhop.services.history.cancel(ACME, id_)
+
+        hand.ownership.before_request = cancel
         hand.deliver()
         bellhop.slack.faults.clear()
 
