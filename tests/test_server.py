@@ -345,7 +345,7 @@ def opened_files(environment: dict[str, str], encryption_key: str, url: str) -> 
         )
         for _ in range(2):
             ApiKeys(database).create("T0", "uploads")
-        yield Files(database, url, FileLimits(1000, 100_000), SenderLimits(database, Limits()))
+        yield Files(database, url, FileLimits(1000, 10_000_000), SenderLimits(database, Limits()))
 
 
 def post(url: str, data: bytes, content_type: str = "application/octet-stream") -> int:

@@ -61,6 +61,8 @@ _TABLES: dict[CredentialKind, Any] = {
     SourceKind.API_KEY: ApiKey.__table__,
     SourceKind.WEBHOOK: Webhook.__table__,
 }
+# How long a process uses an exact count of open deliveries, which visits all of them.
+_RECOUNT = timedelta(seconds=5)
 
 # Raises an error unless Bellhop is installed in a workspace.
 RequireInstalled = Callable[[Connection, str], None]
@@ -240,6 +242,8 @@ class SenderLimits:
         # Rejections not yet written to the database.
         self._rejections: Counter[_Rejection] = Counter()
         self._paused: dict[Credential, tuple[datetime, LimitError]] = {}
+        # When the open deliveries of credentials were counted.
+        self._counted: dict[Credential, datetime] = {}
 
     def check(self, credential: Credential) -> None:
         """Reject a credential that exceeded a limit a moment ago, without asking the database.
@@ -369,9 +373,13 @@ class SenderLimits:
         """Count the open deliveries exactly: the row's counter does not subtract finished ones.
 
         Raises:
-            LimitError: there are too many.
+            LimitError: there are too many, or as many were accepted since the last count.
         """
         credential, limit = charge.credential, self._limits.open_deliveries
+        again_at = self._counted.get(credential, datetime.min.replace(tzinfo=UTC)) + _RECOUNT
+        if now < again_at <= now + _RECOUNT:
+            raise LimitError(LimitReason.OPEN_DELIVERIES, limit, again_at, now)
+        self._counted[credential] = now
         found = {"team_id": team_id, "sent_by": credential.name}
         counted = connection.execute(_COUNT_OPEN, found).scalar_one() + charge.deliveries
         if counted > limit:

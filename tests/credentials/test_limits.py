@@ -264,6 +264,24 @@ def test_subscribers_are_not_new_destinations_of_the_sender(limited: Bellhop) ->
 
 
 @limits(sender_open_deliveries=2)
+def test_open_deliveries_are_not_counted_for_each_request(limited: Bellhop) -> None:
+    """A count visits all of them, up to 100,000, while others wait."""
+    limited.install(ANN)
+    ci, later = caller(limited), {"to": GENERAL, "text": "x", "delay": 3600}
+
+    def send_and_cancel() -> int:
+        answer = ci.send(later)
+        if answer.status == 202:
+            ci.call("DELETE", f"{NOTIFICATIONS}/{answer.json()['id']}")
+        return answer.status
+
+    assert [send_and_cancel() for _ in range(4)] == [202, 202, 202, 202]
+    assert_rejected(ci.send(later), "2 open deliveries")
+    limited.clock.advance(5)
+    assert send_and_cancel() == 202
+
+
+@limits(sender_open_deliveries=2)
 def test_open_deliveries_are_counted_again_when_some_have_ended(limited: Bellhop) -> None:
     limited.install(ANN)
     ci = caller(limited)

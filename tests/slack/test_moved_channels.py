@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db.models import Channel, UserInstallation
+from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.notifications.hand import Hand, accept, deliveries, states
@@ -302,6 +305,23 @@ def test_what_was_cancelled_meanwhile_does_not_go_out(bellhop: Bellhop, private:
     bellhop.services.history.retry(ACME, early)
     deliver(bellhop)
     assert states(bellhop, early) == ["sent"]
+
+
+def test_what_a_revoked_key_sent_does_not_go_out_if_it_was_cancelled(
+    bellhop: Bellhop, private: str
+) -> None:
+    moved, ci = move_unnoticed(bellhop, private), Credential(SourceKind.API_KEY, 1)
+    early = NotificationRequest.model_validate({"to": private, "text": "early"})
+    sent = bellhop.services.intake.submit(Sender(ACME, ci.name), [early]).notifications[0].id
+    Hand(bellhop).deliver()
+    assert states(bellhop, sent) == ["dead"]
+    bellhop.services.history.cancel_all(ci)
+    bellhop.clock.advance(1)
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+    deliver(bellhop)
+
+    assert states(bellhop, sent) == ["dead"]
 
 
 @pytest.mark.parametrize(("answers", "says"), [(["acknowledge"], []), ([], ["No answer yet"])])

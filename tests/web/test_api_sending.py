@@ -495,12 +495,12 @@ class TestKeys:
         assert ci.send({**asking, "escalate": {"after": 60, "to": "#ops"}}).status == 202
 
 
-class TestManySubscribers:
-    """Deliveries to subscribers cost the sender nothing, and the others wait for them."""
+class TestManyDeliveries:
+    """Others wait for the transaction that accepts them."""
 
     @pytest.fixture
     def few(self, bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch) -> Bellhop:
-        monkeypatch.setattr(planning, "MOST_SUBSCRIBED", 5)
+        monkeypatch.setattr(planning, "MOST_DELIVERIES", 5)
         for name in ("#a", "#b", "#c"):
             bellhop.services.subscriptions.subscribe(ACME, name, SubscriptionSpec("news"))
         return bellhop
@@ -513,15 +513,24 @@ class TestManySubscribers:
         answer = ci.send([news, news], **headers)
 
         assert answer.status == 413
-        assert "more than 5 deliveries to subscribers" in answer.json()["detail"]
+        assert "more than 5 deliveries together" in answer.json()["detail"]
         assert count(few) == 0
         assert ci.send([news], **headers).status == 202
 
     @pytest.mark.both_databases
-    def test_named_recipients_do_not_count(self, few: Bellhop) -> None:
-        named = {"to": ["topic:news", *(f"#to-{number}" for number in range(9))], "text": "x"}
+    @pytest.mark.parametrize(
+        ("to", "number"), [(["topic:news", "#x", "#y", "#z"], 12), (["#x", "#y", "#z"], 6)]
+    )
+    def test_named_recipients_and_escalations_count(
+        self, few: Bellhop, to: list[str], number: int
+    ) -> None:
+        ci, more = caller(few), {"actions": ["resolve"], "escalate": {"to": to, "after": 600}}
+        named = {"to": to, "text": "x"}
 
-        assert caller(few).send([named, HELLO]).status == 202
+        answers = [ci.send(one) for one in ([named, named], [named | more, HELLO], named | more)]
+
+        assert [one.status for one in answers] == [413, 413, 202]
+        assert (count(few), count(few, Delivery)) == (1, number)
 
     def test_one_notification_is_never_too_much(self, few: Bellhop) -> None:
         escalate = {"to": "topic:news", "after": 600}

@@ -242,8 +242,10 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
     if shown is not None:
         content, common["by_subscription"] = shown.content, shown.subscription_id is not None
     incident = _incident(connection, row, content, now)
-    # Only the latest message in the channel is posted again, while its incident needs attention.
+    # Only the latest message in the channel is posted again, while its incident needs attention,
+    # and unless its notification was cancelled or has expired.
     is_latest = root is not None and root.ts == ts
+    has_expired = shown is not None and shown.expires_at is not None and shown.expires_at <= now
     return Attempt(
         **common,
         channel_id=channel_id or row.address,
@@ -253,7 +255,10 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
         notification_id=row.notification_id if shown is None else shown.notification_id,
         incident=incident,
         is_refresh=True,
-        may_post_again=is_latest and incident is not None and incident.wants_attention,
+        may_post_again=is_latest
+        and not has_expired
+        and incident is not None
+        and incident.wants_attention,
     )
 
 

@@ -411,6 +411,10 @@ class Dispatcher:
             _log_stale(finish)
         self._end(committed.stale, now, attempted=True)
         self._end(committed.refused, now, attempted=False)
+        for begin, rows in committed.preceded:
+            with self._reader.restoring(begin.work.team_id):
+                self._scheduler.finish(begin.work, now, attempted=False)
+                self._reader.apply(begin.work.team_id, rows)
         if committed.locked_finishes:
             self._tasks.start(self._write_later(committed.locked_finishes))
         self._give_back((begin.work for begin in committed.locked_begins), LOCKED_SECONDS)
@@ -441,6 +445,9 @@ class Dispatcher:
             self._scheduler.doubt(work, now + outcome.wait, now)
         elif outcome.is_undone:
             self._scheduler.give_back(work, now + max(outcome.wait, LOCKED_SECONDS), now)
+        elif outcome.is_deferred and finish.attempt.key is not None:
+            until = now + outcome.wait
+            self._scheduler.defer(work, until, now, attempted=outcome.requested)
         else:
             due = now + outcome.wait
             self._scheduler.retry(work, due, now, attempted=outcome.requested)

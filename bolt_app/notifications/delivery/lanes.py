@@ -75,9 +75,15 @@ class SourceQueue:
         return self.source.turn
 
     @property
+    def head(self) -> QueuedDelivery | None:
+        """The most urgent row whose key is not deferred."""
+        return next((row for row in self.rows if not self.lane.defers(row)), None)
+
+    @property
     def first(self) -> tuple[float, int] | None:
-        """The urgency and id of the most urgent row."""
-        return self.rows[0][:2] if self.rows else None
+        """The urgency and id of the head."""
+        head = self.head
+        return None if head is None else head[:2]
 
     @property
     def is_empty(self) -> bool:
@@ -126,7 +132,8 @@ class SourceQueue:
 
     def take(self) -> tuple[QueuedDelivery, ...]:
         """Remove and return the next delivery, after the earlier ones that it absorbs."""
-        head = next(row for row in self.rows if not self._is_superseded(row))
+        rows = (row for row in self.rows if not self.lane.defers(row))
+        head = next(row for row in rows if not self._is_superseded(row))
         if head.key is None:
             self.rows.remove(head)
             return (head,)
@@ -160,6 +167,7 @@ class LaneQueue:
 
     Attributes:
         firsts: deliveries attempted before, by id.
+        deferred: the keys whose deliveries wait, and until when; others go on.
         work: in progress.
         taken: rows of the work: the absorbed ones, then the delivery itself.
         waits_until: nothing begins before, whatever the pace.
@@ -173,6 +181,7 @@ class LaneQueue:
 
     __slots__ = (
         "alarm",
+        "deferred",
         "firsts",
         "id",
         "is_in_rotation",
@@ -193,6 +202,7 @@ class LaneQueue:
         self.order: TurnOrder[SourceQueue] | None = None
         self.is_in_rotation = False
         self.firsts: tuple[FirstDelivery, ...] = ()
+        self.deferred: dict[str, float] = {}
         self.work: Work | None = None
         self.taken: tuple[QueuedDelivery, ...] = ()
         self.waits_until = 0.0
@@ -254,7 +264,26 @@ class LaneQueue:
             first = self.firsts[0]
             is_next = first.row.source == queue.source.name and not first.in_doubt
             return first.row if is_next else None
-        return queue.rows[0] if queue.rows else None
+        return queue.head
+
+    def defer(self, row: QueuedDelivery, until: float, now: float) -> None:
+        """Return a delivery to its queue; those with its key wait until a time."""
+        if row.key is not None:
+            self.deferred[row.key] = until
+        self.queue(row.source, now).restore(row, now)
+
+    def defers(self, row: QueuedDelivery) -> bool:
+        """Return whether a delivery waits, while others of the lane go on."""
+        return bool(self.deferred) and row.key in self.deferred
+
+    def end_deferrals(self, now: float) -> None:
+        """Let the deliveries of keys go on whose time has come."""
+        ended = [key for key, until in self.deferred.items() if until <= now]
+        for key in ended:
+            del self.deferred[key]
+        if ended and self.order is not None:
+            for queue in self.queues.values():
+                self.order.place(queue, now)
 
     @property
     def is_in_doubt(self) -> bool:

@@ -12,6 +12,8 @@ from bolt_app.workspaces.lookup_budgets import LookupLimitError
 
 INTERNAL_ERROR = "internal_error"
 RECIPIENT_DENIED = "recipient_denied"
+# The methods of attempts that change a message and post none.
+CHANGING = ("chat.update", "chat.delete", "reactions.add")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Outcome:
         requested: whether a request was made that changed, or may have changed, something in Slack.
         is_failure: whether it counts towards `RETRY_HOURS`, unless the delivery has ended.
         is_undone: whether the attempt was not made after all, and does not count.
+        is_deferred: whether only deliveries with its key wait, not the others of its lane: Slack
+            limits its method apart from new messages.
         is_reply: whether the message is in a thread; None if that did not change. Slack posts a
             reply in the channel itself if the thread is gone.
         replaced_ts: the deleted message that this message replaces.
@@ -44,6 +48,7 @@ class Outcome:
     requested: bool = True
     is_failure: bool = True
     is_undone: bool = False
+    is_deferred: bool = False
     is_reply: bool | None = None
     replaced_ts: str | None = None
     recipient_id: str | None = field(default=None, repr=False)
@@ -79,7 +84,10 @@ def classify_error(
         wait = float(error.retry_after)
         # Other methods have separate limits, which do not affect posting.
         pause = wait if error.method == "chat.postMessage" else None
-        return Outcome(state, error.code, wait=wait, pause=pause, requested=False)
+        is_deferred = error.method in CHANGING and not is_repeat
+        return Outcome(
+            state, error.code, wait=wait, pause=pause, requested=False, is_deferred=is_deferred
+        )
     if error.ambiguous and error.method in ("chat.postMessage", "chat.update"):
         return Outcome(
             DeliveryState.SENDING, error.code, wait=max(delays.settling, backoff(attempts, delays))

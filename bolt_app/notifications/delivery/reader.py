@@ -320,10 +320,10 @@ class WorkspaceReader:
             return
         for start in range(0, len(feed.rows), AT_ONCE):
             if self._workspaces.find(team_id) is owned:
-                self._apply_rows(team_id, feed.rows[start : start + AT_ONCE])
+                self.apply(team_id, feed.rows[start : start + AT_ONCE])
                 await asyncio.sleep(0)
 
-    def _apply_rows(self, team_id: str, rows: Iterable[Any]) -> None:
+    def apply(self, team_id: str, rows: Iterable[Any]) -> None:
         now = self._clock.monotonic()
         waiting = []
         for row in rows:
@@ -356,7 +356,7 @@ class WorkspaceReader:
             if row is None or row.state != DeliveryState.SENDING:
                 del owned.doubts[delivery_id]
                 self._scheduler.remove(team_id, queued, now)
-                self._apply_rows(team_id, [] if row is None else [row])
+                self.apply(team_id, [] if row is None else [row])
 
     async def read_again(self, delivery_ids: Sequence[int]) -> None:
         """Read rows again that differ from the scheduler's state."""
@@ -369,7 +369,7 @@ class WorkspaceReader:
                 continue
             for row in rows:
                 with self.restoring(row.team_id):
-                    self._apply_rows(row.team_id, [row])
+                    self.apply(row.team_id, [row])
             return
 
     def _put_first(self, row: Any, now: float) -> None:

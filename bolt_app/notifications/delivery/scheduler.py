@@ -11,7 +11,7 @@ How an owner uses it:
    Work may be taken meanwhile.
 2. In a loop: `step(now)` returns work, `wanted()` returns pages to read, and `next_at()` says when
    to call `step` again if nothing is reported until then.
-3. Each work ends with exactly one of `finish`, `retry`, `doubt` and `give_back`.
+3. Each work ends with exactly one of `finish`, `retry`, `defer`, `doubt` and `give_back`.
 4. The change feed is applied with `put` (waiting rows), `put_first` (retries), `remove` (rows that
    no longer wait), `pause` and `resume`.
 5. When a shard is lost: `drop_workspace`, at once. Work in progress is ignored when it ends.
@@ -42,7 +42,8 @@ class Scheduler:
     """Decides what begins next, over all workspaces of one owner.
 
     Workspaces take turns. Within one, the order is effective rank, then sources in turn, then age.
-    Nothing overtakes a delivery of its lane that is in progress, in doubt or waiting for its retry.
+    Nothing overtakes a delivery of its lane that is in progress, in doubt or waiting for its retry,
+    and nothing with its key one that is deferred.
     Calls about workspaces that are not owned do nothing.
     """
 
@@ -114,9 +115,10 @@ class Scheduler:
     def put(self, team_id: str, rows: Iterable[QueuedDelivery], now: float) -> None:
         """Add or replace waiting rows, as the change feed reports them.
 
-        An earlier row with the same key goes first, at the better rank, or is absorbed. As only a
-        page of a lane is in memory, intake also lowers the stored urgency of earlier waiting rows
-        with the key to that of the later one, so that pages contain them in this order.
+        An earlier row with the same key goes first, at the better rank, or is absorbed. Only a page
+        of a lane is in memory: if further earlier rows with the key wait in the database, the
+        transaction that begins a row lowers the stored urgency of some of them to its own instead.
+        Then the work ends with `finish(work, now, attempted=False)`, and all of these are put.
 
         A row that has moved to another lane is added there; its copy in the old lane is dropped
         with `forget_lane`, `remove`, or when its begin is refused.
@@ -227,6 +229,15 @@ class Scheduler:
         """
         if workspace := self._workspaces.get(work.team_id):
             workspace.retry(work, due, now, attempted=attempted)
+            self._schedule(workspace)
+
+    def defer(self, work: Work, until: float, now: float, *, attempted: bool = True) -> None:
+        """End a POST that changed nothing, because Slack limits its method and not new messages.
+
+        It returns to its place in the lane. Deliveries with its key wait until then, others go on.
+        """
+        if workspace := self._workspaces.get(work.team_id):
+            workspace.defer(work, until, now, attempted=attempted)
             self._schedule(workspace)
 
     def doubt(self, work: Work, due: float, now: float) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.orm import aliased
 
 from bolt_app.db.bulk import BulkUpdate, is_any_of
 from bolt_app.db.models import (
@@ -124,10 +125,53 @@ SUMS = (
     .where(is_any_of(WorkspaceQueue.shard, "shards"))
     .group_by(WorkspaceQueue.shard)
 )
-TO_BEGIN = ATTEMPT_ROWS.where(
-    is_any_of(Delivery.id, "ids"),
-    Delivery.state.in_((DeliveryState.WAITING, DeliveryState.SENDING)),
-).with_for_update(key_share=True, skip_locked=True, of=[Delivery])
+_EARLIER = aliased(Delivery, name="earlier")
+_FIRST_OF_KEY = (
+    select(_EARLIER.id)
+    .where(
+        _EARLIER.lane_id == Delivery.lane_id,
+        _EARLIER.key == Delivery.key,
+        _EARLIER.key.is_not(None),
+        _EARLIER.state == DeliveryState.WAITING,
+        _EARLIER.id < Delivery.id,
+    )
+    .order_by(_EARLIER.id)
+    .limit(1)
+    .scalar_subquery()
+)
+TO_BEGIN = (
+    ATTEMPT_ROWS.add_columns(
+        Delivery.urgency, Delivery.retry_at, _FIRST_OF_KEY.label("first_of_key")
+    )
+    .where(
+        is_any_of(Delivery.id, "ids"),
+        Delivery.state.in_((DeliveryState.WAITING, DeliveryState.SENDING)),
+    )
+    .with_for_update(key_share=True, skip_locked=True, of=[Delivery])
+)
+# The waiting deliveries of a key before one of them, the earliest first.
+EARLIER_OF_KEY = (
+    select(Delivery.id)
+    .where(
+        Delivery.lane_id == bindparam("lane_id"),
+        Delivery.key == bindparam("key"),
+        Delivery.key.is_not(None),
+        Delivery.state == DeliveryState.WAITING,
+        Delivery.id < bindparam("before"),
+    )
+    .order_by(Delivery.id)
+    .limit(bindparam("most"))
+)
+_LESS_URGENT = (
+    select(_EARLIER.id)
+    .where(is_any_of(_EARLIER.id, "ids"), _EARLIER.urgency > bindparam("better"))
+    .with_for_update(key_share=True, skip_locked=True)
+)
+INHERIT = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(Delivery.id.in_(_LESS_URGENT))
+    .values(urgency=bindparam("better"))
+)
 # Locks the shards: the next acquisition waits until the begin is committed.
 FENCED = (
     select(
@@ -221,13 +265,19 @@ FINISH = BulkUpdate(
         )
     ),
 )
-EXPIRE = (
-    update(_DELIVERIES)  # type: ignore[arg-type]
+# Some of them at once: the others with the next begin in the lane.
+_EXPIRED = (
+    select(Delivery.id)
     .where(
         is_any_of(Delivery.lane_id, "lane_ids"),
         IS_WAITING,
         Delivery.expires_at <= bindparam("now"),
     )
+    .limit(BATCH)
+)
+EXPIRE = (
+    update(_DELIVERIES)  # type: ignore[arg-type]
+    .where(Delivery.id.in_(_EXPIRED), IS_WAITING)
     .values(state=DeliveryState.EXPIRED, finished_at=bindparam("now"))
 )
 ABSORB = (

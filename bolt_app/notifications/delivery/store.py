@@ -17,6 +17,7 @@ from sqlalchemy import Connection, func, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import OPEN_STATES, Delivery, WorkspaceQueue
+from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of
 from bolt_app.notifications.delivery.outcomes import Outcome
@@ -28,11 +29,13 @@ from bolt_app.notifications.delivery.statements import (
     BEGIN,
     BY_ID,
     CHANGES,
+    EARLIER_OF_KEY,
     EXPIRE,
     FENCED,
     FINISH,
     GIVE_UP,
     IN_DOUBT,
+    INHERIT,
     NUMBER,
     PAGE,
     QUEUES,
@@ -53,6 +56,8 @@ from bolt_app.slack_ids import NOBODY
 RETRY_FOR = timedelta(days=1)
 # The most stored content of concurrent attempts.
 MOST_BYTES = 4 * 1024 * 1024
+# Earlier deliveries of a key that inherit the urgency of a later one at once.
+MOST_INHERITING = 20
 _MAX_ID = 2**62
 
 
@@ -91,6 +96,7 @@ class Committed:
         locked_finishes, locked_begins: to be retried, because another transaction locks the row.
         begun: the attempts to make now.
         refused: work whose row no longer waits in that lane.
+        preceded: work before which earlier deliveries with its key go, and the rows of both.
     """
 
     finished: Sequence[Finish] = ()
@@ -98,6 +104,7 @@ class Committed:
     locked_finishes: Sequence[Finish] = ()
     begun: Sequence[tuple[Begin, Attempt]] = ()
     refused: Sequence[Begin] = ()
+    preceded: Sequence[tuple[Begin, Sequence[Any]]] = ()
     locked_begins: Sequence[Begin] = ()
 
 
@@ -246,7 +253,10 @@ class Store:
             finished = self._finish(connection, finishes)
             begun = self._begin(connection, begins, room, now) if begins else Committed()
         return replace(
-            finished, begun=begun.begun, refused=begun.refused, locked_begins=begun.locked_begins
+            begun,
+            finished=finished.finished,
+            stale=finished.stale,
+            locked_finishes=finished.locked_finishes,
         )
 
     def finish_for_others(self, finishes: Sequence[Finish], _begins: Sequence[Begin]) -> Committed:
@@ -375,11 +385,16 @@ class Store:
         expired = [row.lane_id for row in rows.values() if _is_expired(row, now)]
         if expired:
             connection.execute(EXPIRE, {"lane_ids": expired, "now": now})
-        begun = []
+        begun, preceded = [], []
         for begin in owned:
             row = rows.get(begin.work.delivery_id)
             if row is None or row.lane_id != begin.work.lane_id or _is_expired(row, now):
                 missing.append(begin)
+            elif earlier := _earlier_of_key(connection, begin, row):
+                if inherited := _inherit(connection, earlier, row):
+                    preceded.append((begin, inherited))
+                else:
+                    waiting.append(begin)
             else:
                 attempt = attempt_of(connection, row, now)
                 begun.append((begin, replace(attempt, size=fenced[row.id].size)))
@@ -388,7 +403,12 @@ class Store:
         locked = _still_waiting(connection, missing) if missing else []
         kept = {id(begin) for begin in locked}
         refused = [begin for begin in missing if id(begin) not in kept]
-        return Committed(begun=begun, refused=refused, locked_begins=[*locked, *waiting])
+        return Committed(
+            begun=begun,
+            refused=refused,
+            preceded=preceded,
+            locked_begins=[*locked, *waiting],
+        )
 
 
 def _feed(connection: Connection, team_id: str, known: int) -> Feed | None:
@@ -454,6 +474,39 @@ def _write_begun(
             connection.execute(ABSORB, absorbed | {"absorber": attempt.notification_id})
 
 
+def _may_be_preceded(row: Any) -> bool:
+    """Return whether earlier deliveries with its key may wait in its lane, and go before it.
+
+    A refresh shows what was sent so far, and what was attempted before goes first in any case.
+    """
+    is_new = row.state == DeliveryState.WAITING and row.retry_at is None
+    return is_new and row.first_of_key is not None and row.mode != DeliveryMode.REFRESH
+
+
+def _earlier_of_key(connection: Connection, begin: Begin, row: Any) -> Sequence[int]:
+    """Return the earliest deliveries that go before one, except those that it absorbs."""
+    if not _may_be_preceded(row):
+        return ()
+    absorbed = set(begin.work.absorbed)
+    values = {"lane_id": row.lane_id, "key": row.key, "before": row.id}
+    most = {"most": MOST_INHERITING + len(absorbed)}
+    found = connection.scalars(EARLIER_OF_KEY, values | most)
+    return [id_ for id_ in found if id_ not in absorbed]
+
+
+def _inherit(connection: Connection, earlier: Sequence[int], row: Any) -> Sequence[Any]:
+    """Let earlier deliveries inherit the urgency of a later one with their key.
+
+    An owner has only the most urgent deliveries of a lane in memory. These are the earliest ones of
+    the key; others inherit it when the later one is to begin again.
+
+    Returns: the rows of all; none if another transaction locks one of them.
+    """
+    connection.execute(INHERIT, {"ids": earlier, "better": row.urgency})
+    rows = connection.execute(BY_ID, {"ids": [*earlier, row.id]}).all()
+    return rows if all(one.urgency <= row.urgency for one in rows) else ()
+
+
 def _is_expired(row: Any, now: datetime) -> bool:
     return (
         row.state == DeliveryState.WAITING and row.expires_at is not None and row.expires_at <= now
@@ -497,7 +550,7 @@ def _replace_message(connection: Connection, finish: Finish) -> None:
 
 def _finished(finish: Finish) -> dict[str, Any]:
     outcome = finish.outcome
-    retry_at = None if outcome.is_final else finish.at + timedelta(seconds=outcome.wait)
+    retries = bool(outcome.wait) and not outcome.is_final and not outcome.is_deferred
     # The next attempt may find someone.
     is_found = outcome.is_final or outcome.recipient_id != NOBODY
     return {
@@ -511,7 +564,8 @@ def _finished(finish: Finish) -> dict[str, Any]:
         "new_ts": outcome.ts,
         "new_replaced_ts": outcome.replaced_ts,
         "new_is_root": outcome.is_reply is False,
-        "new_retry_at": retry_at if outcome.wait else None,
+        # Another owner begins a deferred one in its place, and is told the limit again.
+        "new_retry_at": finish.at + timedelta(seconds=outcome.wait) if retries else None,
         "new_second_look_at": finish.second_look_at,
         "new_finished_at": finish.at if outcome.is_final else None,
     }

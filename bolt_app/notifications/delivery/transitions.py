@@ -6,12 +6,22 @@ Each is a locked and numbered change of the workspace, which its owner reads in 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, exists, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    exists,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import OperationalError
 
 from bolt_app.clock import Clock, utc_now
@@ -50,6 +60,8 @@ logger = logging.getLogger(__name__)
 MOST_SENDERS = 20
 # Due rows that are read together.
 BATCH = 1000
+# Rows of a lane that one transaction moves or ends.
+CHANGED_AT_ONCE = 200
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 LOCK_NOT_AVAILABLE = "55P03"
 CLOCK_TOLERANCE = timedelta(seconds=2)
@@ -180,16 +192,25 @@ class Transitions:
 
     def move(self, team_id: str, lane_id: int, address: str) -> None:
         """Move the pending deliveries of a name's lane to its destination, in order."""
-        with self._database.writing_connection() as connection:
-            seq = begin_change(connection, [team_id])[team_id]
-            self._move(connection, team_id, lane_id, address, seq)
+
+        def move_some(connection: Connection, ids: Sequence[int], seq: int) -> None:
+            hold_in_lane(connection, team_id, lane_id, ids, address, seq, self._clock())
+            ensure_lanes(connection, [(team_id, address)])
+            moved = {"lane_id": lane_id_of(team_id, address), "seq": seq, "retry_at": None}
+            if is_person(address):
+                # An e-mail address may be another person's when a later delivery is due.
+                is_undecided = and_(_IS_TO_EMAIL, Delivery.state != DeliveryState.WAITING)
+                moved["recipient_id"] = case((is_undecided, Delivery.recipient_id), else_=address)
+            connection.execute(update(Delivery).where(_pending(lane_id, ids)).values(moved))
+            mark_successor(connection, lane_id, team_id, address)
+
+        # Later ones join the lane while there are earlier ones.
+        while self._change_pending(team_id, lane_id, move_some):
+            pass
 
     def end_lane(self, team_id: str, lane_id: int, error: str | None) -> None:
         """End all pending deliveries of a lane without a destination."""
-        with self._database.writing_connection() as connection:
-            seq = begin_change(connection, [team_id])[team_id]
-            ended = self._unresolved(error, seq)
-            connection.execute(update(Delivery).where(pending_in(lane_id)).values(ended))
+        self._end_pending(team_id, lane_id, error)
 
     def follow_move(self, team_id: str, channel_id: str) -> bool:
         """Move rows stored with a channel's former id; return whether the id has changed."""
@@ -207,18 +228,16 @@ class Transitions:
             .where(Lane.team_id == team_id, Lane.address.startswith("#"))
             .where(exists().where(Delivery.lane_id == Lane.id, IS_PENDING))
         )
-        with self._database.writing_connection() as connection:
-            seq = begin_change(connection, [team_id])[team_id]
+        with self._database.reading_connection() as connection:
             rows = connection.execute(lanes).all()
             known = find_named(connection, team_id, {row.address[1:] for row in rows})
-            ended = self._unresolved("channel_not_found", seq)
-            for row in rows:
-                channel_id = known.get(row.address[1:])
-                if channel_id is not None:
-                    self._move(connection, team_id, row.id, channel_id, seq)
-                    continue
-                old = (pending_in(row.id), Delivery.notification_id < before)
-                connection.execute(update(Delivery).where(*old).values(ended))
+        for row in rows:
+            channel_id = known.get(row.address[1:])
+            if channel_id is not None:
+                self.move(team_id, row.id, channel_id)
+            else:
+                is_old = Delivery.notification_id < before
+                self._end_pending(team_id, row.id, "channel_not_found", is_old)
 
     def fail(self, team_id: str, delivery_id: int, outcome: Outcome, retry_for: timedelta) -> bool:
         """Store a failed resolution of a lane's name, and end deliveries that failed for too long.
@@ -230,7 +249,7 @@ class Transitions:
         now = self._clock()
         lanes = select(Delivery.lane_id, Lane.failing_since).join(Lane)
         with self._database.writing_connection() as connection:
-            seq = begin_change(connection, [team_id])[team_id]
+            begin_change(connection, [team_id])
             row = connection.execute(lanes.where(Delivery.id == delivery_id)).first()
             if row is None:
                 return False
@@ -246,12 +265,9 @@ class Transitions:
             waiting = update(Delivery).where(Delivery.id == delivery_id, IS_WAITING)
             again["attempts"] = Delivery.attempts + int(is_failure)
             connection.execute(waiting.values(again))
-            if is_failure and since <= now - retry_for:
-                old = (pending_in(row.lane_id), Delivery.send_at <= now - retry_for)
-                ended = self._unresolved(error, seq)
-                connection.execute(update(Delivery).where(*old).values(ended))
-            left = select(Delivery.id).where(pending_in(row.lane_id)).limit(1)
-            return connection.scalar(left) is not None
+        if is_failure and since <= now - retry_for:
+            self._end_pending(team_id, row.lane_id, error, Delivery.send_at <= now - retry_for)
+        return self.first_pending(row.lane_id) is not None
 
     def senders_of(self, lane_id: int) -> Collection[str]:
         """Return the senders of a lane's pending deliveries, at most `MOST_SENDERS`."""
@@ -315,18 +331,41 @@ class Transitions:
                 lane = HeldLane(lane_id, team_id, address)
                 release(connection, lane, self._public_url, seq, now)
 
-    def _move(
-        self, connection: Connection, team_id: str, lane_id: int, address: str, seq: int
+    def _change_pending(
+        self,
+        team_id: str,
+        lane_id: int,
+        change: Callable[[Connection, Sequence[int], int], None],
+        *which: ColumnElement[bool],
+    ) -> bool:
+        """Change the pending deliveries of a lane in order, some in each transaction.
+
+        Others wait for a transaction, and a lane may have 100,000 of them.
+
+        Args:
+            change: takes the connection, ids that may have changed since they were read, and the
+                number of the change.
+            which: conditions.
+
+        Returns: whether there were any.
+        """
+        pending = select(Delivery.id).where(pending_in(lane_id), *which).order_by(Delivery.id)
+        with self._database.reading_connection() as connection:
+            ids = connection.scalars(pending).all()
+        for start in range(0, len(ids), CHANGED_AT_ONCE):
+            with self._database.writing_connection() as connection:
+                seq = begin_change(connection, [team_id])[team_id]
+                change(connection, ids[start : start + CHANGED_AT_ONCE], seq)
+        return bool(ids)
+
+    def _end_pending(
+        self, team_id: str, lane_id: int, error: str | None, *which: ColumnElement[bool]
     ) -> None:
-        hold_in_lane(connection, team_id, lane_id, address, seq, self._clock())
-        ensure_lanes(connection, [(team_id, address)])
-        moved = {"lane_id": lane_id_of(team_id, address), "seq": seq, "retry_at": None}
-        if is_person(address):
-            # An e-mail address may be another person's when a later delivery is due.
-            is_undecided = and_(_IS_TO_EMAIL, Delivery.state != DeliveryState.WAITING)
-            moved["recipient_id"] = case((is_undecided, Delivery.recipient_id), else_=address)
-        connection.execute(update(Delivery).where(pending_in(lane_id)).values(moved))
-        mark_successor(connection, lane_id, team_id, address)
+        def end_some(connection: Connection, ids: Sequence[int], seq: int) -> None:
+            ended = self._unresolved(error, seq)
+            connection.execute(update(Delivery).where(_pending(lane_id, ids)).values(ended))
+
+        self._change_pending(team_id, lane_id, end_some, *which)
 
     def _unresolved(self, error: str | None, seq: int) -> dict[str, Any]:
         """Return the column values of deliveries whose address led nowhere."""
@@ -337,3 +376,7 @@ class Transitions:
             "seq": seq,
             "recipient_id": case((_IS_TO_EMAIL, NOBODY), else_=Delivery.recipient_id),
         }
+
+
+def _pending(lane_id: int, ids: Collection[int]) -> ColumnElement[bool]:
+    return and_(is_any_of(Delivery.id, values=ids), Delivery.lane_id == lane_id, IS_PENDING)

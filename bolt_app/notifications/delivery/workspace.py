@@ -234,6 +234,18 @@ class WorkspaceSchedule:
         """End work to be repeated later; a LOOK is followed by a POST."""
         self._postpone(work, due, now, attempted=attempted, in_doubt=False)
 
+    def defer(self, work: Work, until: float, now: float, *, attempted: bool) -> None:
+        """End an attempt that changed nothing; the deliveries of its key wait until a time."""
+        ended = self._end(work, now, attempted=attempted)
+        if ended is None:
+            return
+        lane, taken = ended
+        # The rows that it absorbed have ended.
+        for row in taken[-1:]:
+            lane.defer(row, until, now)
+        heapq.heappush(self._timers, (until, next(self._ticket), lane))
+        self._open(lane, now)
+
     def doubt(self, work: Work, due: float, now: float) -> None:
         """End an attempt that may have posted."""
         self._postpone(work, due, now, attempted=True, in_doubt=True)
@@ -310,6 +322,7 @@ class WorkspaceSchedule:
         if lane.is_empty:
             self._forget_when_paced(lane, now)
             return
+        lane.end_deferrals(now)
         opens_at = lane.opens_at(self._limits.lane)
         if opens_at > now:
             self._set_timer(lane, opens_at)

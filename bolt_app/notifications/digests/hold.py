@@ -5,20 +5,21 @@ Never held: critical notifications, and updates of an existing message, which di
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import BigInteger, Connection, String, bindparam, select, update
 
 from bolt_app.credentials.sources import person_source
+from bolt_app.db.bulk import BulkUpdate, is_any_of
 from bolt_app.db.content import stored_severity
-from bolt_app.db.models import Delivery, Notification
+from bolt_app.db.models import IS_PENDING, Delivery, Notification
+from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.content.modes import CHANGES, DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.digests.preferences import NotificationPreferences, find_preferences
-from bolt_app.notifications.queue.lanes import pending_in
 from bolt_app.notifications.subscriptions.routing import find_messages
 from bolt_app.notifications.subscriptions.schedules import OFF, Schedule
 from bolt_app.severity import Severity
@@ -40,12 +41,21 @@ _IN_LANE = (
         stored_severity(Notification.content).label("severity"),
     )
     .join(Notification, Notification.id == Delivery.notification_id)
-    .where(pending_in(bindparam("lane_id")))
+    .where(is_any_of(Delivery.id, "ids"), Delivery.lane_id == bindparam("lane_id"), IS_PENDING)
 )
-_CHANGE = (
-    update(Delivery.__table__)  # type: ignore[arg-type]
-    .where(Delivery.id == bindparam("delivery_id"))
-    .values({name: bindparam(f"new_{name}") for name in _CHANGED} | {"seq": bindparam("new_seq")})
+_CHANGE = BulkUpdate(
+    {
+        "delivery_id": BigInteger(),
+        "new_seq": BigInteger(),
+        "new_state": String(),
+        "new_send_at": UTCDateTime(),
+        "new_finished_at": UTCDateTime(),
+    },
+    lambda given: (
+        update(Delivery.__table__)  # type: ignore[arg-type]
+        .where(Delivery.id == given["delivery_id"])
+        .values({name: given[f"new_{name}"] for name in ("seq", *_CHANGED)})
+    ),
 )
 
 
@@ -110,11 +120,18 @@ def hold(connection: Connection, planned: Sequence[PlannedDelivery], now: dateti
 
 
 def hold_in_lane(
-    connection: Connection, team_id: str, lane_id: int, address: str, seq: int, now: datetime
+    connection: Connection,
+    team_id: str,
+    lane_id: int,
+    ids: Collection[int],
+    address: str,
+    seq: int,
+    now: datetime,
 ) -> None:
     """Hold pending deliveries of an e-mail address's lane, by the preferences of its person.
 
     Args:
+        ids: of the deliveries.
         address: that the lane resolved to.
         seq: the number of the change that this is part of.
     """
@@ -122,11 +139,11 @@ def hold_in_lane(
         return
     if not find_preferences(connection, team_id, [address]):
         return
-    ids = {"lane_team_id": team_id, "lane_address": address}
-    found = connection.execute(_IN_LANE, {"lane_id": lane_id}).mappings().all()
+    lane = {"lane_team_id": team_id, "lane_address": address}
+    found = connection.execute(_IN_LANE, {"lane_id": lane_id, "ids": ids}).mappings().all()
     planned = [
         PlannedDelivery(
-            {**row, **ids, "send_at": max(row["send_at"], now)}, row["severity"], row["source"]
+            {**row, **lane, "send_at": max(row["send_at"], now)}, row["severity"], row["source"]
         )
         for row in found
     ]
@@ -134,13 +151,14 @@ def hold_in_lane(
         {
             "delivery_id": row["id"],
             "new_seq": seq,
-            **{f"new_{name}": row[name] for name in _CHANGED},
+            "new_state": DeliveryState(row["state"]).value,
+            "new_send_at": row["send_at"],
+            "new_finished_at": row["finished_at"],
         }
         for delivery, row in zip(planned, hold(connection, planned, now), strict=True)
         if row is not delivery.row
     ]
-    if changed:
-        connection.execute(_CHANGE, changed)
+    _CHANGE.execute(connection, changed)
 
 
 def _changes(

@@ -31,6 +31,7 @@ from bolt_app.notifications.files.errors import (
     WrongLengthError,
 )
 from bolt_app.notifications.files.store import (
+    LEAST_BYTES,
     AnnouncedFile,
     StoredFile,
     count_attempt,
@@ -153,9 +154,10 @@ class Files:
             # Locks the workspace, so that no other upload is announced between check and insert.
             begin_change(connection, [team_id])
             own, by_others = stored_bytes(connection, team_id, _same(connection, team_id, source))
-            if own + by_others + length > self._limits.workspace:
+            counted = max(length, LEAST_BYTES)
+            if own + by_others + counted > self._limits.workspace:
                 raise StorageFullError
-            if own + length > self._limits.stored(by_others):
+            if own + counted > self._limits.stored(by_others):
                 raise StorageFullError
             number, unshared = sum_unshared(connection, team_id, source)
             if number >= OPEN_UPLOADS or unshared + length > self._limits.unshared:

@@ -28,6 +28,9 @@ from bolt_app.credentials.sources import Credential, SourceKind, read_default_so
 from bolt_app.db.models import ApiKey, Delivery, File, FileChunk, NotificationFile
 from bolt_app.notifications.content.states import POSTED_STATES
 
+# A smaller file counts as many bytes against the limits of stored files, so that these limit their
+# number too: all are summed at each announcement.
+LEAST_BYTES = 16 * 1024
 _FILES = select(File.id, File.team_id, File.name, File.alt_text, File.length, File.permalink)
 _FILE = _FILES.where(File.id == bindparam("file_id"), File.uploaded_at.is_not(None))
 _CHUNK = select(FileChunk.data).where(
@@ -87,12 +90,13 @@ def sum_unshared(connection: Connection, team_id: str, source: str) -> tuple[int
 
 
 def stored_bytes(connection: Connection, team_id: str, sources: Collection[str]) -> tuple[int, int]:
-    """Return the length of all files of a workspace, of announced ones too.
+    """Return the bytes that all files of a workspace count, announced ones too.
 
     Returns: of the files of some credentials, and of all others.
     """
     is_own = File.source.in_(sources).label("is_own")
-    sums = select(is_own, func.sum(File.length)).where(File.team_id == team_id).group_by(is_own)
+    counted = case((File.length < LEAST_BYTES, LEAST_BYTES), else_=File.length)
+    sums = select(is_own, func.sum(counted)).where(File.team_id == team_id).group_by(is_own)
     lengths = {bool(own): int(length) for own, length in connection.execute(sums)}
     return lengths.get(True, 0), lengths.get(False, 0)
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    and_,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, or_, select, text, update
+from sqlalchemy.orm import Session, aliased
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import Charge, SenderLimits, count_addressed
@@ -55,6 +49,22 @@ from bolt_app.workspaces.channel_names import find_named
 _CHUNK = 500
 # A refresh updates a message in Slack, for example to remove a person who has unlinked.
 _IS_CANCELLABLE = and_(IS_PENDING, Delivery.mode != DeliveryMode.REFRESH)
+# Attempted deliveries that may go out once more: after an attempt in progress, a channel's move,
+# or, if people deleted the message, at the end of a snooze.
+_WAS_ATTEMPTED = and_(
+    Delivery.state.in_(
+        (DeliveryState.SENDING, DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)
+    ),
+    Delivery.mode != DeliveryMode.REFRESH,
+)
+_REFRESH = aliased(Delivery, name="refresh")
+_IS_REFRESHED = and_(
+    _REFRESH.lane_id == Delivery.lane_id,
+    _REFRESH.key == Delivery.key,
+    _REFRESH.mode == DeliveryMode.REFRESH,
+)
+# The condition of an index.
+_IS_REFRESH_PENDING = text("refresh.state IN ('waiting', 'scheduled', 'held')")
 
 
 @dataclass(frozen=True)
@@ -249,9 +259,9 @@ class History:
             is_of_it = _deliveries_of(team_id, notification_id)
             statement = update(Delivery).where(is_of_it, _IS_CANCELLABLE).values(values)
             ids = set(session.scalars(statement.returning(Delivery.id)))
-            # Deliveries that have failed may go out by themselves after a channel's move.
-            expired = {"expires_at": values["finished_at"], "seq": values["seq"]}
-            session.execute(update(Delivery).where(is_of_it, IS_TROUBLED).values(expired))
+            # Deliveries that were attempted are not to go out again by themselves.
+            expired = self._expired(session, team_id)
+            session.execute(update(Delivery).where(is_of_it, _WAS_ATTEMPTED).values(expired))
             found = find_delivery_reports(session, [notification_id], *_shown(visible))
         reports = found[notification_id]
         return Cancelled(
@@ -264,27 +274,40 @@ class History:
 
         Returns: how many were cancelled.
         """
-        is_of_credential = (
-            select(Notification.id)
-            .where(Notification.id == Delivery.notification_id)
+        sent_by_it = (
+            select(Delivery.id, Delivery.team_id)
+            .join(Notification, Notification.id == Delivery.notification_id)
             .where(Notification.source == credential.name)
-            .exists()
         )
-        cancelled = 0
-        teams = select(Delivery.team_id).where(_IS_CANCELLABLE, is_of_credential).limit(1)
-        some = select(Delivery.id).where(_IS_CANCELLABLE, is_of_credential).limit(_CHUNK)
-        while True:
-            with self._database.writing() as session:
-                team_id = session.scalar(teams)
-                if team_id is None:
-                    return cancelled
-                values = self._cancelled(session, team_id)
-                statement = (
-                    update(Delivery)
-                    .where(Delivery.id.in_(some), Delivery.team_id == team_id, _IS_CANCELLABLE)
-                    .values(values)
-                )
-                cancelled += session.execute(statement).rowcount  # type: ignore[attr-defined]
+        pending, cancelled = sent_by_it.where(_IS_CANCELLABLE), 0
+        while some := self._change_some(pending, _IS_CANCELLABLE, self._cancelled):
+            cancelled += some
+        # Deliveries that were attempted are not to go out again by themselves.
+        now = self._clock()
+        lasts = or_(Delivery.expires_at.is_(None), Delivery.expires_at > now)
+        attempted = sent_by_it.where(_WAS_ATTEMPTED, lasts)
+        refreshed = attempted.join(_REFRESH, _IS_REFRESHED).where(_IS_REFRESH_PENDING)
+        for found in (attempted.where(IS_TROUBLED), refreshed):
+            while self._change_some(found, _WAS_ATTEMPTED, self._expired):
+                pass
+        return cancelled
+
+    def _change_some(
+        self,
+        found: Select[int, str],
+        condition: ColumnElement[bool],
+        values: Callable[[Session, str], dict[str, Any]],
+    ) -> int:
+        """Change some of the deliveries of a statement, all in one workspace; return how many."""
+        with self._database.writing() as session:
+            rows = session.execute(found.limit(_CHUNK)).all()
+            if not rows:
+                return 0
+            team_id = rows[0].team_id
+            ids = [row.id for row in rows if row.team_id == team_id]
+            changed = values(session, team_id)
+            session.execute(update(Delivery).where(Delivery.id.in_(ids), condition).values(changed))
+            return len(ids)
 
     def retry(
         self,
@@ -352,6 +375,10 @@ class History:
     def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
         seq = begin_change(session.connection(), [team_id])[team_id]
         return {"state": DeliveryState.CANCELLED, "finished_at": self._clock(), "seq": seq}
+
+    def _expired(self, session: Session, team_id: str) -> dict[str, Any]:
+        seq = begin_change(session.connection(), [team_id])[team_id]
+        return {"expires_at": self._clock(), "seq": seq}
 
 
 def _nothing_to_retry(targets: Iterable[str]) -> NothingToRetryError:

@@ -42,7 +42,12 @@ _REFRESHED = (DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)
 _SOON = timedelta(minutes=1)
 
 _SHOWN_NOTIFICATION = (
-    select(Delivery.notification_id, Delivery.subscription_id, Notification.content)
+    select(
+        Delivery.notification_id,
+        Delivery.subscription_id,
+        Delivery.expires_at,
+        Notification.content,
+    )
     .join(Notification, Notification.id == Delivery.notification_id)
     .where(
         Delivery.lane_id == bindparam("lane_id"),

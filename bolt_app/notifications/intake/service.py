@@ -32,7 +32,7 @@ from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.intake.store import insert_deliveries, insert_notifications
 from bolt_app.notifications.queue.change_feed import begin_acceptance, stored_urgency
 from bolt_app.notifications.queue.wakeup import Wakeup
-from bolt_app.notifications.subscriptions.errors import TooManySubscribersError
+from bolt_app.notifications.subscriptions.errors import TooManyDeliveriesError
 
 
 class Intake:
@@ -80,7 +80,7 @@ class Intake:
             RevokedError: the sender's credential is revoked or has expired.
             LimitError: the sender is over one of its limits.
             NotInstalledError: Bellhop is not installed in the workspace, or no longer.
-            TooManySubscribersError: several requests have too many deliveries to subscribers.
+            TooManyDeliveriesError: several requests have too many deliveries.
             FileUnavailableError: a file of a request is not the sender's, or not ready.
         """
         now = self._clock()
@@ -110,7 +110,7 @@ class Intake:
         """
         try:
             return self.submit(sender, requests, body=body).notifications
-        except TooManySubscribersError:
+        except TooManyDeliveriesError:
             drafts = [Draft.of(sender, one, self._clock()) for one in requests]
             parts = [Submission(sender, [draft]) for draft in drafts]
             parts[0] = replace(parts[0], body=body)

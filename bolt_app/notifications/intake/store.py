@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select
 
-from bolt_app.db.models import IS_PENDING, IS_WAITING, Delivery, Notification
+from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.modes import FOLLOW_UPS
 from bolt_app.notifications.content.states import DeliveryState, ShownState
 from bolt_app.notifications.digests.hold import Row
@@ -25,20 +25,6 @@ _INSERT_DELIVERIES = insert(Delivery.__table__).values(  # type: ignore[arg-type
     team_id=bindparam("lane_team_id"),
 )
 _INSERT_DELIVERY = _INSERT_DELIVERIES.returning(Delivery.id)
-# An earlier delivery of a key goes before a later one, and so becomes as urgent.
-_RAISE_URGENCY = (
-    update(Delivery.__table__)  # type: ignore[arg-type]
-    .where(
-        Delivery.lane_id == lane_id_of(bindparam("lane_team_id"), bindparam("lane_address")),
-        Delivery.key == bindparam("with_key"),
-        Delivery.key.is_not(None),
-        # The condition of an index, in which the urgency follows the key.
-        IS_PENDING,
-        IS_WAITING,
-        Delivery.urgency > bindparam("latest"),
-    )
-    .values(urgency=bindparam("latest"), seq=bindparam("number"))
-)
 _DELIVERIES = (
     select(
         Delivery.notification_id,
@@ -70,7 +56,7 @@ def insert_notifications(connection: Connection, rows: Sequence[Row]) -> None:
 def insert_deliveries(
     connection: Connection, notification_ids: Sequence[str], rows: Sequence[Row]
 ) -> Iterator[NewNotification]:
-    """Insert deliveries, creating missing lanes and raising the urgency of earlier deliveries.
+    """Insert deliveries, creating missing lanes.
 
     The workspace must be locked by now, so that ids grow in the order of commits.
 
@@ -86,14 +72,6 @@ def insert_deliveries(
         found = find_deliveries(connection, notification_ids)
     else:
         found = {}
-    # No earlier delivery has the key of a new message.
-    raised = [
-        _raised_urgency(row)
-        for row in rows
-        if row["key"] is not None and row["provisional_ts"] is None
-    ]
-    if raised:
-        connection.execute(_RAISE_URGENCY, raised)
     return (NewNotification(id_, found.get(id_, ())) for id_ in notification_ids)
 
 
@@ -111,13 +89,3 @@ def _delivery(id_: int, row: Any) -> NewDelivery:
     state = _INITIAL_STATES.get(row["state"], ShownState.WAITING)
     is_subscribed = row["subscription_id"] is not None
     return NewDelivery(id_, row["target"], state, row["provisional_ts"], is_subscribed)
-
-
-def _raised_urgency(row: Row) -> dict[str, Any]:
-    return {
-        "lane_team_id": row["lane_team_id"],
-        "lane_address": row["lane_address"],
-        "with_key": row["key"],
-        "latest": row["urgency"],
-        "number": row["seq"],
-    }

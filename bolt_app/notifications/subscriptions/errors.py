@@ -20,13 +20,12 @@ class TooManySubscriptionsError(Exception):
         )
 
 
-class TooManySubscribersError(Exception):
-    """Several notifications have more subscribers than one transaction may deliver to."""
+class TooManyDeliveriesError(Exception):
+    """Several notifications have more deliveries than one transaction may accept."""
 
     def __init__(self, most: int) -> None:
         super().__init__(
-            f"These notifications have more than {most:,} deliveries to subscribers together: send "
-            "fewer at once."
+            f"These notifications have more than {most:,} deliveries together: send fewer at once."
         )
 
 

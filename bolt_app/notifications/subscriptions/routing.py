@@ -14,7 +14,7 @@ from bolt_app.notifications.content.modes import DeliveryMode, Mode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.topics import patterns_for
 from bolt_app.notifications.queue.moved_channels import current_ids
-from bolt_app.notifications.subscriptions.errors import TooManySubscribersError
+from bolt_app.notifications.subscriptions.errors import TooManyDeliveriesError
 from bolt_app.notifications.subscriptions.filters import facts_of
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.store import is_usable, read_subscription
@@ -56,8 +56,6 @@ _SUBSCRIPTIONS = _ALL_SUBSCRIPTIONS.where(
 )
 # The most patterns in one statement; for more, all subscriptions of the workspace are read.
 MOST_PATTERNS = 1000
-# The most deliveries to subscribers in one transaction, which others wait for.
-MOST_SUBSCRIBED = 10_000
 # The states of deliveries whose message is, may be, or will be in Slack.
 MESSAGE_STATES = (
     DeliveryState.WAITING,
@@ -115,21 +113,21 @@ def route(
     requests: Sequence[RoutingRequest],
     now: datetime,
     *,
-    most_subscribed: int | None = None,
+    most: int | None = None,
 ) -> list[list[Destination]]:
     """Return the destinations of each of a workspace's notifications.
 
     Recipients that lead to the same channel make one destination, and topics another one.
 
     Args:
-        most_subscribed: the most destinations by subscriptions.
+        most: the most destinations of all of them.
 
     Raises:
-        TooManySubscribersError: there are more.
+        TooManyDeliveriesError: there are more.
     """
     subscriptions = _subscriptions(connection, team_id, requests, now)
     routes = _with_current_ids(
-        connection, team_id, _all_destinations(requests, subscriptions, most_subscribed)
+        connection, team_id, _all_destinations(requests, subscriptions, most)
     )
     channels = _known_channels(connection, team_id, routes)
     routes = [_with_addresses(destinations, channels) for destinations in routes]
@@ -177,14 +175,14 @@ def _subscriptions(
 def _all_destinations(
     requests: Sequence[RoutingRequest],
     subscriptions: Mapping[str, Sequence[Any]],
-    most_subscribed: int | None,
+    most: int | None,
 ) -> list[list[Destination]]:
-    routes, subscribed = [], 0
+    routes, number = [], 0
     for request in requests:
         found = list(_destinations(request, subscriptions))
-        subscribed += sum(one.subscription_id is not None for one in found)
-        if most_subscribed is not None and subscribed > most_subscribed:
-            raise TooManySubscribersError(most_subscribed)
+        number += len(found)
+        if most is not None and number > most:
+            raise TooManyDeliveriesError(most)
         routes.append(found)
     return routes
 

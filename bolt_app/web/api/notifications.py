@@ -24,7 +24,7 @@ from bolt_app.notifications.history.search import HistoryQuery, Visible
 from bolt_app.notifications.intake.errors import IdempotencyConflictError
 from bolt_app.notifications.intake.results import NewNotification, SubmitResult
 from bolt_app.notifications.intake.sender import Sender
-from bolt_app.notifications.subscriptions.errors import TooManySubscribersError
+from bolt_app.notifications.subscriptions.errors import TooManyDeliveriesError
 from bolt_app.services import Services
 from bolt_app.web.api.auth import charged_by_transaction, require_caller, require_sender
 from bolt_app.web.api.bodies import read_body
@@ -60,7 +60,7 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
                 answer = services.intake.submit(Sender.of(caller), requests, idempotency_key=key)
             except IdempotencyConflictError as error:
                 raise ApiError(409, str(error)) from None
-            except TooManySubscribersError as error:
+            except TooManyDeliveriesError as error:
                 raise ApiError(413, str(error)) from None
         number = numbers.shown_to(caller)
         bodies = [

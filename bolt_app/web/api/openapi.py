@@ -47,8 +47,7 @@ _PROBLEMS = {
     "in its workspace; see detail.",
     404: "The notification does not exist, or the key cannot see it.",
     409: "The Idempotency-Key was used with another body.",
-    413: "The body is larger than 1 MiB, or a batch has more than 10,000 deliveries to "
-    "subscribers.",
+    413: "The body is larger than 1 MiB, or a batch has more than 2,000 deliveries.",
     415: "The body is not declared as JSON.",
     422: "Fields are invalid; errors lists them, up to 20.",
     429: "The API key is over one of its limits, or this address sent too many wrong keys; "

@@ -25,7 +25,7 @@ from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop, Page
 from tests.slack.test_home import home
-from tests.web.calling import NOTIFICATIONS, caller, request
+from tests.web.calling import NOTIFICATIONS, caller, put_bot, request
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -196,6 +196,7 @@ def test_a_critical_alert_is_not_held(installed: Bellhop) -> None:
 
 @pytest.mark.both_databases
 def test_the_database_reads_the_derived_severity(bellhop: Bellhop) -> None:
+    put_bot(bellhop)
     accept(bellhop, "#x", attachments=[{"color": "danger", "text": "x"}])
     accept(bellhop, "#x", severity="info", attachments=[{"color": "danger", "text": "x"}])
     accept(bellhop, "#x", "nothing said")

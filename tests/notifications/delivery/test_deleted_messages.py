@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db.models import Delivery
+from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.delivery import replaced_messages
+from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from slack_sandbox import Fault
@@ -25,6 +28,7 @@ pytestmark = pytest.mark.sqlite_only
 
 RANDOM = "C0ACME0002"
 KEY = "disk/db1"
+CI = Credential(SourceKind.API_KEY, 1)
 INCIDENT: dict[str, Any] = {
     "title": "Disk full",
     "actions": ["acknowledge", "assign", "resolve", "snooze", "mute"],
@@ -349,6 +353,64 @@ def test_a_deleted_message_with_replies_gets_further_replies(installed: Bellhop)
     send(installed, "third", key=KEY, mode="thread")
 
     assert shown(installed) == ["deleted > second", "deleted > third"]
+
+
+def send_as_ci(bellhop: Bellhop, **given: Any) -> str:
+    wanted = NotificationRequest.model_validate({"to": GENERAL, "text": "first", **given})
+    answer = bellhop.services.intake.submit(Sender(ACME, CI.name), [wanted])
+    deliver(bellhop)
+    return answer.notifications[0].id
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("is_deleted", [True, False])
+@pytest.mark.parametrize("cancels_all", [False, True])
+def test_a_cancelled_notification_is_not_posted_again(
+    installed: Bellhop, cancels_all: bool, is_deleted: bool
+) -> None:
+    """The end of a snooze updates the message, if it still exists."""
+    first = send_as_ci(installed, **INCIDENT)
+    answer(installed, first, "snooze")
+    [message] = installed.slack.messages(GENERAL)
+    assert "Snoozed" in json.dumps(message.attachments)
+    if is_deleted:
+        delete_all(installed)
+    history = installed.services.history
+
+    if cancels_all:
+        history.cancel_all(CI)
+    else:
+        history.cancel(ACME, first)
+    deliver(installed, 3600)
+
+    assert shown(installed) == ([] if is_deleted else ["first"])
+    assert is_deleted or "Snoozed" not in json.dumps(message.attachments)
+    assert states(installed, first)[0] == "sent"
+
+
+def test_an_expired_notification_is_not_posted_again(installed: Bellhop) -> None:
+    ends = (installed.clock() + timedelta(minutes=30)).isoformat()
+    first = send_as_ci(installed, expires_at=ends, **INCIDENT)
+    answer(installed, first, "snooze")
+    delete_all(installed)
+
+    deliver(installed, 3600)
+
+    assert "first" not in " ".join(shown(installed))
+
+
+def test_a_message_that_a_later_notification_updated_outlives_the_cancelled_one(
+    installed: Bellhop,
+) -> None:
+    first = send_as_ci(installed, key=KEY, **INCIDENT)
+    answer(installed, first, "snooze")
+    send_as_ci(installed, key=KEY, text="second", **INCIDENT)
+    delete_all(installed)
+
+    installed.services.history.cancel(ACME, first)
+    deliver(installed, 3600)
+
+    assert [one for one in shown(installed) if "second" in one]
 
 
 @pytest.mark.both_databases

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from bolt_app.notifications.delivery import transitions
+from bolt_app.notifications.delivery.store import MOST_INHERITING
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states, texts
@@ -114,6 +117,19 @@ class TestDestinations:
             bellhop.clock.advance(1)
 
         assert texts(bellhop, GENERAL) == ["1", "2", "3"]
+
+    @pytest.mark.parametrize("address", ["#nowhere", "@nobody@acme.example"])
+    def test_many_to_an_unknown_address_end_in_short_transactions(
+        self, bellhop: Bellhop, hand: Hand, monkeypatch: pytest.MonkeyPatch, address: str
+    ) -> None:
+        monkeypatch.setattr(transitions, "CHANGED_AT_ONCE", 2)
+        ids = [accept(bellhop, address, f"{number}") for number in range(5)]
+
+        hand.deliver()
+
+        ended = [one for id_ in ids for one in deliveries(bellhop, id_)]
+        assert {one.state for one in ended} == {"dead"}
+        assert set(Counter(one.seq for one in ended).values()) <= {1, 2}
 
     @pytest.mark.parametrize(
         ("address", "code"),
@@ -368,6 +384,24 @@ class TestRejections:
         hand.deliver()
         assert texts(bellhop, GENERAL) == ["3"]
 
+    def test_an_attempt_that_fails_after_a_cancellation_is_not_repeated(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        id_ = accept(bellhop, GENERAL, "withdrawn")
+        bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="fatal_error"))
+
+        def cancel() -> None:
+            bellhop.services.history.cancel(ACME, id_)
+
+        hand.ownership.before_request = cancel
+        hand.deliver()
+        bellhop.slack.faults.clear()
+
+        bellhop.clock.advance(60)
+        hand.deliver()
+
+        assert (texts(bellhop, GENERAL), states(bellhop, id_)) == ([], ["expired"])
+
     def test_a_broken_channel_does_not_delay_another(self, bellhop: Bellhop, hand: Hand) -> None:
         broken = channel(bellhop, "broken")
         bellhop.slack.faults.add(
@@ -404,6 +438,24 @@ class TestRateLimits:
         next_owner.deliver()
 
         assert (texts(bellhop, GENERAL), texts(bellhop, other)) == (["a"], ["b"])
+
+    def test_later_ones_of_its_key_wait_for_a_limited_update(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        for text in ("down", "up", "down again"):
+            if text == "up":
+                fault = Fault("chat.update", "rate_limited", retry_after=30, times=1)
+                bellhop.slack.faults.add(fault)
+            accept(bellhop, GENERAL, text, key="db", mode="new" if "again" in text else "update")
+            hand.deliver()
+            bellhop.clock.advance(2)
+        assert texts(bellhop, GENERAL) == ["down"]
+        bellhop.clock.advance(30)
+        for _ in range(2):
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        assert texts(bellhop, GENERAL) == ["up", "down again"]
 
     def test_the_limit_of_another_method_does_not_stop_posting(
         self, bellhop: Bellhop, hand: Hand
@@ -531,6 +583,22 @@ class TestKeys:
         messages = bellhop.slack.messages(bellhop.slack.app_dm(ACME, BEN).id)
         assert [one.text for one in messages][-1] == "up"
         assert len(messages) == (1 if mode == "update" else 2)
+
+    @pytest.mark.both_databases
+    def test_earlier_ones_go_first_and_are_as_urgent(self, bellhop: Bellhop, hand: Hand) -> None:
+        """Also if there are more than the owner has in memory, or than inherit at once."""
+        number = MOST_INHERITING * 2 + 1
+        for text in ("other", "another"):
+            accept(bellhop, GENERAL, text)
+        for _ in range(number):
+            accept(bellhop, GENERAL, "first", key="db", mode="new")
+        accept(bellhop, GENERAL, "fire", key="db", mode="new", priority=5)
+        for _ in range(number + 3):
+            hand.deliver()
+            bellhop.clock.advance(1)
+
+        expected = [*["first"] * number, "fire", "other", "another"]
+        assert texts(bellhop, GENERAL) == expected
 
     def test_keys_of_different_channels_are_different(self, bellhop: Bellhop, hand: Hand) -> None:
         other = channel(bellhop, "other")

@@ -17,7 +17,7 @@ from tests.notifications.delivery.model import owner
 from tests.notifications.delivery.model.owner import Owner, Steps, Term
 from tests.notifications.delivery.model.run import TEAMS, Run
 from tests.notifications.delivery.model.slack import Fate
-from tests.notifications.delivery.model.store import Commit, Store
+from tests.notifications.delivery.model.store import Commit, Row, Store
 from tests.property import examples
 
 STEPS = 100
@@ -127,6 +127,10 @@ def _ignore(*_args: object, **_kwargs: object) -> None:
     return None
 
 
+def _none_of_key(_self: Store, _row: Row, _absorbed: tuple[int, ...]) -> list[Row]:
+    return []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "name", "without"),
@@ -136,6 +140,7 @@ def _ignore(*_args: object, **_kwargs: object) -> None:
         (Owner, "_second_look", _no_second_look),
         (owner, "TAKEOVER_SECONDS", 0.0),
         (Store, "_compare", _ignore),
+        (Store, "_earlier_of_key", _none_of_key),
         (WorkspaceSchedule, "_refill", _ignore),
         (WorkspaceSchedule, "_charge", _ignore),
     ],

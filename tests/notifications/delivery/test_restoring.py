@@ -53,7 +53,7 @@ def fail_at(
         (Scheduler, "load", 2),
         (Dispatcher, "_scheduled_next", 3),
         (Dispatcher, "_finish", 3),
-        (WorkspaceReader, "_apply_rows", 1),
+        (WorkspaceReader, "apply", 1),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bolt_app.notifications.delivery.lanes import MOST_OFFERED
 from bolt_app.notifications.delivery.pacing import DeliveryLimits, RateLimit
 from bolt_app.notifications.delivery.scheduler import Scheduler
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work, WorkKind
@@ -387,6 +388,66 @@ def test_absorbed_rows_return_when_nothing_was_begun(end: str) -> None:
     else:
         desk.scheduler.give_back(work, NOW, NOW)
         assert desk.only() == work
+
+
+# Deferral: Slack limits changes of messages apart from new ones.
+
+
+def test_only_what_has_the_key_of_a_deferred_one_waits() -> None:
+    desk = Desk()
+    change, same, other, plain = desk.put(
+        desk.row(key="a"), desk.row(key="a"), desk.row(key="b"), desk.row()
+    )
+    work = desk.only()
+    desk.scheduler.defer(work, NOW + 30, NOW, attempted=False)
+
+    assert work.delivery_id == change
+    assert desk.drain() == [other, plain]
+    (late,) = desk.put(desk.row(key="a"))
+    desk.now += 29
+    assert desk.drain() == []
+    desk.now += 1
+    assert desk.drain() == [change, same, late]
+
+
+def test_a_deferred_one_takes_its_turn_again() -> None:
+    """It does not go ahead of other sources, as one that is to be retried does."""
+    desk = Desk()
+    (change,) = desk.put(desk.row(key="a", source="updates"))
+    desk.scheduler.defer(desk.only(), NOW + 30, NOW, attempted=False)
+    desk.now += 30
+    urgent, _ = desk.put(desk.row(rank=CRITICAL, source="news"), desk.row(source="news"))
+
+    assert desk.drain()[:2] == [urgent, change]
+
+
+def test_a_deferred_one_may_end_or_become_part_of_a_later_one() -> None:
+    desk = Desk()
+    ended, absorbed = desk.row(key="a"), desk.row(key="b")
+    desk.put(ended, absorbed)
+    for _ in range(2):
+        desk.scheduler.defer(desk.only(), NOW + 30, NOW, attempted=False)
+    desk.scheduler.remove(TEAM, ended, NOW)
+    (later,) = desk.put(desk.row(key="b", rank=-2))
+    desk.now += 30
+    work = desk.only()
+
+    assert (work.delivery_id, work.absorbed) == (later, (absorbed.id,))
+    desk.finish(work)
+    assert desk.drain() == []
+
+
+@pytest.mark.parametrize("sources", [2, MOST_OFFERED + 4])
+def test_sources_go_on_while_others_are_deferred(sources: int) -> None:
+    desk = Desk()
+    changes = desk.put(*(desk.row(key=f"{one}", source=f"{one}") for one in range(sources)))
+    for _ in changes:
+        desk.scheduler.defer(desk.only(), NOW + 30, NOW, attempted=False)
+    news = desk.put(*(desk.row(source=f"{one}") for one in range(sources)))
+
+    assert sorted(desk.drain()) == news
+    desk.now += 30
+    assert sorted(desk.drain()) == changes
 
 
 # Limits.

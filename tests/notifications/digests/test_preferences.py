@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -10,12 +11,13 @@ from sqlalchemy import func, select, update
 
 from bolt_app.db.models import Preference, User
 from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.delivery import transitions
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import QuietHours, Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.conftest import FakeClock
-from tests.notifications.hand import Hand, accept, deliveries, states
+from tests.notifications.hand import Hand, accept, deliveries, lane_of, states
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 
@@ -155,6 +157,27 @@ class TestDirect:
 
         assert "*Sent to you*" in messages(bellhop)[-1]
         assert "merger" not in messages(bellhop)[-1]
+
+    @pytest.mark.both_databases
+    @pytest.mark.parametrize("direct", ["daily 09:00", "off", None])
+    def test_many_to_an_address_move_in_short_transactions(
+        self, bellhop: Bellhop, hand: Hand, monkeypatch: pytest.MonkeyPatch, direct: str | None
+    ) -> None:
+        monkeypatch.setattr(transitions, "CHANGED_AT_ONCE", 2)
+        if direct is not None:
+            choose(bellhop, direct=direct)
+        ids = [accept(bellhop, ANN_BY_EMAIL, f"{number}", delay=60) for number in range(5)]
+        accept(bellhop, ANN_BY_EMAIL, "due")
+
+        hand.deliver()
+
+        moved = [one for id_ in ids for one in deliveries(bellhop, id_)]
+        # A muted one has ended where it was.
+        lane = lane_of(bellhop, ANN_BY_EMAIL if direct == "off" else ANN)
+        state = {"off": "muted", None: "scheduled"}.get(direct, "held")
+        assert {(one.lane_id, one.state) for one in moved} == {(lane.id, state)}
+        assert [one.seq for one in moved] == sorted(one.seq for one in moved)
+        assert set(Counter(one.seq for one in moved).values()) <= {1, 2}
 
     @pytest.mark.both_databases
     @pytest.mark.parametrize("to", [ANN, ANN_BY_EMAIL])

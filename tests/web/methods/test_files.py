@@ -17,7 +17,7 @@ from bolt_app.config import Settings
 from bolt_app.credentials.api_keys import Scope
 from bolt_app.db.models import Delivery, File, FileChunk, Notification, NotificationFile
 from bolt_app.notifications.content.summaries import headline
-from bolt_app.notifications.files import service
+from bolt_app.notifications.files import service, store
 from bolt_app.notifications.files.errors import UnknownUploadError
 from bolt_app.notifications.files.service import (
     CHUNK_BYTES,
@@ -437,6 +437,19 @@ class TestLimits:
 
         assert ci.error(GET_URL, filename="a", length=1) == "storage_limit_reached"
         open_upload(elsewhere, 1)
+
+    @pytest.mark.both_databases
+    def test_small_files_count_as_larger_ones(
+        self, bellhop: Bellhop, ci: MethodCaller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Otherwise 300,000 of one byte would make each announcement slow, and others wait."""
+        for module in (service, store):
+            monkeypatch.setattr(module, "LEAST_BYTES", MEBIBYTE // 2)
+        for _ in range(3):
+            open_upload(ci, 1)
+
+        assert ci.error(GET_URL, filename="a", length=1) == "storage_limit_reached"
+        open_upload(method_caller(bellhop), MEBIBYTE // 2)
 
     def test_the_open_uploads_of_a_key(
         self, bellhop: Bellhop, ci: MethodCaller, monkeypatch: pytest.MonkeyPatch

@@ -604,6 +604,39 @@ class TestReactions:
         ]
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    ("method", "change"),
+    [
+        (UPDATE, {"text": "new"}),
+        (DELETE, {}),
+        (REACT, {"name": "eyes"}),
+    ],
+)
+def test_slacks_limit_of_changes_delays_no_new_messages(
+    bellhop: Bellhop, ci: MethodCaller, hand: Hand, method: str, change: dict[str, str]
+) -> None:
+    grant_reactions(bellhop)
+    ts = post(ci, "old")
+    deliver(hand, 2)
+    bellhop.slack.faults.add(Fault(method, "rate_limited", retry_after=30, times=1))
+    ci.ok(method, channel=GENERAL, **{"timestamp" if method == REACT else "ts": ts}, **change)
+    post(method_caller(bellhop), "news")
+    hand.deliver()
+    assert [message.text for message in messages(bellhop)] == ["old", "news"]
+
+    before = len(bellhop.slack.calls_to(method))
+    bellhop.clock.advance(29)
+    next_owner = Hand(bellhop)
+    next_owner.deliver()
+    assert len(bellhop.slack.calls_to(method)) == before
+    bellhop.clock.advance(1)
+    next_owner.deliver()
+
+    assert len(bellhop.slack.calls_to(method)) == before + 1
+    assert {state for _, state in states(bellhop)} == {"sent"}
+
+
 class TestScheduling:
     def test_a_message_is_posted_when_it_is_due(
         self, bellhop: Bellhop, ci: MethodCaller, hand: Hand

@@ -307,14 +307,18 @@ class Owner:
     def _begin(self, term: Term, work: Work) -> int | None:
         try:
             args = (work.delivery_id, term.team, work.lane_id, term.token, work.absorbed)
-            number = self.world.store.begin(*args, self.world.wall)
+            begun = self.world.store.begin(*args, self.world.wall)
         except UnknownCommitError:
             # Nothing was sent: it can be begun again, whether or not it was committed.
             self.scheduler.give_back(work, self.now + 1.0, self.now)
             return None
-        if number is None:
+        if begun is None or isinstance(begun, list):
             self.scheduler.finish(work, self.now, attempted=False)
-        return number
+            for row in begun or ():
+                if self.terms.get(term.team) is term:
+                    self._apply(term, row)
+            return None
+        return begun
 
     def _finish_post(self, term: Term, work: Work, number: int, request: Request) -> Steps:
         if request.fate is Fate.OK:
@@ -323,6 +327,9 @@ class Owner:
         elif request.fate is Fate.REFUSED:
             yield from self._finish(term, work, number, "dead")
             self.scheduler.finish(work, self.now)
+        elif request.fate is Fate.UPDATES_LIMITED and self._may_defer(work, number):
+            yield from self._finish(term, work, number, "waiting")
+            self.scheduler.defer(work, self.now + PAUSE_SECONDS, self.now)
         else:
             is_limited = request.fate is Fate.LIMITED
             wait = PAUSE_SECONDS if is_limited else RETRY_SECONDS
@@ -333,6 +340,12 @@ class Owner:
             retry_at = self.world.wall + wait
             yield from self._finish(term, work, number, "waiting", retry_at=retry_at, pause=pause)
             self.scheduler.retry(work, due, self.now)
+
+    def _may_defer(self, work: Work, number: int) -> bool:
+        """Whether an attempt is an update, and none before it is in doubt."""
+        row = self.world.store.queues[work.team_id].rows[work.delivery_id]
+        row.was_deferred |= row.is_update
+        return row.is_update and number == 1
 
     def _finish(
         self,
@@ -369,6 +382,8 @@ class Owner:
         number = row.attempt
         if row.state != "sending":
             self.scheduler.finish(work, self.now, attempted=False)
+            if self.terms.get(term.team) is term:
+                self._apply(term, row.copy())
             return
         found = self.world.slack.find(work.delivery_id)
         yield 0.0

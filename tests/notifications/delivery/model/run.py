@@ -186,6 +186,8 @@ class Run:
         """Check after `drain`: each once, in order per address and source, and per key."""
         by_address: dict[Hashable, list[Row]] = defaultdict(list)
         by_key: dict[Hashable, list[Row]] = defaultdict(list)
+        rows = self.world.store.rows()
+        deferred = {(row.team, row.lane, row.key) for row in rows if row.was_deferred}
         for row in self.world.store.rows():
             found = self.world.slack.find(row.id)
             if row.state == "sent":
@@ -195,7 +197,7 @@ class Run:
             if row.state == "digested":
                 self._check_absorbed(row)
             if row.state == "sent" and not row.is_found_late:
-                if not row.has_inherited:
+                if not row.has_inherited and (row.team, row.lane, row.key) not in deferred:
                     by_address[row.team, row.written, row.source, row.rank].append(row)
                 if row.key is not None:
                     by_key[row.team, row.written, row.key].append(row)

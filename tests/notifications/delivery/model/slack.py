@@ -22,6 +22,8 @@ class Fate(Enum):
     FAILED = "failed"
     REFUSED = "refused"
     LIMITED = "limited"
+    # Slack limits updates of messages apart from new ones.
+    UPDATES_LIMITED = "updates_limited"
 
 
 _ARRIVES_AFTER = {
@@ -30,7 +32,7 @@ _ARRIVES_AFTER = {
     Fate.LATE: 25.0,
     Fate.VERY_LATE: LATEST_ARRIVAL_SECONDS,
 }
-_ANSWERED = (Fate.OK, Fate.FAILED, Fate.REFUSED, Fate.LIMITED)
+_ANSWERED = (Fate.OK, Fate.FAILED, Fate.REFUSED, Fate.LIMITED, Fate.UPDATES_LIMITED)
 
 
 @dataclass(eq=False)

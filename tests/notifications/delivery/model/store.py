@@ -14,6 +14,7 @@ from bolt_app.notifications.queue.rank import urgency_of
 NAME_LANE = 9
 NAMED_LANE = 1
 SECOND_LOOK_SECONDS = 75.0
+MOST_INHERITING = 3
 
 
 class Commit(Enum):
@@ -53,6 +54,7 @@ class Row:
     second_look_at: float | None = None
     is_found_late: bool = False
     has_inherited: bool = False
+    was_deferred: bool = False
 
     def copy(self) -> Row:
         """Return a copy, which takes a tenth of the time of `dataclasses.replace`."""
@@ -96,7 +98,7 @@ class Store:
     def accept(
         self, team: str, lane: int, source: str, rank: int, key: str | None, wall: float
     ) -> Row:
-        """Accept a delivery; earlier ones with its key inherit the better urgency."""
+        """Accept a delivery."""
         queue = self.queues[team]
         queue.seq += 1
         # The wall clock may have been set back.
@@ -107,12 +109,6 @@ class Store:
         row = Row(
             next(self._ids), team, lane, there, source, rank, urgency, key, is_update, queue.seq
         )
-        for other in self.present_rows(team):
-            if key is None or (other.lane, other.key, other.state) != (there, key, "waiting"):
-                continue
-            if other.urgency > urgency:
-                other.urgency, other.has_inherited = urgency, True
-                self._log(other)
         queue.rows[row.id] = row
         self._log(row)
         return row
@@ -152,8 +148,11 @@ class Store:
         token: int,
         absorbed: tuple[int, ...],
         wall: float,
-    ) -> int | None:
+    ) -> int | list[Row] | None:
         """Begin an attempt; return its number, or None if the row does not wait in that lane.
+
+        If earlier rows with its key wait in the lane, some of them inherit its urgency instead, and
+        are returned with the row.
 
         A row that is `sending` can be begun again: its owner does so after a begin whose commit was
         not answered, and after a look.
@@ -166,9 +165,15 @@ class Store:
         self._compare(team, token)
         if row.state not in ("waiting", "sending") or row.lane != lane:
             return None
+        earlier = self._earlier_of_key(row, absorbed)[:MOST_INHERITING]
         with _Transaction(self.fates):
-            for earlier in absorbed:
-                self._absorb(team, earlier)
+            for other in earlier:
+                if other.urgency > row.urgency:
+                    other.urgency, other.has_inherited = row.urgency, True
+            if earlier:
+                return [one.copy() for one in (*earlier, row)]
+            for id_ in absorbed:
+                self._absorb(team, id_)
             row.attempt += 1
             row.state, row.retry_at = "sending", None
             self.queues[team].attempted_at[lane] = wall
@@ -264,6 +269,17 @@ class Store:
         ended = {id_ for id_ in queue.open_ids if not _is_open(queue.rows[id_])}
         queue.open_ids -= ended
         return [queue.rows[id_] for id_ in sorted(queue.open_ids)]
+
+    def _earlier_of_key(self, row: Row, absorbed: tuple[int, ...]) -> list[Row]:
+        if row.key is None or row.state != "waiting" or row.retry_at is not None:
+            return []
+        return [
+            other
+            for other in self.present_rows(row.team)
+            if (other.lane, other.key, other.state) == (row.lane, row.key, "waiting")
+            and other.id < row.id
+            and other.id not in absorbed
+        ]
 
     def _absorb(self, team: str, delivery_id: int) -> None:
         row = self.queues[team].rows[delivery_id]
