@@ -243,6 +243,7 @@ class WorkspaceSchedule:
         # The rows that it absorbed have ended.
         for row in taken[-1:]:
             lane.defer(row, until, now)
+            self._refill(lane.queue(row.source, now))
         heapq.heappush(self._timers, (until, next(self._ticket), lane))
         self._open(lane, now)
 
@@ -308,7 +309,10 @@ class WorkspaceSchedule:
         return lane
 
     def _refill(self, queue: SourceQueue) -> None:
-        if not queue.rows and queue.horizon is not None and not queue.is_wanted:
+        if queue.horizon is None or queue.is_wanted or queue.head is not None:
+            return
+        # Deferred rows alone could fill a page.
+        if len(queue.rows) < self._limits.page:
             queue.is_wanted = True
             self._want(self, queue)
 

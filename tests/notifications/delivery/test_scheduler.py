@@ -437,6 +437,18 @@ def test_a_deferred_one_may_end_or_become_part_of_a_later_one() -> None:
     assert desk.drain() == []
 
 
+def test_a_lane_is_read_again_while_its_rows_in_memory_are_deferred() -> None:
+    desk = Desk(limits(page=2))
+    change, plain = desk.row(key="a"), desk.row()
+    desk.scheduler.load(TEAM, change.lane_id, change.source, [change], NOW, has_more=True)
+    desk.scheduler.defer(desk.only(), NOW + 30, NOW, attempted=False)
+
+    assert [page.lane_id for page in desk.scheduler.wanted()] == [change.lane_id]
+    rows = [change, plain]
+    desk.scheduler.load(TEAM, change.lane_id, change.source, rows, NOW, has_more=True)
+    assert desk.drain() == [plain.id]
+
+
 @pytest.mark.parametrize("sources", [2, MOST_OFFERED + 4])
 def test_sources_go_on_while_others_are_deferred(sources: int) -> None:
     desk = Desk()
