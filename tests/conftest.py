@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from shutil import disk_usage
-from socket import create_server
+from socket import AF_INET, SOCK_DGRAM, create_server, socket
 from typing import Any
 
 import psycopg
@@ -46,6 +46,8 @@ MEMORY_BYTES = 2**30
 
 # https://docs.python.org/3/library/gc.html#gc.set_threshold
 GARBAGE_THRESHOLDS = 20_000, 20, 100
+
+TEST_PORTS = range(11_000, 14_000)
 
 POSTGRES_URL = os.environ.get(
     "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
@@ -280,12 +282,26 @@ def database(database_url: str, encryption_key: str) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def repetition(tmp_path_factory: pytest.TempPathFactory) -> Repetition:
+def repetition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repetition]:
     """The ports and the installs of the tests of this process."""
     with ExitStack() as stack:
-        free = [stack.enter_context(create_server(("127.0.0.1", 0))) for _ in range(2)]
-        ports = Ports(*(server.getsockname()[1] for server in free))
-    return Repetition(ports, MadeInstalls(tmp_path_factory.mktemp("installs")))
+        ports = Ports(reserved_port(stack), reserved_port(stack))
+        yield Repetition(ports, MadeInstalls(tmp_path_factory.mktemp("installs")))
+
+
+def reserved_port(stack: ExitStack) -> int:
+    """Return a TCP port that no other process uses, also while nothing listens there.
+
+    Systems give higher ones to connections, and to servers that ask for any. Test processes reserve
+    one by the UDP port with its number.
+    """
+    for port in TEST_PORTS:
+        with ExitStack() as claims, suppress(OSError):
+            claims.enter_context(socket(AF_INET, SOCK_DGRAM)).bind(("127.0.0.1", port))
+            create_server(("127.0.0.1", port)).close()
+            stack.push(claims.pop_all())
+            return port
+    raise RuntimeError("no port is free")
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_no_answer_shows_a_hidden_subscriber(
 
 # Values that differ between any two notifications.
 UNLIKE = {"id", "request_id", "url", "page_url", "source", "ts", "permalink", "state_at"}
-UNLIKE |= {"created_at", "send_at", "finished_at"}
+UNLIKE |= {"created_at", "send_at", "finished_at", "expires_at"}
 
 
 def outline(answer: Any) -> Any:

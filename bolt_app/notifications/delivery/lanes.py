@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bolt_app.notifications.delivery.pacing import RateLimit
@@ -11,6 +11,8 @@ from bolt_app.notifications.delivery.turn_order import Position, TurnOrder
 from bolt_app.notifications.delivery.turns import Source, Turns
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work
 
+# Of most lanes, which share it.
+_NOTHING: Mapping[str, float] = {}
 # Sorts before every row.
 _START = (float("-inf"), 0)
 # A lane with more sources offers the next of them only: each lane that opens costs the same.
@@ -77,6 +79,8 @@ class SourceQueue:
     @property
     def head(self) -> QueuedDelivery | None:
         """The most urgent row whose key is not deferred."""
+        if not self.lane.deferred:
+            return self.rows[0] if self.rows else None
         return next((row for row in self.rows if not self.lane.defers(row)), None)
 
     @property
@@ -202,7 +206,7 @@ class LaneQueue:
         self.order: TurnOrder[SourceQueue] | None = None
         self.is_in_rotation = False
         self.firsts: tuple[FirstDelivery, ...] = ()
-        self.deferred: dict[str, float] = {}
+        self.deferred: Mapping[str, float] = _NOTHING
         self.work: Work | None = None
         self.taken: tuple[QueuedDelivery, ...] = ()
         self.waits_until = 0.0
@@ -269,19 +273,20 @@ class LaneQueue:
     def defer(self, row: QueuedDelivery, until: float, now: float) -> None:
         """Return a delivery to its queue; those with its key wait until a time."""
         if row.key is not None:
-            self.deferred[row.key] = until
+            self.deferred = {**self.deferred, row.key: until}
         self.queue(row.source, now).restore(row, now)
 
     def defers(self, row: QueuedDelivery) -> bool:
         """Return whether a delivery waits, while others of the lane go on."""
-        return bool(self.deferred) and row.key in self.deferred
+        return row.key in self.deferred
 
     def end_deferrals(self, now: float) -> None:
         """Let the deliveries of keys go on whose time has come."""
-        ended = [key for key, until in self.deferred.items() if until <= now]
-        for key in ended:
-            del self.deferred[key]
-        if ended and self.order is not None:
+        waiting = {key: until for key, until in self.deferred.items() if until > now}
+        if len(waiting) == len(self.deferred):
+            return
+        self.deferred = waiting or _NOTHING
+        if self.order is not None:
             for queue in self.queues.values():
                 self.order.place(queue, now)
 
