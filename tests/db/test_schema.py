@@ -337,7 +337,7 @@ def test_ids_that_a_process_may_still_know_are_never_reused(empty_database: Data
             assert set(connection.scalars(definitions)) == tracked
 
 
-def test_rows_that_are_reported_to_stay_are_never_deleted() -> None:
+def test_rows_that_stay_are_never_deleted() -> None:
     kept = [name for name, reason in REUSED_IDS.items() if reason == NEVER_DELETED]
     models = [
         one.class_.__name__ for one in Base.registry.mappers if one.class_.__tablename__ in kept
