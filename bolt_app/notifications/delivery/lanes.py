@@ -329,10 +329,10 @@ class LaneQueue:
             queue.remove(row.id)
             self.drop_if_empty(row.source)
 
-    def forget(self) -> None:
-        """Remove all deliveries that are not in progress."""
+    def read_again(self) -> list[SourceQueue]:
+        """Drop all deliveries, of which the database may have some; return their queues."""
         self.firsts = ()
-        for source, queue in list(self.queues.items()):
+        for queue in self.queues.values():
             queue.rows.clear()
-            queue.horizon = None
-            self.drop_if_empty(source)
+            queue.horizon = _START
+        return list(self.queues.values())

@@ -121,7 +121,7 @@ class Scheduler:
         Then the work ends with `finish(work, now, attempted=False)`, and all of these are put.
 
         A row that has moved to another lane is added there; its copy in the old lane is dropped
-        with `forget_lane`, `remove`, or when its begin is refused.
+        with `remove`, after RESOLVE, or when its begin is refused.
 
         Rows are put only after the pages of their workspace were loaded: the feed is read from the
         `seq` that was current before the first page on.
@@ -152,12 +152,6 @@ class Scheduler:
         """
         if workspace := self._workspaces.get(team_id):
             workspace.remove(row, now)
-            self._schedule(workspace)
-
-    def forget_lane(self, team_id: str, lane_id: int, now: float) -> None:
-        """Remove all rows of a lane, because they have moved or ended together."""
-        if workspace := self._workspaces.get(team_id):
-            workspace.forget_lane(lane_id, now)
             self._schedule(workspace)
 
     def wanted(self, most: int = 64) -> list[WantedPage]:
@@ -210,8 +204,9 @@ class Scheduler:
     def finish(self, work: Work, now: float, *, attempted: bool = True) -> None:
         """End work: the delivery is sent or ended, a name's rows have moved, a LOOK is done.
 
-        After RESOLVE all rows of the lane are removed; the store has moved or ended them, and the
-        change feed adds them to their new lane.
+        After RESOLVE all rows of the lane are removed: the store has moved or ended them, and the
+        change feed adds them to their new lane. Its pages are requested again, because others may
+        have been put meanwhile.
 
         Args:
             attempted: whether a request that changes something was made, which counts against the

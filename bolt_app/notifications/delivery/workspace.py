@@ -115,13 +115,6 @@ class WorkspaceSchedule:
             self._refill(queue)
         self._open(lane, now)
 
-    def forget_lane(self, lane_id: int, now: float) -> None:
-        """Remove the waiting deliveries of a lane."""
-        lane = self._lanes.get(lane_id)
-        if lane is not None:
-            lane.forget()
-            self._open(lane, now)
-
     def look_again(self, delivery_id: int, due: float) -> None:
         """Plan a second look."""
         heapq.heappush(self._second_looks, (due, delivery_id))
@@ -223,7 +216,8 @@ class WorkspaceSchedule:
             return
         lane, taken = ended
         if work.kind is WorkKind.RESOLVE:
-            lane.forget()
+            for queue in lane.read_again():
+                self._refill(queue)
         if not attempted:
             # If its begin was refused, it absorbed nothing.
             for row in taken[:-1]:

@@ -608,6 +608,20 @@ def test_resolved_rows_leave_the_lane_of_the_name() -> None:
     assert desk.drain() == [row.id for row in rows]
 
 
+def test_what_is_put_while_a_name_is_resolved_is_read_again() -> None:
+    """The store may have moved or ended the others before it was accepted."""
+    desk = Desk()
+    desk.put(desk.row(9, is_name=True))
+    resolve = desk.only()
+    late = desk.row(9, is_name=True)
+    desk.put(late)
+    desk.finish(resolve)
+
+    assert [page.lane_id for page in desk.scheduler.wanted()] == [9]
+    desk.scheduler.load(TEAM, 9, late.source, [late], desk.now, has_more=False)
+    assert desk.only().delivery_id == late.id
+
+
 def test_a_name_that_cannot_be_resolved_now_waits() -> None:
     desk = Desk()
     desk.put(desk.row(9, is_name=True))
