@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from bolt_app.clock import Clock, utc_now
@@ -114,18 +114,14 @@ class History:
     ) -> Visible:
         """Return the visibility of an API key.
 
-        A channel's name means the channel that has it now.
-
         Args:
-            channels: to which notifications of others are limited, and subscribers that it sees;
-                None: no limit.
+            channels: to which notifications of others are limited, and subscribers that it sees:
+                ids of channels and people, and channels' names; None: no limit.
             only_public: whether notifications of others are limited to public channels.
         """
-        names = [name.removeprefix("#") for name in channels or () if name.startswith("#")]
         with self._database.reading_connection() as connection:
-            found = find_named(connection, team_id, names).values()
+            addresses = None if channels is None else _with_named(connection, team_id, channels)
             sources = credentials_of(connection, team_id, source)
-        addresses = None if channels is None else [*channels, *found]
         return Visible(sources, addresses, team_id if only_public else None)
 
     def credentials_of(self, team_id: str, source: str) -> frozenset[str]:
@@ -379,6 +375,12 @@ class History:
     def _expired(self, session: Session, team_id: str) -> dict[str, Any]:
         seq = begin_change(session.connection(), [team_id])[team_id]
         return {"expires_at": self._clock(), "seq": seq}
+
+
+def _with_named(connection: Connection, team_id: str, addresses: Collection[str]) -> list[str]:
+    """Return addresses, and the ids of the channels that have the names among them now."""
+    names = [address[1:] for address in addresses if address.startswith("#")]
+    return [*addresses, *find_named(connection, team_id, names).values()]
 
 
 def _nothing_to_retry(targets: Iterable[str]) -> NothingToRetryError:

@@ -245,10 +245,11 @@ def _visible(services: Services, caller: ApiKeyRecord) -> Visible | None:
         # Refreshes an outdated list of public channels.
         services.channels.names_of_public(caller.team_id, ())
     is_unlimited = caller.may(Scope.READ) and not caller.channels
+    people = services.users.linked_among(caller.team_id, caller.channels)
     return services.history.visible_to(
         caller.team_id,
         caller.source,
-        None if is_unlimited else caller.channels,
+        None if is_unlimited else [*caller.channels, *people],
         only_public=caller.is_personal,
     )
 
