@@ -79,7 +79,7 @@ class Visible:
         if self.addresses is not None:
             yield or_(
                 Lane.address.in_(filter(is_channel, self.addresses)),
-                # What waits in a person's lane may be for another person in the end. The condition
+                # A delivery in a person's lane may be for another person in the end. The condition
                 # is negated too, and must not be NULL.
                 func.coalesce(Delivery.recipient_id, "").in_(filter(is_person, self.addresses)),
             )
