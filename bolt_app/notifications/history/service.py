@@ -18,7 +18,6 @@ from bolt_app.db.models import (
     IS_OPEN,
     IS_PENDING,
     IS_TROUBLED,
-    Channel,
     Delivery,
     Lane,
     Notification,
@@ -46,7 +45,7 @@ from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.requeue import is_replaced, requeued
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.slack_ids import is_channel
-from bolt_app.workspaces.channel_names import find_named
+from bolt_app.workspaces.channel_names import find_named, renamed_among
 
 _CHUNK = 500
 # A refresh updates a message in Slack, for example to remove a person who has unlinked.
@@ -363,31 +362,29 @@ class History:
     def recipients_of(self, team_id: str, notification_id: str) -> Recipients:
         """Return the recipients that the sender of a notification named."""
         is_of_it = _deliveries_of(team_id, notification_id)
-        is_its_channel = and_(Channel.team_id == Lane.team_id, Channel.channel_id == Lane.address)
         columns = Delivery.target, Delivery.subscription_id, Delivery.mode, Lane.address
-        sent = (
-            select(*columns, Channel.name)
-            .join(Lane, Lane.id == Delivery.lane_id)
-            .join(Channel, is_its_channel, isouter=True)
-            .where(is_of_it)
-        )
+        sent = select(*columns).join(Lane, Lane.id == Delivery.lane_id).where(is_of_it)
         topics = select(Notification.topics).where(Notification.id == notification_id)
         with self._database.reading() as session:
             rows = session.execute(sent).all()
             names = (session.scalar(topics) or "").split()
-            named = {row.target[1:] for row in rows if row.target.startswith("#")}
-            current = find_named(session.connection(), team_id, named)
-        recipients, renamed = [f"topic:{name}" for name in names], dict[str, str]()
+            by_name = {
+                row.address: row.target
+                for row in rows
+                if row.subscription_id is None
+                and row.target.startswith("#")
+                and is_channel(row.address)
+            }
+            renamed = renamed_among(session.connection(), team_id, by_name)
+        recipients = [f"topic:{name}" for name in names]
         for row in rows:
             if row.subscription_id is None:
                 recipients.append(row.target)
-                if _is_renamed(row, current):
-                    renamed[row.address] = row.target
             elif row.mode == DeliveryMode.ESCALATE:
                 recipients.append("topic:*")  # the topics of an escalation are not stored
             elif not names:
                 recipients.append(row.target)  # a digest
-        return Recipients(recipients, renamed)
+        return Recipients(recipients, {id_: by_name[id_] for id_ in renamed})
 
     def _reports(
         self, session: Session, rows: Sequence[Any], visible: Visible | None
@@ -407,17 +404,6 @@ def _with_named(connection: Connection, team_id: str, addresses: Collection[str]
     """Return addresses, and the ids of the channels that have the names among them now."""
     names = [address[1:] for address in addresses if address.startswith("#")]
     return [*addresses, *find_named(connection, team_id, names).values()]
-
-
-def _is_renamed(row: Any, current: Mapping[str, str]) -> bool:
-    """Whether the channel of a delivery has another name than its sender wrote.
-
-    A channel that is not listed has its name as long as no other one has it.
-    """
-    if not row.target.startswith("#") or not is_channel(row.address):
-        return False
-    name = row.target[1:]
-    return row.name not in (None, name) or current.get(name, row.address) != row.address
 
 
 def _nothing_to_retry(targets: Iterable[str]) -> NothingToRetryError:
