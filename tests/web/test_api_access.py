@@ -247,14 +247,19 @@ class TestAKeyLimitedToAPerson:
         assert delivery.recipient_id == ("nobody" if is_in_their_lane else leads_to)
         assert (before, found_by(limited, [id_])) == (set(), set())
 
+    @pytest.mark.parametrize("is_lost", [True, False])
     def test_an_address_means_the_person_who_has_it_now(
-        self, installed: Bellhop, limited: Caller, limit: str
+        self, installed: Bellhop, limited: Caller, limit: str, *, is_lost: bool
     ) -> None:
         id_ = accept(installed, BENS, "x")
         Hand(installed).deliver()
         assert found_by(limited, [id_]) == {id_}
-        with installed.services.database.writing() as session:
-            session.execute(update(User).where(User.user_id == BEN).values(email="b@acme.example"))
+        if is_lost:
+            installed.clock.advance(3600)
+        else:
+            with installed.services.database.writing() as session:
+                is_ben = User.user_id == BEN
+                session.execute(update(User).where(is_ben).values(email="b@acme.example"))
 
         assert found_by(limited, [id_]) == ({id_} if limit == BEN else set())
 
