@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, select
@@ -38,3 +38,26 @@ def find_named(
     for name, channel_id in connection.execute(statement, {"team_id": team_id, "names": [*names]}):
         found.setdefault(name, channel_id)
     return found
+
+
+def renamed_among(
+    connection: Connection, team_id: str, named: Mapping[str, str]
+) -> Collection[str]:
+    """Return the channels, among some, that do not have their name any more.
+
+    A channel that is not listed has its name as long as no other one has it.
+
+    Args:
+        named: `#name` by channel id.
+    """
+    if not named:
+        return ()
+    current = find_named(connection, team_id, {name[1:] for name in named.values()})
+    is_among = (Channel.team_id == team_id, Channel.channel_id.in_(named))
+    names = select(Channel.channel_id, Channel.name).where(*is_among)
+    listed = {id_: name for id_, name in connection.execute(names)}
+    return [
+        id_
+        for id_, name in named.items()
+        if listed.get(id_, name[1:]) != name[1:] or current.get(name[1:], id_) != id_
+    ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from bolt_app.credentials.api_keys import Scope
-from bolt_app.db.models import Incident
+from bolt_app.db.models import Channel, Incident
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from slack_sandbox import Fault
 from tests.commands import assert_failed, run
 from tests.notifications.hand import Hand
 from tests.people import ACME, ANN, GENERAL
@@ -127,6 +128,56 @@ class TestSeeing:
 
         for method, path in (("DELETE", ""), ("POST", "/retry")):
             assert limited.call(method, f"{NOTIFICATIONS}/{id_}{path}").status == 403
+
+    @pytest.mark.parametrize("is_own", [True, False])
+    @pytest.mark.parametrize("is_name_taken", [True, False])
+    @pytest.mark.parametrize("ends", ["cancel", "retry"])
+    def test_a_name_means_the_channel_that_has_it_now(
+        self, installed: Bellhop, ends: str, *, is_own: bool, is_name_taken: bool
+    ) -> None:
+        old = installed.slack.add_channel(ACME, "ops").id
+        limited, both = (
+            caller(installed, *READER, channels=channels, source="ops")
+            for channels in (["#ops"], ["#ops", old])
+        )
+        sender = limited if is_own else caller(installed, source="ops")
+        fault = Fault("chat.postMessage", "api_error", error="restricted_action", times=1)
+        installed.slack.faults.add(fault)
+        failed = sent(sender, "#ops")
+        deliver(installed)
+        id_ = failed if ends == "retry" else sent(sender, "#ops", delay=60)
+        call = ("POST", f"{NOTIFICATIONS}/{id_}/retry")
+        if ends == "cancel":
+            call = ("DELETE", f"{NOTIFICATIONS}/{id_}")
+        installed.slack.channels[old].name = "leads-only"
+        if is_name_taken:
+            installed.slack.add_channel(ACME, "ops")
+        workspace = installed.services.client.find_workspace(ACME)
+        installed.services.channels.refresh_listing(workspace)
+
+        refused = limited.call(*call)
+        deliver(installed)
+
+        assert refused.status == 403
+        assert old not in refused.text
+        assert installed.slack.messages(old) == []
+        assert both.call(*call).status in (200, 202)
+
+    @pytest.mark.parametrize("is_listed", [True, False])
+    def test_a_name_means_its_channel_until_it_has_another(
+        self, installed: Bellhop, *, is_listed: bool
+    ) -> None:
+        limited = caller(installed, *READER, channels=["#ops"])
+        old = installed.slack.add_channel(ACME, "ops").id
+        fault = Fault("chat.postMessage", "api_error", error="restricted_action", times=1)
+        installed.slack.faults.add(fault)
+        id_ = sent(limited, "#ops")
+        deliver(installed)
+        if not is_listed:
+            with installed.services.database.writing() as session:
+                session.execute(delete(Channel).where(Channel.channel_id == old))
+
+        assert limited.call("POST", f"{NOTIFICATIONS}/{id_}/retry").status == 202
 
     def test_a_limited_key_may_send_and_nothing_else(self, installed: Bellhop) -> None:
         made = run(

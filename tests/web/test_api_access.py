@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bolt_app.credentials.api_keys import Scope
-from bolt_app.db.models import Channel, Delivery, Notification
+from bolt_app.db.models import Channel, Delivery, Notification, User
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.web.api import API_PATH
-from tests.notifications.hand import accept
+from tests.notifications.hand import Hand, accept, deliveries
 from tests.people import ACME, ANN, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, WEBHOOKS, Caller, caller, request
@@ -24,6 +24,7 @@ from tests.web.methods.test_messages import grant_reactions
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 RANDOM, LEADS = "C0ACME0002", "C0ACME0006"
+PAT, BENS = "U0PAT00001", "@ben@acme.example"
 OPEN = {f"{API_PATH}/docs", f"{API_PATH}/openapi.json"}
 ALL: tuple[Scope, ...] = (Scope.SEND, Scope.READ, Scope.ADMIN)
 BODY = {"to": GENERAL, "text": "x", "key": "disk"}
@@ -201,6 +202,91 @@ def test_a_name_stands_for_one_channel(installed: Bellhop, is_archived: bool) ->
     found = {one["id"] for one in who.get(NOTIFICATIONS).json()["notifications"]}
 
     assert found == {sent[GENERAL]}
+
+
+class TestAKeyLimitedToAPerson:
+    """Of the direct messages of others it reads those that are for its person."""
+
+    @pytest.fixture(params=[BEN, BENS])
+    def limit(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    @pytest.fixture
+    def limited(self, installed: Bellhop, limit: str) -> Caller:
+        installed.install(BEN)
+        return caller(installed, channels=[limit])
+
+    def test_reads_what_was_sent_to_them(self, installed: Bellhop, limited: Caller) -> None:
+        sent = [accept(installed, to, "x") for to in (BEN, BENS)]
+        hidden = [accept(installed, to, "x") for to in (ANN, [BEN, ANN], [BENS, GENERAL])]
+        before = found_by(limited, sent + hidden)
+
+        Hand(installed).deliver()
+
+        assert before == {sent[0]}
+        assert found_by(limited, sent + hidden) == set(sent)
+
+    @pytest.mark.parametrize("is_in_their_lane", [True, False])
+    @pytest.mark.parametrize("leads_to", ["nobody", PAT])
+    def test_reads_nothing_that_may_be_for_another_person(
+        self, installed: Bellhop, limited: Caller, leads_to: str, *, is_in_their_lane: bool
+    ) -> None:
+        due = (installed.clock() + timedelta(hours=3)).isoformat()
+        id_ = accept(installed, BENS, "Salary of Pat", send_at=due)
+        if is_in_their_lane:
+            accept(installed, BENS, "Welcome")
+            Hand(installed).deliver()
+        before = found_by(limited, [id_])
+        # The events about it are lost.
+        installed.slack.users[BEN].email = "ben.baker@acme.example"
+        installed.slack.users[PAT].email = BENS[1:] if leads_to == PAT else "pat@acme.example"
+        installed.clock.advance(4 * 3600)
+        Hand(installed).deliver()
+
+        [delivery] = deliveries(installed, id_)
+        assert delivery.recipient_id == ("nobody" if is_in_their_lane else leads_to)
+        assert (before, found_by(limited, [id_])) == (set(), set())
+
+    @pytest.mark.parametrize("is_lost", [True, False])
+    def test_an_address_means_the_person_who_has_it_now(
+        self, installed: Bellhop, limited: Caller, limit: str, *, is_lost: bool
+    ) -> None:
+        id_ = accept(installed, BENS, "x")
+        Hand(installed).deliver()
+        assert found_by(limited, [id_]) == {id_}
+        if is_lost:
+            installed.clock.advance(3600)
+        else:
+            with installed.services.database.writing() as session:
+                is_ben = User.user_id == BEN
+                session.execute(update(User).where(is_ben).values(email="b@acme.example"))
+
+        assert found_by(limited, [id_]) == ({id_} if limit == BEN else set())
+
+
+def test_a_key_limited_to_an_unknown_name_reads_its_own_notifications(installed: Bellhop) -> None:
+    """The name may be that of another channel later."""
+    limited = caller(installed, channels=["#unknown"])
+    own = limited.send({"to": "#unknown", "text": "x"}).json()["id"]
+    ids = [own, accept(installed, "#unknown", "x")]
+    waiting = found_by(limited, ids)
+    for _ in range(3):
+        Hand(installed).deliver()
+        installed.clock.advance(61)
+
+    assert [one.state for id_ in ids for one in deliveries(installed, id_)] == ["dead"] * 2
+    assert (waiting, found_by(limited, ids)) == ({own}, {own})
+
+
+def found_by(who: Caller, ids: list[str]) -> set[str]:
+    """Return the notifications that a key finds, among some, and lists."""
+    found = {id_ for id_ in ids if who.get(f"{NOTIFICATIONS}/{id_}").status == 200}
+    for query in ("", "?state=dead", f"?to={BENS}"):
+        listed = who.get(NOTIFICATIONS + query).json()["notifications"]
+        assert {one["id"] for one in listed} & set(ids) <= found
+    listed = who.get(NOTIFICATIONS).json()["notifications"]
+    assert {one["id"] for one in listed} & set(ids) == found
+    return found
 
 
 class TestAKeyThatAPersonMade:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, and_, or_, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import (
@@ -25,6 +25,7 @@ from bolt_app.db.models import (
 from bolt_app.notifications.content.ids import id_of_moment
 from bolt_app.notifications.content.states import DeliveryState, StateFilter
 from bolt_app.notifications.history.publication import IS_PUBLISHED
+from bolt_app.slack_ids import is_channel, is_person
 from bolt_app.workspaces.channels import IS_PUBLIC
 
 # The most notifications that are scanned for one page, however few of them match.
@@ -46,8 +47,10 @@ class Visible:
 
     Attributes:
         sources: credentials whose notifications it may see without further limits.
-        addresses: notifications of others must be published, and only there; None: anywhere.
-            Deliveries to subscribers elsewhere are hidden, in its own notifications too.
+        addresses: ids of channels and people; notifications of others must be published, and only
+            there; None: anywhere. Deliveries to subscribers elsewhere are hidden, in its own
+            notifications too. A name or e-mail address shows nothing: the delivery may be for
+            another channel or person in the end.
         public_of: a workspace in whose public channels alone they must be; None: anywhere.
     """
 
@@ -74,7 +77,12 @@ class Visible:
 
     def _is_within(self) -> Iterator[ColumnElement[bool]]:
         if self.addresses is not None:
-            yield Lane.address.in_(self.addresses)
+            yield or_(
+                Lane.address.in_(filter(is_channel, self.addresses)),
+                # A delivery in a person's lane may be for another person in the end. The condition
+                # is negated too, and must not be NULL.
+                func.coalesce(Delivery.recipient_id, "").in_(filter(is_person, self.addresses)),
+            )
         if self.public_of is not None:
             public = select(Channel.channel_id).where(Channel.team_id == self.public_of, IS_PUBLIC)
             yield Lane.address.in_(public)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from bolt_app.clock import Clock, utc_now
@@ -44,7 +44,8 @@ from bolt_app.notifications.history.store import (
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.requeue import is_replaced, requeued
 from bolt_app.notifications.queue.wakeup import Wakeup
-from bolt_app.workspaces.channel_names import find_named
+from bolt_app.slack_ids import is_channel
+from bolt_app.workspaces.channel_names import find_named, renamed_among
 
 _CHUNK = 500
 # A refresh updates a message in Slack, for example to remove a person who has unlinked.
@@ -86,6 +87,19 @@ class Cancelled:
     kept: list[DeliveryReport]
 
 
+@dataclass(frozen=True)
+class Recipients:
+    """The recipients that the sender of a notification named.
+
+    Attributes:
+        named: addresses and topics.
+        renamed: the ids of channels that do not have their name any more, with that name.
+    """
+
+    named: Sequence[str]
+    renamed: Mapping[str, str]
+
+
 class History:
     """Reads, cancels and retries accepted notifications."""
 
@@ -114,18 +128,14 @@ class History:
     ) -> Visible:
         """Return the visibility of an API key.
 
-        A channel's name means the channel that has it now.
-
         Args:
-            channels: to which notifications of others are limited, and subscribers that it sees;
-                None: no limit.
+            channels: to which notifications of others are limited, and subscribers that it sees:
+                ids of channels and people, and channels' names; None: no limit.
             only_public: whether notifications of others are limited to public channels.
         """
-        names = [name.removeprefix("#") for name in channels or () if name.startswith("#")]
         with self._database.reading_connection() as connection:
-            found = find_named(connection, team_id, names).values()
+            addresses = None if channels is None else _with_named(connection, team_id, channels)
             sources = credentials_of(connection, team_id, source)
-        addresses = None if channels is None else [*channels, *found]
         return Visible(sources, addresses, team_id if only_public else None)
 
     def credentials_of(self, team_id: str, source: str) -> frozenset[str]:
@@ -349,14 +359,23 @@ class History:
             record_effect(session, now)
         self._wakeup.notify(team_id)
 
-    def recipients_of(self, team_id: str, notification_id: str) -> Sequence[str]:
-        """Return the addresses and topics that the sender of a notification named."""
+    def recipients_of(self, team_id: str, notification_id: str) -> Recipients:
+        """Return the recipients that the sender of a notification named."""
         is_of_it = _deliveries_of(team_id, notification_id)
-        sent = select(Delivery.target, Delivery.subscription_id, Delivery.mode).where(is_of_it)
+        columns = Delivery.target, Delivery.subscription_id, Delivery.mode, Lane.address
+        sent = select(*columns).join(Lane, Lane.id == Delivery.lane_id).where(is_of_it)
         topics = select(Notification.topics).where(Notification.id == notification_id)
         with self._database.reading() as session:
             rows = session.execute(sent).all()
             names = (session.scalar(topics) or "").split()
+            by_name = {
+                row.address: row.target
+                for row in rows
+                if row.subscription_id is None
+                and row.target.startswith("#")
+                and is_channel(row.address)
+            }
+            renamed = renamed_among(session.connection(), team_id, by_name)
         recipients = [f"topic:{name}" for name in names]
         for row in rows:
             if row.subscription_id is None:
@@ -365,7 +384,7 @@ class History:
                 recipients.append("topic:*")  # the topics of an escalation are not stored
             elif not names:
                 recipients.append(row.target)  # a digest
-        return recipients
+        return Recipients(recipients, {id_: by_name[id_] for id_ in renamed})
 
     def _reports(
         self, session: Session, rows: Sequence[Any], visible: Visible | None
@@ -379,6 +398,12 @@ class History:
     def _expired(self, session: Session, team_id: str) -> dict[str, Any]:
         seq = begin_change(session.connection(), [team_id])[team_id]
         return {"expires_at": self._clock(), "seq": seq}
+
+
+def _with_named(connection: Connection, team_id: str, addresses: Collection[str]) -> list[str]:
+    """Return addresses, and the ids of the channels that have the names among them now."""
+    names = [address[1:] for address in addresses if address.startswith("#")]
+    return [*addresses, *find_named(connection, team_id, names).values()]
 
 
 def _nothing_to_retry(targets: Iterable[str]) -> NothingToRetryError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -201,6 +201,21 @@ def _require_destinations(
         )
 
 
+def _require_current(services: Services, caller: ApiKeyRecord, renamed: Mapping[str, str]) -> None:
+    """Require that a limited key may use channels that had a name when they were sent to.
+
+    A name means the channel that has it now.
+    """
+    forbidden = caller.forbidden(renamed)
+    if forbidden:
+        forbidden = services.api_keys.read_again(caller).forbidden(forbidden)
+    if forbidden:
+        names = ", ".join(dict.fromkeys(renamed[id_] for id_ in forbidden))
+        raise ApiError(
+            403, f"The notification is for a channel that was {names} and has another name now."
+        )
+
+
 def _find(services: Services, caller: ApiKeyRecord, notification_id: str) -> NotificationReport:
     report = None
     if is_notification_id(notification_id):
@@ -216,10 +231,12 @@ def _require_owner(
     """Return the caller, who may change the notification as its owner or as admin."""
     caller = require_caller(services, Scope.SEND)
     report = _find(services, caller, notification_id)
-    if report.source != caller.credential.name:
-        # Sent with another key, which may have had other channels.
+    if caller.channels:
         recipients = services.history.recipients_of(caller.team_id, notification_id)
-        _require_destinations(services, caller, recipients)
+        if report.source != caller.credential.name:
+            # Sent with another key, which may have had other channels.
+            _require_destinations(services, caller, recipients.named)
+        _require_current(services, caller, recipients.renamed)
     if caller.may(Scope.ADMIN):
         return caller, report
     if report.source not in services.history.credentials_of(caller.team_id, caller.source):
@@ -245,10 +262,11 @@ def _visible(services: Services, caller: ApiKeyRecord) -> Visible | None:
         # Refreshes an outdated list of public channels.
         services.channels.names_of_public(caller.team_id, ())
     is_unlimited = caller.may(Scope.READ) and not caller.channels
+    people = services.users.linked_among(caller.team_id, caller.channels)
     return services.history.visible_to(
         caller.team_id,
         caller.source,
-        None if is_unlimited else caller.channels,
+        None if is_unlimited else [*caller.channels, *people],
         only_public=caller.is_personal,
     )
 
