@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, exists, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
@@ -26,6 +26,7 @@ from bolt_app.db.models import (
     Team,
 )
 from bolt_app.db.receipts import record_effect
+from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.content.modes import SILENT, DeliveryMode
 from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, StateFilter
 from bolt_app.notifications.history.errors import (
@@ -305,10 +306,11 @@ class History:
         Returns: the ids of those that were cancelled.
         """
         seq = begin_change(session.connection(), [team_id])[team_id]
+        now, never = (literal(at, UTCDateTime()) for at in (self._clock(), CANCELLED_EXPIRY))
         values = {
             "state": case((_IS_CANCELLABLE, DeliveryState.CANCELLED.value), else_=Delivery.state),
-            "finished_at": case((_IS_CANCELLABLE, self._clock()), else_=Delivery.finished_at),
-            "expires_at": case((_IS_CANCELLABLE, Delivery.expires_at), else_=CANCELLED_EXPIRY),
+            "finished_at": case((_IS_CANCELLABLE, now), else_=Delivery.finished_at),
+            "expires_at": case((_IS_CANCELLABLE, Delivery.expires_at), else_=never),
             "seq": seq,
         }
         statement = update(Delivery).where(which, _MAY_GO_OUT).values(values)
