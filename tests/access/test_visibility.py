@@ -517,7 +517,11 @@ def test_what_was_cancelled_while_an_attempt_failed_is_not_for_members(
     installed.slack.faults.add(Fault("chat.postMessage", "api_error", error=error, times=1))
     id_ = accept(installed, GENERAL, title="Withdrawn")
     hand = Hand(installed)
-    hand.ownership.before_request = lambda: installed.services.history.cancel(ACME, id_)
+
+    def cancel() -> None:
+        installed.services.history.cancel(ACME, id_)
+
+    hand.ownership.before_request = cancel
 
     for _ in range(2):
         hand.deliver()
