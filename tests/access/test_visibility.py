@@ -41,7 +41,7 @@ from bolt_app.slack_ids import NOBODY
 from bolt_app.workspaces.client import BotWorkspace
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
-from tests.notifications.hand import Hand, accept, deliveries
+from tests.notifications.hand import Hand, accept, deliveries, texts
 from tests.people import ACME, ANN, BEA, BEN, GENERAL, NORTH, SOUTH, WES
 from tests.running import Bellhop, Browser, running_bellhop
 from tests.web.forms import csrf_of, follow, send_form
@@ -505,6 +505,30 @@ def test_cancelled_deliveries_are_visible_to_their_sender_and_admins(installed: 
     assert "Withdrawn" not in ask(installed, PAT, "subscribe deploys")
     assert "Withdrawn" not in ask(installed, ANN, "subscribe deploys", DEPLOYS)
     assert "Withdrawn" not in unfurled(installed, BEN, id_)
+
+
+@pytest.mark.parametrize("error", ["fatal_error", "restricted_action"])
+def test_what_was_cancelled_while_an_attempt_failed_is_not_for_members(
+    installed: Bellhop, error: str
+) -> None:
+    """Neither while it waits for the next attempt, nor after its end."""
+    browsers = {one: sign_in(installed, one) for one in (ANN, BEN)}
+    browsers[BEN].get("/profile/channels")
+    installed.slack.faults.add(Fault("chat.postMessage", "api_error", error=error, times=1))
+    id_ = accept(installed, GENERAL, title="Withdrawn")
+    hand = Hand(installed)
+
+    def cancel() -> None:
+        installed.services.history.cancel(ACME, id_)
+
+    hand.ownership.before_request = cancel
+
+    for _ in range(2):
+        hand.deliver()
+        pages = {one: page(browser, id_) for one, browser in browsers.items()}
+        assert (pages, texts(installed, GENERAL)) == ({ANN: 200, BEN: 404}, [])
+        assert "Withdrawn" not in home(installed, BEN)
+        installed.clock.advance(60)
 
 
 def test_what_an_edit_replaced_before_it_went_out_is_visible_to_admins_alone(

@@ -22,6 +22,7 @@ from bolt_app.db.models.installations import (
     UserInstallation,
 )
 from bolt_app.db.models.notifications import (
+    CANCELLED_EXPIRY,
     IS_BY_PERSON,
     IS_CHANGE,
     IS_HELD,
@@ -58,6 +59,7 @@ from bolt_app.db.models.people import (
 )
 
 __all__ = [
+    "CANCELLED_EXPIRY",
     "DELETED_ADDRESS",
     "IS_BY_PERSON",
     "IS_CHANGE",

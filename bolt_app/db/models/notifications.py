@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -56,6 +56,9 @@ IS_SENDING = text("deliveries.state = 'sending'")
 _OPEN = text("state IN ('waiting', 'scheduled', 'held', 'sending')")
 IS_OPEN = text("deliveries.state IN ('waiting', 'scheduled', 'held', 'sending')")
 OPEN_STATES = frozenset({"waiting", "scheduled", "held", "sending"})
+# The `expires_at` of a delivery that was cancelled after an attempt had begun: it may have been
+# posted, and must not be posted again. A sender's own one is never in the past.
+CANCELLED_EXPIRY = datetime(1970, 1, 1, tzinfo=UTC)
 _BY_PERSON = text("source LIKE 'slack:%'")
 IS_BY_PERSON = text("notifications.source LIKE 'slack:%'")
 # Notifications that matched no subscription: few.

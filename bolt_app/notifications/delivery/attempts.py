@@ -94,6 +94,7 @@ class Attempt:
         by_subscription: whether only a subscription addressed it.
         tried_at: when the first attempt began.
         is_repeat: whether an earlier attempt may have been posted.
+        has_expired: whether it must not be made: it may only be found out what an earlier one did.
         update_ts: the message to update.
         thread_ts: the message to reply to.
         is_refresh: whether it only shows a message again.
@@ -124,6 +125,7 @@ class Attempt:
     by_subscription: bool = False
     key: str | None = field(default=None, repr=False)
     is_repeat: bool = False
+    has_expired: bool = False
     update_ts: str | None = None
     thread_ts: str | None = None
     incident: IncidentView | None = None
@@ -177,6 +179,11 @@ def mark_of(row: Any) -> str:
     return f"{row.notification_id}.{row.id}"
 
 
+def has_expired(row: Any, now: datetime) -> bool:
+    """Return whether a delivery must not be sent any more."""
+    return row.expires_at is not None and row.expires_at <= now
+
+
 def _common(row: Any, now: datetime) -> dict[str, Any]:
     return {
         "delivery_id": row.id,
@@ -194,6 +201,7 @@ def _common(row: Any, now: datetime) -> dict[str, Any]:
         "send_at": row.send_at,
         "tried_at": row.tried_at or now,
         "is_repeat": row.state == DeliveryState.SENDING,
+        "has_expired": has_expired(row, now),
         "key": row.key,
         "failing_since": row.failing_since,
     }
@@ -245,7 +253,6 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
     # Only the latest message in the channel is posted again, while its incident needs attention,
     # and unless its notification was cancelled or has expired.
     is_latest = root is not None and root.ts == ts
-    has_expired = shown is not None and shown.expires_at is not None and shown.expires_at <= now
     return Attempt(
         **common,
         channel_id=channel_id or row.address,
@@ -256,7 +263,7 @@ def _refreshing(connection: Connection, row: Any, now: datetime) -> Attempt:
         incident=incident,
         is_refresh=True,
         may_post_again=is_latest
-        and not has_expired
+        and not (shown is not None and has_expired(shown, now))
         and incident is not None
         and incident.wants_attention,
     )

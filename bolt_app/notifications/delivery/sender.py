@@ -214,7 +214,7 @@ class MessageSender:
         """
         if attempt.change in _ACTIONS:
             # A repetition changes nothing.
-            return None
+            return _unknown() if attempt.has_expired else None
         try:
             workspace = await self._client.find_workspace_soon(attempt.team_id)
             found = [message async for message in self._find(workspace, attempt, check)]
@@ -227,9 +227,8 @@ class MessageSender:
                 return self._failed(error, attempt)
             logger.warning("cannot find out whether it was posted", extra={"error": error.code})
             # Updating a message twice does no harm.
-            if attempt.on_unknown == OnUnknown.HOLD and attempt.update_ts is None:
-                return Outcome(DeliveryState.UNKNOWN, error.code, requested=False)
-            return None
+            is_held = attempt.on_unknown == OnUnknown.HOLD and attempt.update_ts is None
+            return _unknown(error.code) if is_held or attempt.has_expired else None
         except Exception:
             logger.exception("a look failed")
             return self._after_internal_error(attempt, may_have_posted=True)
@@ -646,6 +645,10 @@ class MessageSender:
             pages = self._client.pages_as_bot_async(workspace, method, "messages", **arguments)
             async for message in pages:
                 yield message
+
+
+def _unknown(code: str | None = None) -> Outcome:
+    return Outcome(DeliveryState.UNKNOWN, code, requested=False)
 
 
 def _cannot_change(attempt: Attempt, code: str) -> Outcome:

@@ -33,6 +33,7 @@ from bolt_app.db.models import (
 from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS
+from bolt_app.notifications.queue.requeue import EXPIRED_STATE
 
 # Rows that one statement reads.
 BATCH = 1000
@@ -275,11 +276,12 @@ _EXPIRED = (
     )
     .limit(BATCH)
 )
-EXPIRE = (
-    update(_DELIVERIES)  # type: ignore[arg-type]
-    .where(Delivery.id.in_(_EXPIRED), IS_WAITING)
-    .values(state=DeliveryState.EXPIRED, finished_at=bindparam("now"))
+_END_EXPIRED = update(_DELIVERIES).values(  # type: ignore[arg-type]
+    state=EXPIRED_STATE, finished_at=bindparam("now")
 )
+EXPIRE = _END_EXPIRED.where(Delivery.id.in_(_EXPIRED), IS_WAITING)
+# An attempt in doubt begins again only after a look that found nothing.
+EXPIRE_IN_DOUBT = _END_EXPIRED.where(is_any_of(Delivery.id, "ids"), IS_SENDING)
 ABSORB = (
     update(_DELIVERIES)  # type: ignore[arg-type]
     .where(

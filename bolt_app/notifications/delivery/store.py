@@ -19,7 +19,7 @@ from bolt_app.db import Database
 from bolt_app.db.models import OPEN_STATES, Delivery, WorkspaceQueue
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
-from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of
+from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of, has_expired
 from bolt_app.notifications.delivery.outcomes import Outcome
 from bolt_app.notifications.delivery.replaced_messages import Replacement, replace_message
 from bolt_app.notifications.delivery.statements import (
@@ -31,6 +31,7 @@ from bolt_app.notifications.delivery.statements import (
     CHANGES,
     EARLIER_OF_KEY,
     EXPIRE,
+    EXPIRE_IN_DOUBT,
     FENCED,
     FINISH,
     GIVE_UP,
@@ -382,13 +383,11 @@ class Store:
                 waiting.append(begin)
         ids = [begin.work.delivery_id for begin in owned]
         rows = {row.id: row for row in connection.execute(TO_BEGIN, {"ids": ids})} if ids else {}
-        expired = [row.lane_id for row in rows.values() if _is_expired(row, now)]
-        if expired:
-            connection.execute(EXPIRE, {"lane_ids": expired, "now": now})
+        _expire(connection, [row for row in rows.values() if has_expired(row, now)], now)
         begun, preceded = [], []
         for begin in owned:
             row = rows.get(begin.work.delivery_id)
-            if row is None or row.lane_id != begin.work.lane_id or _is_expired(row, now):
+            if row is None or row.lane_id != begin.work.lane_id or has_expired(row, now):
                 missing.append(begin)
             elif earlier := _earlier_of_key(connection, begin, row):
                 if inherited := _inherit(connection, earlier, row):
@@ -507,10 +506,14 @@ def _inherit(connection: Connection, earlier: Sequence[int], row: Any) -> Sequen
     return rows if all(one.urgency <= row.urgency for one in rows) else ()
 
 
-def _is_expired(row: Any, now: datetime) -> bool:
-    return (
-        row.state == DeliveryState.WAITING and row.expires_at is not None and row.expires_at <= now
-    )
+def _expire(connection: Connection, rows: Sequence[Any], now: datetime) -> None:
+    """End deliveries whose expiry has passed, and others that wait in their lanes."""
+    waiting = [row.lane_id for row in rows if row.state == DeliveryState.WAITING]
+    if waiting:
+        connection.execute(EXPIRE, {"lane_ids": waiting, "now": now})
+    in_doubt = [row.id for row in rows if row.state == DeliveryState.SENDING]
+    if in_doubt:
+        connection.execute(EXPIRE_IN_DOUBT, {"ids": in_doubt, "now": now})
 
 
 def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:

@@ -24,6 +24,7 @@ from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.content.topics import matches
 from bolt_app.notifications.digests.content import Entry, digest_content
 from bolt_app.notifications.queue.change_feed import stored_urgency
+from bolt_app.notifications.queue.requeue import EXPIRED_STATE
 from bolt_app.notifications.subscriptions.filters import DEFAULT_SEVERITY
 from bolt_app.notifications.subscriptions.routing import MESSAGE_STATES
 from bolt_app.recipients import known_recipient
@@ -46,7 +47,7 @@ _END = (
     .where(*_DUE)
     .values(finished_at=bindparam("now"), seq=bindparam("new_seq"))
 )
-_EXPIRE = _END.where(Delivery.expires_at <= bindparam("now")).values(state=DeliveryState.EXPIRED)
+_EXPIRE = _END.where(Delivery.expires_at <= bindparam("now")).values(state=EXPIRED_STATE)
 _CANCEL = _END.where(
     Delivery.subscription_id.is_not(None),
     ~exists().where(_ITS_SUBSCRIPTION, Subscription.paused.is_(None)),

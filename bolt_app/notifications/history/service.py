@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, text, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    case,
+    exists,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import Charge, SenderLimits, count_addressed
 from bolt_app.credentials.sources import Credential, credentials_of, stored_keys
 from bolt_app.db import Database
 from bolt_app.db.models import (
+    CANCELLED_EXPIRY,
     DELETED_ADDRESS,
     IS_OPEN,
     IS_PENDING,
     IS_TROUBLED,
     Delivery,
+    Incident,
     Lane,
     Notification,
     Team,
 )
 from bolt_app.db.receipts import record_effect
+from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.content.modes import SILENT, DeliveryMode
 from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, StateFilter
 from bolt_app.notifications.history.errors import (
@@ -50,22 +64,16 @@ from bolt_app.workspaces.channel_names import find_named, renamed_among
 _CHUNK = 500
 # A refresh updates a message in Slack, for example to remove a person who has unlinked.
 _IS_CANCELLABLE = and_(IS_PENDING, Delivery.mode != DeliveryMode.REFRESH)
-# Attempted deliveries that may go out once more: after an attempt in progress, a channel's move,
-# or, if people deleted the message, at the end of a snooze.
-_WAS_ATTEMPTED = and_(
+# Attempted deliveries may go out once more: after an attempt in progress, a channel's move, or, if
+# people deleted the message, at the end of a snooze. Each is changed once.
+_MAY_GO_OUT_AGAIN = and_(
     Delivery.state.in_(
         (DeliveryState.SENDING, DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)
     ),
     Delivery.mode != DeliveryMode.REFRESH,
+    Delivery.expires_at.is_distinct_from(CANCELLED_EXPIRY),
 )
-_REFRESH = aliased(Delivery, name="refresh")
-_IS_REFRESHED = and_(
-    _REFRESH.lane_id == Delivery.lane_id,
-    _REFRESH.key == Delivery.key,
-    _REFRESH.mode == DeliveryMode.REFRESH,
-)
-# The condition of an index.
-_IS_REFRESH_PENDING = text("refresh.state IN ('waiting', 'scheduled', 'held')")
+_MAY_GO_OUT = or_(_IS_CANCELLABLE, _MAY_GO_OUT_AGAIN)
 
 
 @dataclass(frozen=True)
@@ -265,13 +273,7 @@ class History:
             if by is not None:
                 # Its request was charged; this checks the key again.
                 self._limits.charge(session.connection(), [Charge(by)], self._clock())
-            values = self._cancelled(session, team_id)
-            is_of_it = _deliveries_of(team_id, notification_id)
-            statement = update(Delivery).where(is_of_it, _IS_CANCELLABLE).values(values)
-            ids = set(session.scalars(statement.returning(Delivery.id)))
-            # Deliveries that were attempted are not to go out again by themselves.
-            expired = self._expired(session, team_id)
-            session.execute(update(Delivery).where(is_of_it, _WAS_ATTEMPTED).values(expired))
+            ids = self._cancel(session, team_id, _deliveries_of(team_id, notification_id))
             found = find_delivery_reports(session, [notification_id], *_shown(visible))
         reports = found[notification_id]
         return Cancelled(
@@ -289,35 +291,52 @@ class History:
             .join(Notification, Notification.id == Delivery.notification_id)
             .where(Notification.source == credential.name)
         )
-        pending, cancelled = sent_by_it.where(_IS_CANCELLABLE), 0
-        while some := self._change_some(pending, _IS_CANCELLABLE, self._cancelled):
-            cancelled += some
-        # Deliveries that were attempted are not to go out again by themselves.
-        now = self._clock()
-        lasts = or_(Delivery.expires_at.is_(None), Delivery.expires_at > now)
-        attempted = sent_by_it.where(_WAS_ATTEMPTED, lasts)
-        refreshed = attempted.join(_REFRESH, _IS_REFRESHED).where(_IS_REFRESH_PENDING)
-        for found in (attempted.where(IS_TROUBLED), refreshed):
-            while self._change_some(found, _WAS_ATTEMPTED, self._expired):
-                pass
+        cancelled = 0
+        for condition in (IS_OPEN, IS_TROUBLED):
+            found = sent_by_it.where(condition, _MAY_GO_OUT).limit(_CHUNK)
+            while (some := self._cancel_some(found)) is not None:
+                cancelled += some
+        # Only messages about incidents are posted again. Without an index for them, they are
+        # searched for once, and not while other writers wait.
+        incident = and_(Incident.team_id == Delivery.team_id, Incident.key == Delivery.key)
+        shown = sent_by_it.where(Delivery.state == DeliveryState.SENT, exists().where(incident))
+        with self._database.reading() as session:
+            ids = [row.id for row in session.execute(shown.where(_MAY_GO_OUT_AGAIN))]
+        for chunk in _chunks(ids):
+            self._cancel_some(sent_by_it.where(Delivery.id.in_(chunk)))
         return cancelled
 
-    def _change_some(
-        self,
-        found: Select[int, str],
-        condition: ColumnElement[bool],
-        values: Callable[[Session, str], dict[str, Any]],
-    ) -> int:
-        """Change some of the deliveries of a statement, all in one workspace; return how many."""
+    def _cancel_some(self, found: Select[int, str]) -> int | None:
+        """Cancel the deliveries of a statement that are in the workspace of the first.
+
+        Returns: how many were cancelled; None if the statement has no rows.
+        """
         with self._database.writing() as session:
-            rows = session.execute(found.limit(_CHUNK)).all()
+            rows = session.execute(found).all()
             if not rows:
-                return 0
+                return None
             team_id = rows[0].team_id
             ids = [row.id for row in rows if row.team_id == team_id]
-            changed = values(session, team_id)
-            session.execute(update(Delivery).where(Delivery.id.in_(ids), condition).values(changed))
-            return len(ids)
+            return len(self._cancel(session, team_id, Delivery.id.in_(ids)))
+
+    def _cancel(self, session: Session, team_id: str, which: ColumnElement[bool]) -> set[int]:
+        """Cancel deliveries, and let those that were attempted not go out again by themselves.
+
+        One statement, because a delivery may pass from one kind to the other meanwhile.
+
+        Returns: the ids of those that were cancelled.
+        """
+        seq = begin_change(session.connection(), [team_id])[team_id]
+        now, never = (literal(at, UTCDateTime()) for at in (self._clock(), CANCELLED_EXPIRY))
+        values = {
+            "state": case((_IS_CANCELLABLE, DeliveryState.CANCELLED.value), else_=Delivery.state),
+            "finished_at": case((_IS_CANCELLABLE, now), else_=Delivery.finished_at),
+            "expires_at": case((_IS_CANCELLABLE, Delivery.expires_at), else_=never),
+            "seq": seq,
+        }
+        statement = update(Delivery).where(which, _MAY_GO_OUT).values(values)
+        changed = session.execute(statement.returning(Delivery.id, Delivery.state))
+        return {row.id for row in changed if row.state == DeliveryState.CANCELLED}
 
     def retry(
         self,
@@ -390,14 +409,6 @@ class History:
         self, session: Session, rows: Sequence[Any], visible: Visible | None
     ) -> list[NotificationReport]:
         return build_reports(session, rows, self._public_url, *_shown(visible))
-
-    def _cancelled(self, session: Session, team_id: str) -> dict[str, Any]:
-        seq = begin_change(session.connection(), [team_id])[team_id]
-        return {"state": DeliveryState.CANCELLED, "finished_at": self._clock(), "seq": seq}
-
-    def _expired(self, session: Session, team_id: str) -> dict[str, Any]:
-        seq = begin_change(session.connection(), [team_id])[team_id]
-        return {"expires_at": self._clock(), "seq": seq}
 
 
 def _with_named(connection: Connection, team_id: str, addresses: Collection[str]) -> list[str]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from bolt_app.credentials.sources import plain_key
 from bolt_app.db.content import content_summary, stored_length
 from bolt_app.db.models import (
+    CANCELLED_EXPIRY,
     Delivery,
     Incident,
     Lane,
@@ -175,7 +176,7 @@ def _delivery_report(row: Any) -> DeliveryReport:
         permalink=row.permalink,
         digest_id=row.digest_id,
         send_at=row.send_at,
-        expires_at=row.expires_at,
+        expires_at=None if row.expires_at == CANCELLED_EXPIRY else row.expires_at,
         finished_at=row.finished_at,
     )
 

@@ -1,4 +1,4 @@
-"""Requeueing of deliveries that have ended."""
+"""Requeueing of deliveries that have ended, and the end of those that expire."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, and_, case, func, literal, or_, select
 from sqlalchemy.orm import aliased
 
-from bolt_app.db.models import Delivery
+from bolt_app.db.models import CANCELLED_EXPIRY, Delivery
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.change_feed import stored_urgency
@@ -17,6 +17,11 @@ from bolt_app.slack_ids import NOBODY
 
 # Modes that change the message with the key.
 _REPLACING = (DeliveryMode.UPDATE, DeliveryMode.EDIT)
+# The state in which a delivery ends whose `expires_at` has passed.
+EXPIRED_STATE = case(
+    (Delivery.expires_at == CANCELLED_EXPIRY, DeliveryState.CANCELLED.value),
+    else_=DeliveryState.EXPIRED.value,
+)
 
 
 def is_replaced(*lane_ids: ColumnElement[int]) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ import socket
 import pytest
 from sqlalchemy import select
 
+from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db.models import Delivery
 from bolt_app.installations.rows import InstallationRows
 from bolt_app.installations.tokens.invalid_tokens import InvalidTokens
@@ -17,6 +18,7 @@ from slack_sandbox import Fault
 from tests.notifications.hand import Hand, accept, deliveries, states, texts
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
+from tests.web.methods.calling import method_caller
 
 SETTLED = 20
 UNREADABLE = Fault("conversations.history", "api_error", error="missing_scope")
@@ -266,6 +268,25 @@ class TestDeath:
         assert [one.attempts for one in all_deliveries(bellhop)] == [0, 0]
         other.deliver()
         assert texts(bellhop, GENERAL) == ["1"]
+
+
+def test_a_cancelled_deletion_in_doubt_is_not_repeated(bellhop: Bellhop, hand: Hand) -> None:
+    ci = method_caller(bellhop)
+    ts = ci.ok("chat.postMessage", channel=GENERAL, text="stays")["ts"]
+    hand.deliver()
+    ci.ok("chat.delete", channel=GENERAL, ts=ts)
+    bellhop.clock.advance(SETTLED)
+    hand.die_before_request()
+    hand.deliver()
+
+    bellhop.services.history.cancel_all(Credential(SourceKind.API_KEY, 1))
+    other = Hand(bellhop)
+    for _ in range(3):
+        other.deliver()
+        bellhop.clock.advance(SETTLED)
+
+    assert texts(bellhop, GENERAL) == ["stays"]
+    assert [one.state for one in all_deliveries(bellhop)] == ["sent", "unknown"]
 
 
 def all_deliveries(bellhop: Bellhop) -> list[Delivery]:

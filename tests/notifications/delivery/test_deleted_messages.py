@@ -388,6 +388,26 @@ def test_a_cancelled_notification_is_not_posted_again(
     assert states(installed, first)[0] == "sent"
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize("cancels_all", [False, True])
+def test_a_cancelled_notification_is_not_posted_again_by_a_later_answer(
+    installed: Bellhop, cancels_all: bool
+) -> None:
+    first = send_as_ci(installed, **INCIDENT)
+    answer(installed, first, "resolve")
+    if cancels_all:
+        installed.services.history.cancel_all(CI)
+    else:
+        installed.services.history.cancel(ACME, first)
+    delete_all(installed)
+
+    answer(installed, first, "reopen")
+    answer(installed, first, "snooze")
+    deliver(installed, 3600)
+
+    assert "first" not in " ".join(shown(installed))
+
+
 def test_an_expired_notification_is_not_posted_again(installed: Bellhop) -> None:
     ends = (installed.clock() + timedelta(minutes=30)).isoformat()
     first = send_as_ci(installed, expires_at=ends, **INCIDENT)

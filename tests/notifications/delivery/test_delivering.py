@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from bolt_app.credentials.sources import Credential, SourceKind
+from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.delivery import transitions
 from bolt_app.notifications.delivery.store import MOST_INHERITING
+from bolt_app.notifications.intake.sender import Sender
 from slack_sandbox import Fault
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, accept, deliveries, states, texts
@@ -22,6 +25,7 @@ from tests.running import Bellhop, running_bellhop
 pytestmark = pytest.mark.sqlite_only
 
 MINUTE, DAY = 60, 86_400
+CI = Credential(SourceKind.API_KEY, 1)
 
 
 @pytest.fixture
@@ -34,6 +38,21 @@ def hand(bellhop: Bellhop) -> Hand:
 def channel(bellhop: Bellhop, name: str, team_id: str = ACME) -> str:
     """Create a channel and return its id."""
     return bellhop.slack.add_channel(team_id, name).id
+
+
+def accept_from(bellhop: Bellhop, credential: Credential, text: str, **given: Any) -> str:
+    """Accept a notification from a credential and return its id."""
+    wanted = NotificationRequest.model_validate({"to": GENERAL, "text": text, **given})
+    sender = Sender(ACME, credential.name)
+    return bellhop.services.intake.submit(sender, [wanted]).notifications[0].id
+
+
+def cancel(bellhop: Bellhop, notification_id: str, cancels_all: bool) -> None:
+    """Cancel a notification, or everything of its credential."""
+    if cancels_all:
+        bellhop.services.history.cancel_all(CI)
+    else:
+        bellhop.services.history.cancel(ACME, notification_id)
 
 
 class TestDestinations:
@@ -384,23 +403,73 @@ class TestRejections:
         hand.deliver()
         assert texts(bellhop, GENERAL) == ["3"]
 
+    @pytest.mark.both_databases
+    @pytest.mark.parametrize("cancels_all", [False, True])
+    @pytest.mark.parametrize("fault", ["api_error", "reset", "server_error"])
     def test_an_attempt_that_fails_after_a_cancellation_is_not_repeated(
+        self, bellhop: Bellhop, hand: Hand, fault: Any, cancels_all: bool
+    ) -> None:
+        """Neither if it certainly failed, nor after a look for a message that may be there."""
+        id_ = accept_from(bellhop, CI, "withdrawn")
+        bellhop.slack.faults.add(Fault("chat.postMessage", fault, error="fatal_error", times=1))
+        hand.ownership.before_request = lambda: cancel(bellhop, id_, cancels_all)
+        hand.deliver()
+        hand.ownership.before_request = lambda: None
+
+        for _ in range(5):
+            bellhop.clock.advance(20)
+            hand.deliver()
+
+        assert (texts(bellhop, GENERAL), states(bellhop, id_)) == ([], ["cancelled"])
+        report = bellhop.services.history.find(ACME, id_)
+        assert report is not None
+        assert [one.expires_at for one in report.deliveries] == [None]
+
+    @pytest.mark.both_databases
+    def test_an_attempt_in_doubt_is_not_repeated_after_its_expiry(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
-        id_ = accept(bellhop, GENERAL, "withdrawn")
-        bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="fatal_error"))
-
-        def cancel() -> None:
-            bellhop.services.history.cancel(ACME, id_)
-
-        hand.ownership.before_request = cancel
+        at = bellhop.clock() + timedelta(seconds=MINUTE)
+        id_ = accept(bellhop, GENERAL, "late", expires_at=at)
+        bellhop.slack.faults.add(Fault("chat.postMessage", "server_error", times=1))
         hand.deliver()
-        bellhop.slack.faults.clear()
 
-        bellhop.clock.advance(60)
+        bellhop.clock.advance(MINUTE)
         hand.deliver()
 
         assert (texts(bellhop, GENERAL), states(bellhop, id_)) == ([], ["expired"])
+
+    def test_a_cancelled_attempt_that_nobody_can_look_for_stays_unknown(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        id_ = accept_from(bellhop, CI, "withdrawn", on_unknown="resend")
+        bellhop.slack.faults.add(Fault("chat.postMessage", "server_error", times=1))
+        bellhop.slack.faults.add(Fault("conversations.history", "api_error", error="missing_scope"))
+        hand.ownership.before_request = lambda: cancel(bellhop, id_, cancels_all=False)
+        hand.deliver()
+
+        bellhop.clock.advance(MINUTE)
+        hand.deliver()
+
+        assert (texts(bellhop, GENERAL), states(bellhop, id_)) == ([], ["unknown"])
+
+    @pytest.mark.both_databases
+    def test_cancelling_everything_of_a_key_ends_while_time_goes_on(
+        self, bellhop: Bellhop, hand: Hand, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failed = accept_from(bellhop, CI, "failed")
+        bellhop.slack.faults.add(
+            Fault("chat.postMessage", "api_error", error="restricted_action", times=1)
+        )
+        hand.deliver()
+        waiting = accept_from(bellhop, CI, "waiting")
+        # Each reading of the clock is later; there are no more than these.
+        times = (bellhop.clock() + timedelta(seconds=number) for number in range(20))
+        monkeypatch.setattr(bellhop.services.history, "_clock", lambda: next(times))
+
+        assert [bellhop.services.history.cancel_all(CI) for _ in range(2)] == [1, 0]
+
+        assert states(bellhop, failed, waiting) == ["dead", "cancelled"]
 
     def test_a_broken_channel_does_not_delay_another(self, bellhop: Bellhop, hand: Hand) -> None:
         broken = channel(bellhop, "broken")
