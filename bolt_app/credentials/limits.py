@@ -4,7 +4,13 @@ The transaction that accepts a request adds to the row's counters in one stateme
 was checked before the request's body was read, which may take a minute: the statement finds only
 one that is neither revoked nor expired, and keeps it so until the transaction ends. Then the
 transaction reads whether Bellhop is still installed. An uninstall locks the credentials of its
-workspace before it erases anything, so that it erases what an earlier transaction has stored.
+workspace before it erases anything, so that it erases what an earlier transaction has stored. It
+does not know a credential that is created meanwhile, but holds the workspace's queue: what stores
+content reads whether Bellhop is installed after it has locked the queue.
+
+Every transaction locks rows in one order, so that no two wait for each other: installations,
+profiles and listed channels, credentials (API keys, then webhooks, by id), subscriptions (by
+address and topic), the workspace's queue, and then everything else of the workspace.
 
 A transaction that exceeds a limit is rolled back. The counters start at zero with each minute and
 hour of UTC.
@@ -257,7 +263,14 @@ class SenderLimits:
             return
         raise LimitError(error.reason, error.limit, error.until, now)
 
-    def charge(self, connection: Connection, charges: Sequence[Charge], now: datetime) -> None:
+    def charge(
+        self,
+        connection: Connection,
+        charges: Sequence[Charge],
+        now: datetime,
+        *,
+        checks_installation: bool = True,
+    ) -> None:
         """Charge credentials of a workspace, in the transaction of what their requests change.
 
         The credentials' rows stay locked; lanes are always locked after them. Every change that a
@@ -265,6 +278,8 @@ class SenderLimits:
 
         Args:
             charges: one per credential.
+            checks_installation: False if the caller does it after locking the workspace's queue
+                (`require_installed`).
 
         Raises:
             RevokedError: one of the credentials is revoked or has expired.
@@ -275,13 +290,13 @@ class SenderLimits:
             self._charge(connection, charge, now)
             for charge in sorted(charges, key=lambda charge: charge.credential)
         }
-        for team_id in team_ids:
+        for team_id in team_ids if checks_installation else ():
             self.require_installed(connection, team_id)
 
     def require_installed(self, connection: Connection, team_id: str) -> None:
         """Require that Bellhop is installed, in a transaction that stores data of a workspace.
 
-        Call it after locking the workspace's queue or a credential, which an uninstall locks.
+        Call it after locking the workspace's queue, which an uninstall holds while it erases.
 
         Raises:
             NotInstalledError: it is not.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, Row, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.client_address import client_address
@@ -146,19 +146,34 @@ def revoke_row(
     return next(iter(revoked), None)
 
 
-def lock_credentials(session: Session, team_ids: Collection[str]) -> None:
-    """Lock the API keys and webhooks of workspaces that are being erased.
+def lock_credentials(
+    connection: Session | Connection, team_ids: Collection[str], *, with_uploads: bool = False
+) -> None:
+    """Lock the API keys and webhooks of workspaces, before anything that is locked after them.
 
-    What their requests have stored until then is erased, and later ones find no installation
-    (`limits.py`). They are locked in the same order there.
+    The order is that of `limits.py`. Requests wait until the transaction ends.
+
+    Args:
+        with_uploads: whether to wait for uploads in progress, too (`hold_key`).
     """
     for model in (ApiKey, Webhook):
         of_teams = is_any_of(model.team_id, values=team_ids)
-        session.execute(select(model.id).where(of_teams).order_by(model.id).with_for_update())
+        found = select(model.id).where(of_teams).order_by(model.id)
+        connection.execute(found.with_for_update(key_share=not with_uploads))
+
+
+def hold_key(connection: Connection, key_id: int) -> None:
+    """Keep the workspace of an API key from being erased until the transaction ends.
+
+    The key's other requests and its revocation do not wait.
+    """
+    held = select(ApiKey.id).where(ApiKey.id == key_id)
+    connection.execute(held.with_for_update(read=True, key_share=True))
 
 
 def revoke_all(session: Session, team_id: str, now: datetime) -> None:
     """Revoke the API keys and webhooks of a workspace, which nobody requested."""
+    lock_credentials(session, [team_id])
     for model in (ApiKey, Webhook):
         _revoke(session, model, [model.team_id == team_id], now)
 

@@ -178,11 +178,10 @@ def record_bodies(connection: Connection, bodies: Sequence[SealedBody], now: dat
 def delete_bodies(session: Session, webhooks: ColumnElement[bool]) -> None:
     """Delete the recorded bodies of webhooks.
 
+    The webhooks or their workspace's queue must be locked: bodies are recorded under both locks.
+
     Args:
         webhooks: a condition on `Webhook`.
     """
-    # The intake locks in the same order: webhooks, then their bodies.
-    ids = session.scalars(
-        select(Webhook.id).where(webhooks).order_by(Webhook.id).with_for_update()
-    ).all()
+    ids = session.scalars(select(Webhook.id).where(webhooks)).all()
     session.execute(delete(WebhookBody).where(WebhookBody.webhook_id.in_(ids)))

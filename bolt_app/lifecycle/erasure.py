@@ -32,13 +32,14 @@ class Erasure:
 
     def erase_workspaces(self, session: Session, team_ids: Collection[str]) -> None:
         """Delete the data of workspaces and of everyone in them."""
-        lock_credentials(session, team_ids)
-        delete_bodies(session, is_any_of(Webhook.team_id, values=team_ids))
+        forget_teams(session, team_ids)
+        # Waits for what their requests store, which is erased; later ones find no installation.
+        lock_credentials(session, team_ids, with_uploads=True)
         for erased_id in sorted(team_ids):
             everyone = ErasedPeople(erased_id, None)
             erase_people(session.connection(), everyone, self._clock(), refreshes=False)
             delete_files_of(session.connection(), erased_id)
-        forget_teams(session, team_ids)
+        delete_bodies(session, is_any_of(Webhook.team_id, values=team_ids))
 
     def audit_uninstall(
         self, session: Session, enterprise_id: str | None, team_id: str | None
@@ -70,12 +71,16 @@ class Erasure:
         if not user_ids:
             return opened
         teams = find_teams_of_accounts(session, enterprise_id, team_id, user_ids)
-        for erased_id in teams:
-            people = ErasedPeople(erased_id, user_ids, find_emails(session, erased_id, user_ids))
-            opened[erased_id] = erase_people(
+        erased = [
+            ErasedPeople(erased_id, user_ids, find_emails(session, erased_id, user_ids))
+            for erased_id in teams
+        ]
+        # Before anything that is locked after profiles.
+        forget_users(session, teams, user_ids)
+        for people in erased:
+            opened[people.team_id] = erase_people(
                 session.connection(), people, self._clock(), refreshes=refreshes
             )
-        forget_users(session, teams, user_ids)
         return opened
 
     def publish(self, opened: Mapping[str, Sequence[str]]) -> None:

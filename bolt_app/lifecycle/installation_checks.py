@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import InstallationCheck
@@ -21,6 +23,7 @@ from bolt_app.installations.checks import CheckKind
 from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.lifecycle.installations import InstallationLifecycle
 from bolt_app.lifecycle.served_workspaces import ServedWorkspaces
+from bolt_app.logs import describe_error
 from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
 
@@ -70,7 +73,9 @@ class InstallationChecks:
     def run(self) -> tuple[int, list[SlackCallError]]:
         """Verify every pending report with Slack. Repeating it is harmless.
 
-        Returns: the number of settled reports, and the errors of the others.
+        Returns: the number of settled reports, and Slack's errors about others. A report whose
+            token cannot be read, or which met an error of the database, is logged; the next run
+            verifies it again.
         """
         with self._lock:
             return self._run()
@@ -89,7 +94,13 @@ class InstallationChecks:
         with self._lock:
             with self._queue_lock:
                 self._queued = None
-            return self._run()
+            try:
+                return self._run()
+            except Exception as error:
+                # Perhaps nobody waits for the result.
+                extra = {"error": describe_error(error)}
+                logger.warning("installations could not be checked", extra=extra)
+                raise
 
     def _run(self) -> tuple[int, list[SlackCallError]]:
         settled = 0
@@ -121,6 +132,11 @@ class InstallationChecks:
         except DecryptionError:
             # It is verified once the key is back; those of others are verified now.
             logger.warning("a token cannot be read", extra={"check": check.id})
+            return False
+        except SQLAlchemyError as error:
+            # Such as a row that was locked for too long.
+            extra = {"check": check.id, "error": describe_error(error)}
+            logger.warning("a check of an installation is to be repeated", extra=extra)
             return False
         return True
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from bolt_app.access.sessions import end_sessions_of
 from bolt_app.client_address import client_address
 from bolt_app.clock import Clock
+from bolt_app.credentials.records import lock_credentials
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.receipts import CLOCK_SKEW, record_effect
@@ -101,6 +102,9 @@ class ProfileLifecycle:
                 self._end_sessions_before(session, origin, teams, facts)
             else:
                 follow_user(session, home, origin.enterprise_id, facts, self._clock())
+                if facts.get("deleted"):
+                    # An erasure changes them, and they are locked before subscriptions.
+                    lock_credentials(session, teams)
                 for team_id in sorted(subscribed):
                     self._apply_role(session, team_id, facts)
                 if facts.get("deleted"):

@@ -7,7 +7,9 @@ from concurrent.futures import Executor, Future
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from bolt_app.db.models import InstallationCheck
 from bolt_app.installations.checks import CheckKind, request_check
 from bolt_app.lifecycle.installation_checks import InstallationChecks
 from bolt_app.workspaces.client import BotWorkspace, WorkspaceClient
@@ -81,6 +83,49 @@ def test_reports_at_once_share_a_run(bellhop: Bellhop) -> None:
     executor.begun[0]()
     checks.run_in_background(executor)
     assert len(executor.begun) == 2
+
+
+def test_an_error_of_the_database_keeps_no_other_report_waiting(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bellhop.install(ANN)
+    bellhop.install(BEA)
+    services, lifecycle = bellhop.services, bellhop.services.lifecycle.installations
+    apply = lifecycle.apply_tokens
+
+    def fail_for_acme(check: InstallationCheck, *given: Any, **named: Any) -> None:
+        if check.team_id == ACME:
+            raise OperationalError("DELETE", {}, Exception("private words"))
+        apply(check, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "apply_tokens", fail_for_acme)
+        bellhop.slack.uninstall(ACME)
+        bellhop.slack.uninstall(BETA)
+        bellhop.settle()
+
+    assert services.installations.find_bot(BETA) is None
+    assert services.installations.find_bot(ACME) is not None
+    assert "a check of an installation is to be repeated" in caplog.text
+    assert "private words" not in caplog.text
+    services.installation_checks.run_periodically()
+    assert services.installations.find_bot(ACME) is None
+
+
+def test_an_error_of_a_run_in_the_background_is_logged(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody waits for the result."""
+    services = bellhop.services
+
+    def fail() -> None:
+        raise OperationalError("SELECT", {}, Exception("gone"))
+
+    monkeypatch.setattr(services.lifecycle.installations, "pending_checks", fail)
+    running = services.installation_checks.run_in_background(services.background)
+
+    assert isinstance(running.exception(timeout=30), OperationalError)
+    assert "installations could not be checked" in caplog.text
 
 
 class LateClient:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import Charge, RevokedError, SenderLimits
+from bolt_app.credentials.records import hold_key
 from bolt_app.credentials.secrets import hash_of
 from bolt_app.credentials.sources import Credential, credentials_of, sources_of
 from bolt_app.db import Database
@@ -150,9 +151,11 @@ class Files:
         }
         counting = self._sender_limits.counting_rejections(credential)
         with counting, self._database.writing_connection() as connection:
-            self._sender_limits.charge(connection, [Charge(credential, requests=1)], now)
+            charges = [Charge(credential, requests=1)]
+            self._sender_limits.charge(connection, charges, now, checks_installation=False)
             # Locks the workspace, so that no other upload is announced between check and insert.
             begin_change(connection, [team_id])
+            self._sender_limits.require_installed(connection, team_id)
             own, by_others = stored_bytes(connection, team_id, _same(connection, team_id, source))
             counted = max(length, LEAST_BYTES)
             if own + by_others + counted > self._limits.workspace:
@@ -211,6 +214,8 @@ class Files:
         """
         now = self._clock()
         with self._database.writing_connection() as connection:
+            # An uninstall locks the key before the file, too.
+            hold_key(connection, announced.credential.id)
             taken = take_upload(connection, hash_of(secret), now - UPLOAD_LIFETIME, now)
             if taken is None:
                 raise UnknownUploadError

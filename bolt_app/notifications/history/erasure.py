@@ -31,6 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
+from bolt_app.credentials.records import lock_credentials
 from bolt_app.credentials.sources import SourceKind, person_source
 from bolt_app.db.models import (
     DELETED_ADDRESS,
@@ -56,7 +57,7 @@ from bolt_app.notifications.incidents.messages import (
     find_messages,
     refresh_messages,
 )
-from bolt_app.notifications.queue.change_feed import begin_change
+from bolt_app.notifications.queue.change_feed import begin_change, lock_subscriptions
 from bolt_app.recipients import email_address
 from bolt_app.slack_ids import DELETED_PERSON
 
@@ -113,7 +114,9 @@ def erase_people(
 
     Returns: the ids of people who had opened their App Home.
     """
-    # Locked in the same order as in the intake: credentials, the workspace, its incidents.
+    lock_credentials(connection, [people.team_id])
+    theirs = people.addresses(Subscription.address) | people.are(Subscription.created_by)
+    lock_subscriptions(connection, people.team_id, theirs)
     _erase_authors(connection, people)
     seq = begin_change(connection, [people.team_id])[people.team_id]
     lanes = _lanes(connection, people)

@@ -74,7 +74,7 @@ class CallbackEndpoints:
             raise ValueError(problem)
         secret = SECRET_PREFIX + b64encode(secrets.token_bytes(32)).decode()
         with self._database.writing() as session:
-            _require_key(session, key_id)
+            _require_key(session, key_id, is_locked=True)
             row = CallbackEndpoint(
                 api_key_id=key_id,
                 url=address,
@@ -138,8 +138,11 @@ def _url_of(session: Session, key_id: int) -> str | None:
         return None
 
 
-def _require_key(session: Session, key_id: int) -> None:
+def _require_key(session: Session, key_id: int, *, is_locked: bool = False) -> None:
     active = select(ApiKey.id).where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+    if is_locked:
+        # A revocation waits, and deletes what the transaction stores.
+        active = active.with_for_update(key_share=True)
     if session.scalar(active) is None:
         raise ValueError(f"Key {key_id} does not exist or is revoked.")
 

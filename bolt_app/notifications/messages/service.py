@@ -225,8 +225,9 @@ class Messages:
         with counting, self._database.writing_connection() as connection:
             if sender.credential is not None:
                 charges = [Charge(sender.credential, requests=1, deliveries=deliveries)]
-                self._limits.charge(connection, charges, now)
+                self._limits.charge(connection, charges, now, checks_installation=False)
             seq, at = begin_acceptance(connection, sender.team_id, now)
+            self._limits.require_installed(connection, sender.team_id)
             yield _Change(connection, sender, seq, now, at)
         self._wakeup.notify(sender.team_id)
 

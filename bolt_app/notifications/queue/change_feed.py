@@ -13,10 +13,11 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
 
-from bolt_app.db.models import WorkspaceQueue
+from bolt_app.db.models import Subscription, WorkspaceQueue
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.rank import urgency_of
 from bolt_app.notifications.queue.shards import shard_of
@@ -47,6 +48,15 @@ def _intake(dialect: Any) -> Any:
 
 _ACCEPTANCE = {dialect.dialect.name: _intake(dialect) for dialect in (sqlite, postgresql)}
 _NEXT_NUMBER = {dialect.dialect.name: _next_number(dialect) for dialect in (sqlite, postgresql)}
+
+
+def lock_subscriptions(
+    connection: Session | Connection, team_id: str, which: ColumnElement[bool]
+) -> None:
+    """Lock subscriptions of a workspace, before its queue (`credentials.limits` has the order)."""
+    found = select(Subscription.id).where(Subscription.team_id == team_id, which)
+    in_order = found.order_by(Subscription.address, Subscription.topic)
+    connection.execute(in_order.with_for_update())
 
 
 def begin_change(connection: Connection, team_ids: Collection[str]) -> Mapping[str, int]:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     update,
 )
 
+from bolt_app.credentials.records import lock_credentials
 from bolt_app.db.models import (
     IS_TROUBLED,
     ApiKey,
@@ -37,7 +38,7 @@ from bolt_app.db.models import (
     Webhook,
 )
 from bolt_app.notifications.content.modes import DeliveryMode
-from bolt_app.notifications.queue.change_feed import begin_change
+from bolt_app.notifications.queue.change_feed import begin_change, lock_subscriptions
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, pending_in
 from bolt_app.notifications.queue.requeue import is_replaced, requeued
 
@@ -62,6 +63,7 @@ def move_channel(
     connection: Connection, team_id: str, old_id: str, new_id: str, now: datetime
 ) -> None:
     """Record the new id of a channel, and move all rows with the old one."""
+    _lock(connection, team_id, old_id)
     seq = begin_change(connection, [team_id])[team_id]
     new_id = _record(connection, team_id, old_id, new_id)
     if new_id == old_id:
@@ -70,11 +72,24 @@ def move_channel(
     _move_subscriptions(connection, team_id, old_id, new_id)
     _move_listed(connection, team_id, old_id, new_id)
     _move_senders(connection, team_id, old_id, new_id)
-    webhooks = update(UserInstallation).where(
-        UserInstallation.team_id == team_id,
-        UserInstallation.incoming_webhook_channel_id == old_id,
-    )
+    webhooks = update(UserInstallation).where(_is_installed_in(team_id, old_id))
     connection.execute(webhooks.values(incoming_webhook_channel_id=new_id))
+
+
+def _lock(connection: Connection, team_id: str, old_id: str) -> None:
+    """Lock what a move changes before it locks the queue (the order is in `credentials.limits`)."""
+    installations = select(UserInstallation.id).where(_is_installed_in(team_id, old_id))
+    connection.execute(installations.order_by(UserInstallation.id).with_for_update(key_share=True))
+    listed = select(Channel.name).where(Channel.team_id == team_id, Channel.channel_id == old_id)
+    connection.execute(listed.with_for_update())
+    lock_credentials(connection, [team_id])
+    lock_subscriptions(connection, team_id, Subscription.address == old_id)
+
+
+def _is_installed_in(team_id: str, channel_id: str) -> ColumnElement[bool]:
+    """Return the condition for installations that chose a channel for their webhook."""
+    chosen = UserInstallation.incoming_webhook_channel_id == channel_id
+    return and_(UserInstallation.team_id == team_id, chosen)
 
 
 def follow_move(connection: Connection, team_id: str, old_id: str, now: datetime) -> bool:

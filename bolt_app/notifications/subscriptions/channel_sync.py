@@ -12,6 +12,7 @@ from sqlalchemy import delete, exists, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import Channel, ChannelListing, Subscription
+from bolt_app.notifications.queue.change_feed import lock_subscriptions
 from bolt_app.recipients import normal_channel_name
 
 
@@ -47,9 +48,8 @@ def begin_channel_sync(session: Session, team_id: str, user_id: str, updated: in
     Returns: False if a later change was recorded before.
     """
     is_theirs = (Subscription.team_id == team_id, Subscription.address == user_id)
-    recorded = session.scalars(
-        select(Subscription.person_updated).where(*is_theirs).with_for_update()
-    )
+    lock_subscriptions(session, team_id, Subscription.address == user_id)
+    recorded = session.scalars(select(Subscription.person_updated).where(*is_theirs))
     if max(recorded, default=0) > updated:
         return False
     session.execute(update(Subscription).where(*is_theirs).values(person_updated=updated))
@@ -69,6 +69,7 @@ def pause(
     Args:
         until: later subscriptions are not paused.
     """
+    lock_subscriptions(session, team_id, Subscription.address == address)
     is_included = true() if until is None else Subscription.created_at <= until
     statement = (
         update(Subscription)
@@ -86,6 +87,7 @@ def pause(
 
 def resume(session: Session, team_id: str, address: str, reason: PauseReason) -> None:
     """Resume the subscriptions that were paused for a reason."""
+    lock_subscriptions(session, team_id, Subscription.address == address)
     session.execute(
         update(Subscription)
         .where(
@@ -102,6 +104,7 @@ def end(session: Session, team_id: str, channel_id: str) -> Sequence[AffectedSub
     session.execute(
         delete(Channel).where(Channel.team_id == team_id, Channel.channel_id == channel_id)
     )
+    lock_subscriptions(session, team_id, Subscription.address == channel_id)
     statement = (
         delete(Subscription)
         .where(Subscription.team_id == team_id, Subscription.address == channel_id)
@@ -120,13 +123,14 @@ def use_ids(session: Session, team_id: str, ids: Mapping[str, str]) -> None:
     """
     in_team = Subscription.team_id == team_id
     is_name = or_(*(Subscription.address.startswith(first) for first in "#@D"))
-    rows = session.scalars(select(Subscription).where(in_team, is_name).with_for_update()).all()
+    lock_subscriptions(session, team_id, is_name | Subscription.address.in_(set(ids.values())))
+    rows = session.scalars(select(Subscription).where(in_team, is_name)).all()
     for row in rows:
         id_ = ids.get(row.address)
         if id_ is None:
             continue
         same = (in_team, Subscription.topic == row.topic, Subscription.address == id_)
-        changed_at = session.scalar(select(Subscription.changed_at).where(*same).with_for_update())
+        changed_at = session.scalar(select(Subscription.changed_at).where(*same))
         if changed_at is not None and changed_at >= row.changed_at:
             session.execute(delete(Subscription).where(Subscription.id == row.id))
             continue
