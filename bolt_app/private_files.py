@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
-from itertools import pairwise
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
 FOLDER_MODE, FILE_MODE = 0o700, 0o600
+# As on Linux (https://man7.org/linux/man-pages/man7/path_resolution.7.html).
+MOST_LINKS = 40
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -26,20 +28,57 @@ def is_shared_folder(path: Path) -> bool:
 def find_shared_parent(path: Path) -> Path | None:
     """Return the nearest parent in which every user of the machine can replace what `path` names.
 
-    In a sticky folder they can replace only what is theirs. Groups that may write in a parent are
-    trusted, like its owner: the operator has chosen them.
+    The parents of each link on the way count, too. In a sticky folder users can replace only what
+    is theirs. Groups that may write in a parent are trusted, like its owner: the operator has
+    chosen them.
+
+    Raises:
+        OSError: a parent cannot be looked at, or there are too many links.
+    """
+    trusted = {0, os.geteuid()}
+    shared, links = None, 0
+    folder, parts = Path("/"), list(path.absolute().parts[1:])
+    while parts:
+        child = folder / parts.pop(0)
+        if child.name == "..":
+            folder = folder.parent
+            continue
+        is_sticky = folder.stat().st_mode & stat.S_ISVTX
+        is_theirs = child.lstat().st_uid not in trusted
+        if is_shared_folder(folder) and (is_theirs or not is_sticky):
+            shared = folder
+        if not child.is_symlink():
+            folder = child
+            continue
+        links += 1
+        if links > MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        target = child.readlink()
+        if target.is_absolute():
+            folder = Path("/")
+        parts = [*(part for part in target.parts if part != "/"), *parts]
+    return shared
+
+
+def find_shared_folder(path: Path) -> Path | None:
+    """Return a folder in which every user of the machine can create `path` or files beside it.
 
     Raises:
         OSError: a parent cannot be looked at.
     """
-    trusted = {0, os.geteuid()}
-    for one in (path.absolute(), path.resolve()):
-        for child, folder in pairwise([one, *one.parents]):
-            is_sticky = folder.stat().st_mode & stat.S_ISVTX
-            is_theirs = child.lstat().st_uid not in trusted
-            if is_shared_folder(folder) and (is_theirs or not is_sticky):
-                return folder
-    return None
+    for folder in (path.parent, path.resolve().parent):
+        if is_shared_folder(folder):
+            return folder
+    return find_shared_parent(path if path.exists() else path.parent)
+
+
+def make_parent(path: Path) -> None:
+    """Create the folder of a file, private, if it is missing.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
 
 
 def make_private_folder(path: Path) -> None:

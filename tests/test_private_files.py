@@ -12,7 +12,7 @@ import pytest
 
 from bolt_app.config import ROOT, ConfigError, load_settings, loading
 from bolt_app.db import Database, schema
-from bolt_app.private_files import take_from_others
+from bolt_app.private_files import find_shared_parent, take_from_others
 from slack_sandbox.__main__ import _append
 from tests.sources import parsed
 from tests.test_config import CREDENTIALS
@@ -22,7 +22,6 @@ CREATING = {"open", "fdopen", "write_text", "write_bytes", "touch", "mkdir", "ma
 PRIVATE = {
     "private_files.py": {"mkdir", "open"},
     "config/generated_secrets.py": {"open", "fdopen"},
-    "db/engine.py": {"mkdir"},
     "db/process_lock.py": {"open"},
     # Opens an existing folder.
     "notifications/delivery/owner_file.py": {"open"},
@@ -174,6 +173,56 @@ def test_nothing_private_is_kept_where_all_may_replace_a_parent(
         load_settings(environ)
     with pytest.raises(ConfigError, match=f"all users of this machine can write in {shared}:"):
         loading.read_environment()
+
+
+def test_nothing_private_is_kept_behind_a_link_that_all_may_replace(tmp_path: Path) -> None:
+    """Of a link to a link, the second one is in a folder that all users share."""
+    shared, real, var = tmp_path / "shared", tmp_path / "real", tmp_path / "var"
+    real.mkdir()
+    shared.mkdir()
+    (shared / "current").symlink_to("../real")
+    var.symlink_to(shared / "current")
+    environ = {**CREDENTIALS, "DATA_DIR": str(var)}
+
+    load_settings(environ)
+
+    shared.chmod(0o777)
+    with pytest.raises(ConfigError, match=f"all users of this machine share {shared}:"):
+        load_settings(environ)
+
+
+def test_links_in_a_circle_end(tmp_path: Path) -> None:
+    (tmp_path / "var").symlink_to(tmp_path / "var")
+
+    with pytest.raises(OSError, match="symbolic links"):
+        find_shared_parent(tmp_path / "var" / "x")
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o777, 0o1777], ids=oct)
+@pytest.mark.parametrize("name", ["bellhop.db", "new/bellhop.db", "link.db"])
+def test_no_database_is_used_that_all_may_replace(tmp_path: Path, mode: int, name: str) -> None:
+    """In a sticky folder others can create the files that SQLite reads beside it."""
+    shared, private = tmp_path / "shared", tmp_path / "private"
+    shared.mkdir()
+    private.mkdir()
+    shared.chmod(mode)
+    path = shared / name
+    if name == "link.db":
+        path = private / name
+        path.symlink_to(shared / "bellhop.db")
+    environ = {
+        **CREDENTIALS,
+        "DATABASE_URL": f"sqlite:///{path}",
+        "ENCRYPTION_KEYS": "x" * 43 + "=",
+        "SESSION_SECRET": "s" * 40,
+    }
+
+    # A folder in a sticky one belongs to Bellhop.
+    if mode == 0o755 or (mode == 0o1777 and "new" in name):
+        assert load_settings(environ).database_url == environ["DATABASE_URL"]
+        return
+    with pytest.raises(ConfigError, match=f"all users of this machine can write in {shared}:"):
+        load_settings(environ)
 
 
 @pytest.mark.parametrize(("mode", "is_read"), [(0o755, True), (0o1777, False)])

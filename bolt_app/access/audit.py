@@ -148,12 +148,13 @@ class AuditLog:
         taken = list(taken)
         if not taken:
             return
+        inserted: list[tuple[_Counter, int]] = []
         try:
             with self._database.writing() as session:
                 for rejection, counter, count in taken:
                     if counter.row_id is not None:
-                        row = update(AuditEvent).where(AuditEvent.id == counter.row_id)
-                        session.execute(row.values(count=AuditEvent.count + count))
+                        known = update(AuditEvent).where(AuditEvent.id == counter.row_id)
+                        session.execute(known.values(count=AuditEvent.count + count))
                         continue
                     values = {
                         **vars(rejection),
@@ -161,14 +162,18 @@ class AuditLog:
                         "at": counter.began_at,
                         "count": count,
                     }
-                    row_id = insert(AuditEvent).values(values).returning(AuditEvent.id)
-                    counter.row_id = session.scalars(row_id).one()
+                    row = insert(AuditEvent).values(values).returning(AuditEvent.id)
+                    inserted.append((counter, session.scalars(row).one()))
         except SQLAlchemyError as error:
             # The request was rejected nonetheless.
             logger.warning(
                 "rejected credentials could not be recorded",
                 extra={"count": sum(count for _, _, count in taken), "error": type(error).__name__},
             )
+            return
+        # Only now: after a failed commit SQLite gives the ids to other events.
+        for counter, row_id in inserted:
+            counter.row_id = row_id
 
 
 def _take(counter: _Counter, now: datetime) -> int:

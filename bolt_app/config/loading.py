@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dotenv import dotenv_values
+from sqlalchemy.engine import make_url
 
 from bolt_app.config.addresses import (
     is_loopback,
@@ -23,8 +24,8 @@ from bolt_app.config.settings import SLACK_ORIGIN, Settings, Subscribers
 from bolt_app.cores import available_cores
 from bolt_app.private_files import (
     SharedFolderError,
-    find_shared_parent,
-    is_shared_folder,
+    find_shared_folder,
+    make_parent,
     make_private_folder,
 )
 
@@ -50,7 +51,7 @@ def read_environment() -> dict[str, str]:
     named = os.environ.get("FLASK_ENV_FILE")
     path = ROOT / (named or ".env")
     if not named and path.exists():
-        shared = path.parent if is_shared_folder(path.parent) else find_shared_parent(path)
+        shared = find_shared_folder(path)
         if shared is not None:
             raise ConfigError(
                 [
@@ -89,6 +90,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     var = ROOT / (reader.text("DATA_DIR") or "var")
     if embedded:
         _make_private_folder(reader, "DATA_DIR", var)
+        database_url = f"sqlite:///{var / 'bellhop.db'}"
+    else:
+        database_url = read_database_url(reader)
+        _check_database_folder(reader, database_url)
     slack_base_url = read_origin(reader, "SLACK_BASE_URL", SLACK_ORIGIN)
     port = reader.number("PORT", 3000, least=1, most=65535)
     public_url = read_public_url_for(reader, port)
@@ -107,7 +112,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "SLACK_SIGNING_SECRET", "App Credentials → Signing Secret"
         ),
         slack_base_url=slack_base_url,
-        database_url=f"sqlite:///{var / 'bellhop.db'}" if embedded else read_database_url(reader),
+        database_url=database_url,
         database_session_url=read_database_session_url(reader, embedded),
         public_url=public_url,
         host=reader.text("HOST") or "127.0.0.1",
@@ -175,3 +180,21 @@ def _make_private_folder(reader: SettingReader, name: str, path: Path) -> None:
     except OSError:
         # Reported when a file in it is needed.
         return
+
+
+def _check_database_folder(reader: SettingReader, url: str) -> None:
+    """Reject an SQLite database that other users of the machine can replace."""
+    if not url.startswith("sqlite"):
+        return
+    path = Path(make_url(url).database or "")
+    try:
+        make_parent(path)
+        shared = find_shared_folder(path)
+    except OSError:
+        # Reported when the database is opened.
+        return
+    if shared is not None:
+        reader.problem(
+            f"DATABASE_URL names {str(path)!r}, but all users of this machine can write in "
+            f"{shared}: use a folder where no other users can write, nor in its parents."
+        )

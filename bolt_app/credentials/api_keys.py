@@ -209,7 +209,7 @@ class ApiKeys:
             **sender_row(source, allow_broadcast=allow_broadcast),
         }
         with self._database.writing() as session:
-            check_created_once(session, receipt, now)
+            check_created_once(session, team_id, receipt, now)
             key_id = session.scalars(insert(ApiKey).values(row).returning(ApiKey.id)).one()
             write_audit(
                 session,

@@ -29,7 +29,7 @@ from enum import StrEnum
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, or_, select, union_all, update
+from sqlalchemy import Connection, bindparam, case, event, func, or_, select, union_all, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import Credential, CredentialKind, SourceKind
@@ -394,15 +394,21 @@ class SenderLimits:
         again_at = self._counted.get(credential, datetime.min.replace(tzinfo=UTC)) + _RECOUNT
         if now < again_at <= now + _RECOUNT:
             raise LimitError(LimitReason.OPEN_DELIVERIES, limit, again_at, now)
-        self._counted[credential] = now
         found = {"team_id": team_id, "sent_by": credential.name}
         counted = connection.execute(_COUNT_OPEN, found).scalar_one() + charge.deliveries
         if counted > limit:
+            self._counted[credential] = now
             raise LimitError(
                 LimitReason.OPEN_DELIVERIES, limit, now + timedelta(seconds=_MINUTE), now
             )
         values = {"credential_id": credential.id, "counted": counted}
         connection.execute(_SET_OPEN[credential.kind], values)
+
+        def remember(_connection: Connection) -> None:
+            self._counted[credential] = now
+
+        # Another sender's request in the same transaction may roll it back.
+        event.listen(connection, "commit", remember)
 
 
 def _write_rejections(connection: Connection, counted: Counter[_Rejection], now: datetime) -> None:

@@ -137,7 +137,7 @@ def revoke_row(
 
     Returns: its workspace and name; None if it does not exist or was already revoked.
     """
-    record_effect(session, now)
+    record_effect(session, now, team_id)
     conditions = [model.id == id_]
     if team_id is not None:
         conditions.append(model.team_id == team_id)

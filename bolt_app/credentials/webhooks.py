@@ -214,7 +214,7 @@ class Webhooks:
                 # The webhook would outlive a key that was revoked meanwhile.
                 charge = Charge(created_with, requests=1)
                 self._limits.charge(session.connection(), [charge], now)
-            check_created_once(session, receipt, now)
+            check_created_once(session, team_id, receipt, now)
             webhook_id = session.scalars(insert(Webhook).values(row).returning(Webhook.id)).one()
             write_audit(
                 session,
@@ -371,7 +371,7 @@ class Webhooks:
         )
         now = self._clock()
         with self._database.writing() as session:
-            record_effect(session, now)
+            record_effect(session, now, None)
             team_id = session.scalars(statement).first()
             if team_id is None:
                 return False

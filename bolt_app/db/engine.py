@@ -24,7 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from bolt_app.db.encryption import Cipher, use_cipher
 from bolt_app.db.prepared import CompiledSelect, PreparedSelect, Values
 from bolt_app.db.process_lock import ProcessLock
-from bolt_app.private_files import FOLDER_MODE, make_private_file, take_from_others
+from bolt_app.private_files import make_parent, make_private_file, take_from_others
 
 logger = logging.getLogger(__name__)
 
@@ -343,7 +343,7 @@ def _connect_sqlite(url: URL, pool_size: int) -> Engine:
 
 def _make_files_private(path: Path) -> None:
     """Create the database file, whose mode SQLite copies to the files beside it."""
-    path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    make_parent(path)
     # SQLite reports a file that cannot be created when it opens it.
     with suppress(OSError):
         make_private_file(path)

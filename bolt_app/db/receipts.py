@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -76,11 +76,16 @@ class ReplayedRequestError(Exception):
         super().__init__("this request took effect before")
 
 
+# Raises an error unless Bellhop is installed in a workspace, until the transaction ends.
+KeepInstalled = Callable[[Connection, str], None]
+
+
 @dataclass
 class _SignedRequest:
     """The request from Slack being handled; `is_recorded` once this handling took its receipt."""
 
     receipt_id: str
+    keep_installed: KeepInstalled | None
     is_recorded: bool = False
 
 
@@ -88,13 +93,14 @@ _signed_request: ContextVar[_SignedRequest | None] = ContextVar("signed_request"
 
 
 @contextmanager
-def answering(receipt_id: str) -> Iterator[None]:
+def answering(receipt_id: str, keep_installed: KeepInstalled | None = None) -> Iterator[None]:
     """Attribute the effects within the context to one signed request.
 
     Args:
         receipt_id: unique for every signed request.
+        keep_installed: see `keep_installed`.
     """
-    token = _signed_request.set(_SignedRequest(receipt_id))
+    token = _signed_request.set(_SignedRequest(receipt_id, keep_installed))
     try:
         yield
     finally:
@@ -107,14 +113,36 @@ def signed_request_id() -> str | None:
     return None if request is None else request.receipt_id
 
 
-def record_effect(session: Session | Connection, now: datetime) -> None:
+def keep_installed(session: Session | Connection, team_id: str) -> None:
+    """Require that Bellhop is installed in the workspace that the current request changes.
+
+    The person was authorized before, perhaps before an uninstall, which must not miss what the
+    transaction stores: it waits for the end of the transaction, which locks nothing else before
+    this. Outside a signed request, such as on the command line, it does nothing.
+
+    Raises:
+        NotInstalledError: it is not, or no longer.
+    """
+    request = _signed_request.get()
+    if request is None or request.keep_installed is None:
+        return
+    connection = session if isinstance(session, Connection) else session.connection()
+    request.keep_installed(connection, team_id)
+
+
+def record_effect(session: Session | Connection, now: datetime, team_id: str | None) -> None:
     """Record that the current request takes effect, in the transaction of its effect.
 
     Every change on behalf of a person calls it first; reads and caches do not. Outside a signed
     request, such as on the command line, it does nothing.
 
+    Args:
+        team_id: the changed workspace, in which Bellhop must be installed; None for a change that
+            must be possible without an installation, or that no request from Slack makes.
+
     Raises:
         ReplayedRequestError: the request took effect before; this transaction must change nothing.
+        NotInstalledError: Bellhop is not installed in the workspace, or no longer.
     """
     request = _signed_request.get()
     if request is None:
@@ -122,4 +150,6 @@ def record_effect(session: Session | Connection, now: datetime) -> None:
     is_first = take_receipt(session, request.receipt_id, now)
     if not is_first and not request.is_recorded:
         raise ReplayedRequestError
+    if team_id is not None:
+        keep_installed(session, team_id)
     request.is_recorded = True

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, 
 
 from bolt_app.db import Database
 from bolt_app.db.encryption import DecryptionError
-from bolt_app.db.models import BotInstallation, Team, UserInstallation
+from bolt_app.db.models import BotInstallation, InstallationRevision, Team, UserInstallation
+from bolt_app.db.upsert import insert_new
 from bolt_app.installations.records import BotIdentity, StoredInstallation, to_stored
 from bolt_app.installations.rows import IS_BOT_OF_USER, InstallationRows
 
@@ -32,6 +33,16 @@ _WORKSPACE = (
         ),
     )
     .order_by(BotInstallation.is_enterprise_install)
+)
+
+_REVISION = (
+    select(InstallationRevision.revision)
+    .where(
+        InstallationRevision.client_id == bindparam("client_id"),
+        InstallationRevision.enterprise_id == bindparam("enterprise_id"),
+        InstallationRevision.team_id == bindparam("team_id"),
+    )
+    .with_for_update(read=True)
 )
 
 
@@ -70,6 +81,16 @@ class InstallationDirectory:
         with self._database.reading_connection() as connection:
             row = connection.execute(_WORKSPACE, key).first()
         return None if row is None else (row[0] or None, row[1])
+
+    def lock(self, connection: Connection, team_id: str) -> None:
+        """Keep a workspace installed until the transaction ends: `InstallationRemovals` waits."""
+        key = self._rows.revision_key(None, team_id)
+        # The second time, another transaction has just inserted it.
+        for _ in range(2):
+            if connection.execute(_REVISION, key).first() is not None:
+                return
+            if insert_new(connection, InstallationRevision, {**key, "revision": 1}):
+                return
 
     def has_bot_in(self, connection: Connection, team_id: str) -> bool:
         """Whether a bot serves a workspace, in the transaction of a caller."""

@@ -64,7 +64,7 @@ class ProfileLifecycle:
         effect.
         """
         with self._database.writing() as session:
-            record_effect(session, self._clock())
+            record_effect(session, self._clock(), None)
             left = self._removals.release(session, installation)
             if left is None:
                 return

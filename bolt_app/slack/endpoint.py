@@ -27,7 +27,6 @@ from bolt_app.slack.response_url import SlackRespond
 from bolt_app.slack.signed_actions import may_be_own
 from bolt_app.slack.turns import Turns
 from bolt_app.slack.verification import RequestVerifier
-from bolt_app.thread_limit import SlackWaits
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Bluepri
         if not is_own:
             return Response(status=200)
         _use_slack_respond(services, bolt_request)
-        dispatch = partial(_dispatch, app, services.slack_waits, bolt_request, g.receipt_id)
+        dispatch = partial(_dispatch, app, services, bolt_request, g.receipt_id)
         work = services.requests.submit(copy_context().run, dispatch)
         try:
             return _response(work.result(timeout=services.settings.delays.acknowledgement))
@@ -97,11 +96,12 @@ def create_blueprint(app: App, flow: InstallFlow, services: Services) -> Bluepri
 
 
 def _dispatch(
-    app: App, waits: SlackWaits, bolt_request: BoltRequest, receipt_id: str
+    app: App, services: Services, bolt_request: BoltRequest, receipt_id: str
 ) -> BoltResponse:
     # An event's receipt uses the event id, which Slack's retries share.
     is_once = is_event(bolt_request.body)
-    with waits.serving(), nullcontext() if is_once else answering(receipt_id):
+    answer = answering(receipt_id, services.client.keep_installed)
+    with services.slack_waits.serving(), nullcontext() if is_once else answer:
         try:
             return app.dispatch(bolt_request)
         except Exception as error:

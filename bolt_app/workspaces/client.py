@@ -107,6 +107,14 @@ class WorkspaceClient:
         if not self._directory.has_bot_in(connection, team_id):
             raise NotInstalledError(team_id)
 
+    def keep_installed(self, connection: Connection, team_id: str) -> None:
+        """Require it like `require_installed`; an uninstall waits for the end of the transaction.
+
+        Call it before other rows are locked, as an uninstall does.
+        """
+        self._directory.lock(connection, team_id)
+        self.require_installed(connection, team_id)
+
     async def find_workspace_soon(self, team_id: str) -> BotWorkspace:
         """Find a workspace like `find_workspace`, from a coroutine."""
         if (known := self._cached_workspace(team_id)) is not None:

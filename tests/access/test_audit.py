@@ -7,10 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, inspect, select, text
+from sqlalchemy import event, func, inspect, select, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from bolt_app.access.audit import MOST_ADDRESSES, AuditLog
 from bolt_app.client_address import set_client_address
+from bolt_app.credentials.api_keys import ApiKeys
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction
 from bolt_app.db.models import ApiKey, AuditEvent
@@ -439,6 +442,28 @@ def test_a_wrong_key_is_refused_while_nothing_can_be_written(
     finally:
         with database.writing_connection() as connection:
             connection.execute(text("ALTER TABLE audit_events_away RENAME TO audit_events"))
+
+
+def test_counts_after_a_failed_commit_are_in_a_row_of_their_own(
+    database: Database, audit: AuditLog, clock: FakeClock
+) -> None:
+    """SQLite gives the id of the lost row to the next event."""
+
+    def fail(_session: Session) -> None:
+        raise OperationalError("COMMIT", {}, Exception("disk is full"))
+
+    clock.now = clock.now.replace(minute=10)
+    event.listen(database._write, "before_commit", fail)
+    audit.reject(AuditAction.API_KEY_REJECTED)
+    event.remove(database._write, "before_commit", fail)
+    ApiKeys(database, clock=clock).create(ACME, "ci")
+    clock.advance(60)
+    for _ in range(5):
+        audit.reject(AuditAction.API_KEY_REJECTED)
+    audit.flush()
+
+    found = [(one.action, one.count) for one in audit.find()]
+    assert found == [("api_key_created", 1), ("api_key_rejected", 5)]
 
 
 def test_old_events_are_deleted(audit: AuditLog, clock: FakeClock) -> None:

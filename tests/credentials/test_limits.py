@@ -295,6 +295,29 @@ def test_open_deliveries_are_counted_again_when_some_have_ended(limited: Bellhop
     assert caller(limited).send({"to": GENERAL, "text": "x"}).status == 202
 
 
+def test_a_count_that_was_rolled_back_rejects_nothing(database: Database, clock: FakeClock) -> None:
+    """The transaction of a batch fails because of another sender, and is repeated without it."""
+    keys = ApiKeys(database, clock=clock)
+    limits = SenderLimits(database, Limits(open_deliveries=1), clock=clock)
+    for name in ("ci", "other"):
+        keys.create(ACME, name)
+    mine, other = (
+        Charge(Credential(SourceKind.API_KEY, key.id), deliveries=1) for key in keys.of_team(ACME)
+    )
+    with database.writing_connection() as connection:
+        limits.charge(connection, [mine], clock())
+    keys.revoke(other.credential.id)
+
+    with pytest.raises(RevokedError), database.writing_connection() as connection:
+        limits.charge(connection, [mine, other], clock())
+
+    # Nothing is open: each has ended.
+    with database.writing_connection() as connection:
+        limits.charge(connection, [mine], clock())
+    with pytest.raises(LimitError), database.writing_connection() as connection:
+        limits.charge(connection, [mine], clock())
+
+
 @limits(sender_requests_per_minute=1)
 def test_rejections_are_shown_to_admins(limited: Bellhop) -> None:
     limited.install(ANN)

@@ -20,12 +20,12 @@ NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 def record(database: Database) -> None:
     with database.writing() as session:
-        record_effect(session, NOW)
+        record_effect(session, NOW, None)
 
 
 def record_and_fail(database: Database) -> None:
     with database.writing() as session:
-        record_effect(session, NOW)
+        record_effect(session, NOW, None)
         raise RuntimeError
 
 
@@ -51,7 +51,7 @@ def test_a_request_may_have_several_effects(database: Database) -> None:
         record(database)
         record(database)
         with database.writing_connection() as connection:
-            record_effect(connection, NOW)
+            record_effect(connection, NOW, None)
 
     assert receipts(database) == ["request:1"]
 

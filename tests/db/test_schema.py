@@ -39,7 +39,7 @@ IN_A_TRANSACTION = "no id leaves its transaction"
 # Tables in which SQLite may give a new row the id of a deleted one.
 REUSED_IDS = {
     "api_keys": NEVER_DELETED,
-    "audit_events": "a counter knows its row for an hour, which is kept for a day at least",
+    "audit_events": "a counter knows a committed row for an hour, which is kept for a day at least",
     "bots": "who knows an id compares the token or the lease, too",
     "memberships": IN_A_TRANSACTION,
     "users": IN_A_TRANSACTION,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,18 +13,23 @@ from bolt_app.db.models import (
     BotInstallation,
     EventReceipt,
     Membership,
+    Preference,
+    Subscription,
     Team,
     User,
     UserInstallation,
 )
+from bolt_app.db.receipts import answering
 from bolt_app.lifecycle.events import EventOrigin
-from bolt_app.notifications.digests.preferences import NotificationPreferences
-from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.notifications.digests.preferences import NotificationPreferences, Preferences
+from bolt_app.notifications.subscriptions import service
+from bolt_app.notifications.subscriptions.service import Subscriptions, SubscriptionSpec
 from bolt_app.profiles import slack_changes
 from bolt_app.profiles.removal import forget_users
 from bolt_app.profiles.store import search_member
 from tests.conftest import FakeClock
 from tests.delivering import wait_until
+from tests.locks import is_waited_for
 from tests.people import ACME, ANN, ANN_AT_BETA, BEA, BEN, BETA, GENERAL
 from tests.running import Bellhop
 
@@ -57,6 +63,79 @@ def test_an_uninstall_deletes_everything_in_either_order(
     assert browser.get("/profile").status == 303
     result = bellhop.slack.send_command(ANN, GENERAL, "/profile", "")
     assert result.error == "unknown_command"
+
+
+@pytest.mark.sqlite_only
+@pytest.mark.parametrize("words", ["subscribe deploys", "quiet 22-7"])
+def test_a_command_in_progress_stores_nothing_after_an_uninstall(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """The person was authorized before; it would stay for the next installation."""
+    bellhop.install(ANN)
+
+    def uninstall_first(service: Any, method: str) -> None:
+        change = getattr(service, method)
+
+        def change_late(*given: Any, **named: Any) -> Any:
+            bellhop.slack.uninstall(ACME)
+            bellhop.settle()
+            return change(*given, **named)
+
+        monkeypatch.setattr(service, method, change_late)
+
+    uninstall_first(Subscriptions, "subscribe")
+    uninstall_first(Preferences, "choose")
+    bellhop.slack.send_command(ANN, GENERAL, "/notify", words)
+
+    assert_forgotten(bellhop)
+    assert (count(bellhop, Subscription), count(bellhop, Preference)) == (0, 0)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_uninstall_waits_for_changes_and_deletes_them(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite has one writer at a time."""
+    bellhop.install(ANN)
+    services, uninstalls = bellhop.services, list[Future[Any]]()
+    monkeypatch.setattr(services.installation_checks, "run_in_background", lambda _: None)
+    bellhop.slack.uninstall(ACME)
+    bellhop.slack.deliver_due()
+    find = service._find
+
+    def find_during_uninstall(session: Session, *given: Any) -> Any:
+        uninstalls.append(pool.submit(services.installation_checks.run))
+        wait_until(bellhop, lambda: uninstalls[0].done() or is_waited_for(session))
+        return find(session, *given)
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(service, "_find", find_during_uninstall)
+        with answering("request:1", services.client.keep_installed):
+            spec = SubscriptionSpec("deploys", created_by=ANN)
+            services.subscriptions.subscribe(ACME, ANN, spec)
+        uninstalls[0].result(timeout=30)
+
+    assert_forgotten(bellhop)
+    assert count(bellhop, Subscription) == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_removal_waits_for_a_locked_installation(bellhop: Bellhop, is_known: bool) -> None:
+    """Also in a workspace of an organization, which nothing has locked before."""
+    services = bellhop.services
+    place: dict[str, str | None] = {"enterprise_id": None, "team_id": "T0NEW"}
+    if is_known:
+        services.store.delete_bot(**place)
+
+    with ThreadPoolExecutor(1) as pool:
+        with services.database.writing_connection() as connection:
+            services.installations.lock(connection, "T0NEW")
+            removal = pool.submit(services.store.delete_bot, **place)
+            wait_until(bellhop, lambda: removal.done() or is_waited_for(connection))
+
+            assert not removal.done()
+        removal.result(timeout=30)
 
 
 def test_an_uninstall_elsewhere_changes_nothing_here(bellhop: Bellhop) -> None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 
-from bolt_app.db.models import Base
+from bolt_app.db.models import ApiKey, Base, EventReceipt, IdempotencyKey, Webhook
+from bolt_app.installations.directory import InstallationDirectory
 from bolt_app.notifications.digests.preferences import NotificationPreferences
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
@@ -166,6 +167,12 @@ def revoke_webhook(bellhop: Bellhop) -> None:
     bellhop.slack.click(ANN, home(bellhop), ids.REVOKE_WEBHOOK, confirmed=True)
 
 
+def make_valid_again(bellhop: Bellhop) -> None:
+    with bellhop.services.database.writing() as session:
+        for model in (ApiKey, Webhook):
+            session.execute(update(model).values(revoked_at=None))
+
+
 def fail_delivery(bellhop: Bellhop) -> None:
     Hand(bellhop).deliver()
     states = {one["state"] for one in rows(bellhop)["deliveries"]}
@@ -239,8 +246,8 @@ EFFECTS = {
     ids.CHANGE_SUBSCRIPTION: Scenario(choose_in_menu, subscribe),
     ids.NEW_API_KEY_VIEW: Scenario(create_key),
     ids.NEW_WEBHOOK_VIEW: Scenario(create_webhook),
-    ids.REVOKE_API_KEY: Scenario(revoke_key),
-    ids.REVOKE_WEBHOOK: Scenario(revoke_webhook),
+    ids.REVOKE_API_KEY: Scenario(revoke_key, make_valid_again),
+    ids.REVOKE_WEBHOOK: Scenario(revoke_webhook, make_valid_again),
     ids.RETRY_NOTIFICATION: Scenario(retry_failed, fail_delivery),
     ids.UNLINK_PROFILE: Scenario(unlink, link_again),
     "incident.acknowledge": Scenario(answer_incident("acknowledge"), answered("resolve", "reopen")),
@@ -309,6 +316,31 @@ def test_a_replayed_request_has_no_second_effect(bellhop: Bellhop, scenario: Sce
 
     assert answer.status == 200
     assert rows(bellhop) == before
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_a_request_has_no_effect_after_an_uninstall(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its transaction asks, because the person was authorized before; only unlinking does not."""
+    scenario = EFFECTS[name]
+    bellhop.install(ANN)
+    scenario.act(bellhop)
+    body = last_request(bellhop)
+    scenario.change(bellhop)
+    bellhop.slack.deliver_due()
+    with bellhop.services.database.writing() as session:
+        for model in (EventReceipt, IdempotencyKey):
+            session.execute(delete(model))
+    before = rows(bellhop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(InstallationDirectory, "has_bot_in", lambda *_: False)
+        assert post_signed(bellhop, body).status == 200
+
+    assert (rows(bellhop) != before) == (name == ids.UNLINK_PROFILE)
+    assert post_signed(bellhop, body).status == 200
+    assert rows(bellhop) != before
 
 
 def test_a_repeated_command_is_not_a_replay(bellhop: Bellhop, clock: FakeClock) -> None:

@@ -103,7 +103,7 @@ class Preferences:
     ) -> PreferenceChange:
         """Store a person's preferences."""
         with self._database.writing() as session:
-            record_effect(session, self._clock())
+            record_effect(session, self._clock(), team_id)
             before, chosen_at = _lock(session, team_id, user_id)
             changed_at = _put(session, team_id, user_id, preferences, self._clock())
         if preferences.is_default and chosen_at is not None:
@@ -117,7 +117,7 @@ class Preferences:
         Returns: whether it was undone.
         """
         with self._database.writing() as session:
-            record_effect(session, self._clock())
+            record_effect(session, self._clock(), team_id)
             _, chosen_at = _lock(session, team_id, user_id)
             if chosen_at != change.changed_at:
                 return False

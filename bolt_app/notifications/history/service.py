@@ -364,6 +364,7 @@ class History:
         has_failed = _has_failed(team_id, notification_id, only)
         with self._limits.counting_rejections(by), self._database.writing() as session:
             now = self._clock()
+            record_effect(session, now, team_id)
             if by is not None:
                 charge = Charge(by, deliveries=_count_addressed(session, has_failed))
                 self._limits.charge(session.connection(), [charge], now)
@@ -375,7 +376,6 @@ class History:
             )
             if changed.rowcount == 0:  # type: ignore[attr-defined]
                 raise _nothing_to_retry(session.scalars(select(Delivery.target).where(has_failed)))
-            record_effect(session, now)
         self._wakeup.notify(team_id)
 
     def recipients_of(self, team_id: str, notification_id: str) -> Recipients:

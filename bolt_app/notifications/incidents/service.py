@@ -151,7 +151,7 @@ class Incidents:
         now = self._clock()
         notification = (Notification.id == notification_id, Notification.team_id == team_id)
         with self._database.writing_connection() as connection:
-            record_effect(connection, now)
+            record_effect(connection, now, team_id)
             key = connection.scalar(select(Notification.key).where(*notification))
             if clicked is not None:
                 _check_offered(connection, team_id, key, notification_id, answer, clicked)
@@ -192,7 +192,7 @@ class Incidents:
         """
         now = self._clock()
         with self._database.writing_connection() as connection:
-            record_effect(connection, now)
+            record_effect(connection, now, team_id)
             key = incident_of_message(connection, team_id, channel_id, ts)
             if key is None:
                 return False

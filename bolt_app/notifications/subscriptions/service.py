@@ -170,7 +170,7 @@ class Subscriptions:
         created = replace(spec, topic=topic, filter=filter_, muted_until=None, created_at=now)
         values = {**created.columns(), "paused": None, "changed_at": now}
         with self._database.writing() as session:
-            record_effect(session, now)
+            record_effect(session, now, team_id)
             before = _find(session, team_id, subscriber, topic)
             if before is None:
                 self._require_room(session, team_id, subscriber)
@@ -202,7 +202,7 @@ class Subscriptions:
         subscriber, pattern = _channel_or_person(address), normal_pattern(topic)
         now = self._clock()
         with self._database.writing() as session:
-            record_effect(session, now)
+            record_effect(session, now, team_id)
             before = _find(session, team_id, subscriber, pattern)
             if before is None:
                 return None
@@ -262,7 +262,7 @@ class Subscriptions:
         """Store new values of subscriptions of `address`; return the changes."""
         pattern, now = None if topic is None else normal_pattern(topic), self._clock()
         with self._database.writing() as session:
-            record_effect(session, now)
+            record_effect(session, now, team_id)
             changed = [
                 subscription
                 for subscription in _lock_of(session, team_id, address)
@@ -301,7 +301,7 @@ class Subscriptions:
         now = self._clock()
         try:
             with self._database.writing() as session:
-                record_effect(session, now)
+                record_effect(session, now, team_id)
                 current = {
                     subscription.spec.topic: subscription
                     for subscription in _lock_of(session, team_id, address)
