@@ -6,7 +6,8 @@ one that is neither revoked nor expired, and keeps it so until the transaction e
 transaction reads whether Bellhop is still installed. An uninstall locks the credentials of its
 workspace before it erases anything, so that it erases what an earlier transaction has stored. It
 does not know a credential that is created meanwhile, but holds the workspace's queue: what stores
-content reads whether Bellhop is installed after it has locked the queue.
+recipients, bodies of webhooks or files reads whether Bellhop is installed after it has locked the
+queue.
 
 Every transaction locks rows in one order, so that no two wait for each other: installations,
 profiles and listed channels, credentials (API keys, then webhooks, by id), subscriptions (by

@@ -21,7 +21,7 @@ from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
 from bolt_app.notifications.incidents import callbacks
 from bolt_app.notifications.intake import service as intake_service
 from bolt_app.notifications.intake.sender import Sender
-from bolt_app.notifications.queue.change_feed import begin_acceptance
+from bolt_app.notifications.queue.change_feed import begin_acceptance, begin_change
 from bolt_app.notifications.queue.moved_channels import move_channel
 from bolt_app.notifications.subscriptions import service as subscriptions_service
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
@@ -185,11 +185,11 @@ def test_a_subscription_is_restored_during_another_change(
     address = GENERAL if change is move else ANN
     removed = subscriptions.unsubscribe(ACME, address, "two", by=ANN)
     assert removed is not None
-    begin, others = subscriptions_service.begin_change, list[Future[Any]]()
+    others: list[Future[Any]] = []
 
     def begin_during_other(connection: Connection, *given: Any) -> Any:
         others.append(_begin(pool, change, connection, installed))
-        return begin(connection, *given)
+        return begin_change(connection, *given)
 
     with ThreadPoolExecutor(1) as pool:
         monkeypatch.setattr(subscriptions_service, "begin_change", begin_during_other)

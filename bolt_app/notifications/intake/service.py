@@ -204,11 +204,13 @@ class Intake:
         charges = submission_charges(submissions, planned, requests_each=0 if is_counted else 1)
         # Before anything is locked that others wait for.
         self._limits.charge(connection, charges, now, checks_installation=False)
-        seq, latest = begin_acceptance(connection, drafts[0].team_id, now)
-        self._limits.require_installed(connection, drafts[0].team_id)
         bodies = [submission.body for submission in submissions if submission.body is not None]
-        record_bodies(connection, bodies, now)
         signals = [signal for draft in drafts if (signal := draft.incident_signal) is not None]
+        seq, latest = 0, now
+        if planned or signals or bodies:
+            seq, latest = begin_acceptance(connection, drafts[0].team_id, now)
+        self._limits.require_installed(connection, drafts[0].team_id)
+        record_bodies(connection, bodies, now)
         charge = self._charge_resolutions(connection, submissions, now)
         effects = apply_signals(connection, signals, seq, now, charge)
         rows = without_repeated(hold(connection, planned, now))
