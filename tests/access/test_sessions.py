@@ -73,8 +73,10 @@ def test_it_is_idle_for_less_than_twelve_hours(
         clock.advance(IDLE_TIMEOUT.total_seconds() - 1)
         assert sessions.find(token) == installation_id
 
+    assert [one.state(clock()) for one in sessions.of_team("T1")] == ["active"]
     clock.advance(IDLE_TIMEOUT.total_seconds())
     assert sessions.find(token) is None
+    assert [one.state(clock()) for one in sessions.of_team("T1")] == ["expired"]
 
 
 def test_it_lasts_thirty_days_however_much_it_is_used(

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.senders.registry import senders_with_secrets
-from bolt_app.senders.signatures import is_recent
+from bolt_app.senders.signatures import is_recent, versioned_hmac
 from slack_sandbox.world import Message
 from tests.delivering import delivering, install_without_limits, quick_bellhop, wait_until
 from tests.people import ACME, GENERAL
@@ -386,3 +386,15 @@ def test_the_message_turns_green(
 
 def messages(bellhop: Bellhop) -> list[Message]:
     return bellhop.slack.messages(GENERAL)
+
+
+def test_only_the_known_version_of_a_signature_counts() -> None:
+    signature = hmac.new(b"secret", b"body", "sha256").hexdigest()
+    verify, now = versioned_hmac("X-Signature").verify, datetime.now(UTC)
+
+    accepted = [
+        verify("secret", {"x-signature": f"{version}={signature}"}, b"body", now)
+        for version in ("v0", "v1", "v2")
+    ]
+
+    assert accepted == [False, True, False]
