@@ -391,6 +391,7 @@ def messages(bellhop: Bellhop) -> list[Message]:
 def test_only_the_known_version_of_a_signature_counts() -> None:
     signature = hmac.new(b"secret", b"body", "sha256").hexdigest()
     verify, now = versioned_hmac("X-Signature").verify, datetime.now(UTC)
+    assert verify is not None
 
     accepted = [
         verify("secret", {"x-signature": f"{version}={signature}"}, b"body", now)
