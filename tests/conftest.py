@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if MEMORY.is_dir() and disk_usage(MEMORY).free > MEMORY_BYTES:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    # Python frees each object at its end, which takes seconds. Coverage writes its data there.
+    # Python takes seconds to free every object when it ends. Coverage writes its data then.
     if worker and "coverage" not in sys.modules:
         atexit.register(os._exit, 0)
     if worker and not config.option.file_or_dir:

@@ -157,11 +157,8 @@ class InstallationRemovals:
         if self._is_in_organization(session, installation.enterprise_id, is_theirs):
             scope = installation.enterprise_id, None
         self._rows.bump_revision(session, *scope)
-        return (
-            scope
-            if self._release(session, is_within(UserInstallation, *scope), is_theirs)
-            else None
-        )
+        is_first = self._release(session, is_within(UserInstallation, *scope), is_theirs)
+        return scope if is_first else None
 
     def remove_account(
         self, session: Session, enterprise_id: str | None, team_id: str | None, user_id: str

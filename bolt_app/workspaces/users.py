@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database, PreparedSelect
@@ -107,20 +107,9 @@ class Users:
 
     def linked_among(self, team_id: str, addresses: Iterable[str]) -> Sequence[str]:
         """Return the ids of the linked people that e-mail addresses mean, without asking Slack."""
-        emails = [address[1:] for address in addresses if address.startswith("@")]
-        if not emails:
-            return []
-        statement = (
-            select(func.min(User.user_id))
-            .join(Membership, Membership.user_id == User.id)
-            .where(Membership.team_id == team_id, User.email.in_(emails), ~User.is_deleted)
-            .group_by(User.email)
-            .having(
-                func.count() == 1, func.min(User.refreshed_at) > self._clock() - ADDRESS_LIFETIME
-            )
-        )
-        with self._database.reading_connection() as connection:
-            return connection.scalars(statement).all()
+        emails = (address[1:] for address in addresses if address.startswith("@"))
+        found = (self._find_linked(team_id, email) for email in emails)
+        return [user_id for user_id in found if user_id is not None]
 
     def find_by_conversation(
         self, workspace: BotWorkspace, conversation_id: str, share: LookupShare

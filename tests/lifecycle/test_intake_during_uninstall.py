@@ -126,12 +126,11 @@ def test_an_uninstall_erases_what_an_earlier_transaction_stores(
     _require_erased(bellhop)
 
 
-@pytest.mark.parametrize("make", SENDERS)
-def test_nothing_is_stored_after_an_uninstall(
-    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch, make: Callable[[Bellhop], Callable[[], Any]]
+def _require_rejected(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch, send: Callable[[], Any]
 ) -> None:
-    bellhop.install(ANN)
-    send, sent = make(bellhop), list[Future[Any]]()
+    """Uninstall, and send when the workspace was just erased: nothing may be stored."""
+    sent = list[Future[Any]]()
 
     def erase_while_sending(
         connection: Connection, people: ErasedPeople, *given: Any, **named: Any
@@ -152,6 +151,14 @@ def test_nothing_is_stored_after_an_uninstall(
     _require_erased(bellhop)
 
 
+@pytest.mark.parametrize("make", SENDERS)
+def test_nothing_is_stored_after_an_uninstall(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch, make: Callable[[Bellhop], Callable[[], Any]]
+) -> None:
+    bellhop.install(ANN)
+    _require_rejected(bellhop, monkeypatch, make(bellhop))
+
+
 LATE_SENDERS: list[Callable[[Bellhop], Callable[[], Any]]] = [
     send_with_key,
     send_to_webhook,
@@ -165,25 +172,7 @@ def test_a_credential_that_is_created_during_an_uninstall_stores_nothing(
 ) -> None:
     """The uninstall has locked the credentials that there were."""
     bellhop.install(ANN)
-    sent = list[Future[Any]]()
-
-    def erase_while_sending(
-        connection: Connection, people: ErasedPeople, *given: Any, **named: Any
-    ) -> Any:
-        erased = erase_people(connection, people, *given, **named)
-        if people.user_ids is None:
-            sent.append(_begin(pool, lambda: make(bellhop)(), connection))
-        return erased
-
-    _uninstall(bellhop)
-    with ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(erasure, "erase_people", erase_while_sending)
-        bellhop.services.installation_checks.run()
-        [running] = sent
-        with pytest.raises(NotInstalledError):
-            running.result(timeout=30)
-
-    _require_erased(bellhop)
+    _require_rejected(bellhop, monkeypatch, lambda: make(bellhop)())
     with bellhop.services.database.reading() as session:
         assert session.scalars(select(Notification)).all() == []
         assert session.scalars(select(File)).all() == []

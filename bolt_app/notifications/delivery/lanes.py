@@ -11,8 +11,8 @@ from bolt_app.notifications.delivery.turn_order import Position, TurnOrder
 from bolt_app.notifications.delivery.turns import Source, Turns
 from bolt_app.notifications.delivery.work import QueuedDelivery, Work
 
-# Of most lanes, which share it.
-_NOTHING: Mapping[str, float] = {}
+# Most lanes defer no key, and share one object.
+_NONE_DEFERRED: Mapping[str, float] = {}
 # Sorts before every row.
 _START = (float("-inf"), 0)
 # A lane with more sources offers the next of them only: each lane that opens costs the same.
@@ -206,7 +206,7 @@ class LaneQueue:
         self.order: TurnOrder[SourceQueue] | None = None
         self.is_in_rotation = False
         self.firsts: tuple[FirstDelivery, ...] = ()
-        self.deferred: Mapping[str, float] = _NOTHING
+        self.deferred: Mapping[str, float] = _NONE_DEFERRED
         self.work: Work | None = None
         self.taken: tuple[QueuedDelivery, ...] = ()
         self.waits_until = 0.0
@@ -285,7 +285,7 @@ class LaneQueue:
         waiting = {key: until for key, until in self.deferred.items() if until > now}
         if len(waiting) == len(self.deferred):
             return
-        self.deferred = waiting or _NOTHING
+        self.deferred = waiting or _NONE_DEFERRED
         if self.order is not None:
             for queue in self.queues.values():
                 self.order.place(queue, now)

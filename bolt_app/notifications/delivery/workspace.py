@@ -235,9 +235,9 @@ class WorkspaceSchedule:
             return
         lane, taken = ended
         # The rows that it absorbed have ended.
-        for row in taken[-1:]:
-            lane.defer(row, until, now)
-            self._refill(lane.queue(row.source, now))
+        row = taken[-1]
+        lane.defer(row, until, now)
+        self._refill(lane.queue(row.source, now))
         heapq.heappush(self._timers, (until, next(self._ticket), lane))
         self._open(lane, now)
 
