@@ -47,6 +47,7 @@ from tests.running import Bellhop, Browser, running_bellhop
 from tests.web.forms import csrf_of, follow, send_form
 from tests.web.methods.calling import method_caller
 from tests.web.methods.test_messages import grant_reactions
+from tests.web.test_notification_pages import private_channel
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -783,7 +784,10 @@ REFUSALS = ("missing_scope", "ekm_access_denied", "internal_error", "account_ina
 def test_what_slack_refused_to_look_up_is_for_the_sender_and_admins(
     installed: Bellhop, code: str, *, is_led: bool
 ) -> None:
-    id_ = accept(installed, BENS, title="Salary", send_at=in_hours(installed, 3))
+    ids = [
+        accept(installed, BENS, title=f"Salary {number}", send_at=in_hours(installed, 3))
+        for number in range(2)
+    ]
     if is_led:
         lead_to_ben(installed)
     give_away(installed)
@@ -791,9 +795,10 @@ def test_what_slack_refused_to_look_up_is_for_the_sender_and_admins(
 
     deliver_for(installed, 30)
 
-    assert [(one.state, one.error) for one in deliveries(installed, id_)] == [("dead", code)]
     installed.slack.faults.clear()
-    assert seen_by(installed, "Salary", id_) == {ANN}
+    for number, id_ in enumerate(ids):
+        assert [(one.state, one.error) for one in deliveries(installed, id_)] == [("dead", code)]
+        assert seen_by(installed, f"Salary {number}", id_) == {ANN}
 
 
 @pytest.mark.parametrize("code", ["restricted_action", *REFUSALS])
@@ -917,6 +922,49 @@ def test_a_name_that_another_channel_has_now_shows_nothing(installed: Bellhop) -
 
     assert "leads" in names
     assert page(browser, id_) == 404
+
+
+def test_a_name_is_for_its_sender_until_it_leads_somewhere(installed: Bellhop) -> None:
+    """It may be that of a private channel which the last listing lacks."""
+    installed.services.channels.names_of_public(ACME, ())
+    private_channel(installed, BEN)
+    fields = {"to": "#secret-plans", "text": "We buy Globex", "send_at": in_hours(installed, 3)}
+    request = read_one(fields, installed.clock())
+    sent = installed.services.intake.submit(Sender(ACME, f"slack:{PAT}"), [request])
+    id_ = sent.notifications[0].id
+    people = {one: sign_in(installed, one) for one in (ANN, BEN, PAT)}
+
+    assert {one for one in people if page(people[one], id_) == 200} == {PAT}
+    list_channels(installed)
+    assert {one for one in people if page(people[one], id_) == 200} == {BEN, PAT}
+    installed.services.history.cancel(ACME, id_)
+    assert {one for one in people if page(people[one], id_) == 200} == {PAT}
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_name_that_slack_refused_to_look_up_is_for_admins_unless_it_is_a_private_channels(
+    installed: Bellhop, *, is_known: bool
+) -> None:
+    installed.services.channels.names_of_public(ACME, ())
+    if is_known:
+        private_channel(installed, BEN)
+    installed.clock.advance(2 * MINUTE)
+    installed.slack.faults.add(Fault("conversations.list", "api_error", error="internal_error"))
+    id_ = accept(installed, "#secret-plans", title="We buy Globex")
+    Hand(installed).deliver()
+    assert seen_by(installed, "We buy Globex", id_) == set()
+
+    deliver_for(installed, 30)
+
+    assert [one.error for one in deliveries(installed, id_)] == ["internal_error"]
+    installed.slack.faults.clear()
+    list_channels(installed)
+    assert seen_by(installed, "We buy Globex", id_) == (set() if is_known else {ANN})
+
+
+def list_channels(bellhop: Bellhop) -> None:
+    bellhop.clock.advance(6 * MINUTE)
+    bellhop.services.channels.refresh_listing(bellhop.services.client.find_workspace(ACME))
 
 
 def test_waiting_deliveries_to_a_public_channel_are_visible(installed: Bellhop) -> None:

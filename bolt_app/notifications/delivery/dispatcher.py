@@ -323,7 +323,7 @@ class Dispatcher:
 
     async def _resolve(self, work: Work, owned: OwnedWorkspace) -> None:
         team_id, lane_id = work.team_id, work.lane_id
-        row = await self._tasks.run(self._transitions.first_pending, lane_id)
+        row = await self._tasks.run(self._transitions.first_due, lane_id)
         if row is None or is_destination(row.address):
             self._resolved(work, owned, None)
             return
@@ -344,7 +344,7 @@ class Dispatcher:
             await self._tasks.run(self._transitions.end_lane, team_id, lane_id, result.error)
         self._reader.notice(team_id)
         if isinstance(result, UnlistedChannel):
-            left = await self._tasks.run(self._transitions.first_pending, lane_id)
+            left = await self._tasks.run(self._transitions.first_due, lane_id)
             self._resolved(work, owned, None if left is None else result.wait)
         elif isinstance(result, Outcome) and not result.is_final:
             is_left = await self._tasks.run(

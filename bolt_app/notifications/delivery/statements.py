@@ -34,6 +34,7 @@ from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS
 from bolt_app.notifications.queue.requeue import EXPIRED_STATE
+from bolt_app.slack_ids import NOBODY
 
 # Rows that one statement reads.
 BATCH = 1000
@@ -305,5 +306,14 @@ GIVE_UP = (
         IS_WAITING,
         Delivery.send_at <= bindparam("cutoff"),
     )
-    .values(state=DeliveryState.DEAD, error=bindparam("new_error"), finished_at=bindparam("now"))
+    .values(
+        state=DeliveryState.DEAD,
+        error=bindparam("new_error"),
+        finished_at=bindparam("now"),
+        # One to an e-mail address that was not looked up has found nobody.
+        recipient_id=case(
+            (Delivery.target.startswith("@"), func.coalesce(Delivery.recipient_id, NOBODY)),
+            else_=Delivery.recipient_id,
+        ),
+    )
 )

@@ -18,6 +18,7 @@ from sqlalchemy import (
     bindparam,
     case,
     exists,
+    or_,
     select,
     text,
     update,
@@ -50,7 +51,7 @@ from bolt_app.notifications.incidents.messages import (
 )
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, mark_successor, pending_in
-from bolt_app.notifications.queue.moved_channels import follow_move
+from bolt_app.notifications.queue.moved_channels import NOT_FOUND, follow_move
 from bolt_app.slack_ids import NOBODY, is_destination, is_person
 from bolt_app.workspaces.channel_names import find_named
 
@@ -218,9 +219,11 @@ class Transitions:
             return follow_move(connection, team_id, channel_id, self._clock())
 
     def end_unlisted(self, team_id: str, listed_at: datetime) -> None:
-        """After a channel listing, move or end pending deliveries to channel names.
+        """After a channel listing, move pending deliveries to channel names, or end due ones.
 
         Deliveries accepted after the listing are kept: their channel may have been created since.
+        So are those that are due later: until something is sent, an unknown name looks like that of
+        a private channel.
         """
         before = id_of_moment(listed_at + timedelta(milliseconds=1))
         lanes = (
@@ -237,14 +240,14 @@ class Transitions:
                 self.move(team_id, row.id, channel_id)
             else:
                 is_old = Delivery.notification_id < before
-                self._end_pending(team_id, row.id, "channel_not_found", is_old)
+                self._end_pending(team_id, row.id, NOT_FOUND, is_old, self._is_due())
 
     def fail(self, team_id: str, delivery_id: int, outcome: Outcome, retry_for: timedelta) -> bool:
         """Store a failed resolution of a lane's name, and end deliveries that failed for too long.
 
         One that Bellhop's own limit prevented did not fail.
 
-        Returns: whether the lane has pending deliveries left.
+        Returns: whether the lane has due deliveries left.
         """
         now = self._clock()
         lanes = select(Delivery.lane_id, Lane.failing_since).join(Lane)
@@ -267,7 +270,7 @@ class Transitions:
             connection.execute(waiting.values(again))
         if is_failure and since <= now - retry_for:
             self._end_pending(team_id, row.lane_id, error, Delivery.send_at <= now - retry_for)
-        return self.first_pending(row.lane_id) is not None
+        return self.first_due(row.lane_id) is not None
 
     def senders_of(self, lane_id: int) -> Collection[str]:
         """Return the senders of a lane's pending deliveries, at most `MOST_SENDERS`."""
@@ -281,12 +284,15 @@ class Transitions:
         with self._database.reading_connection() as connection:
             return connection.scalars(senders).all()
 
-    def first_pending(self, lane_id: int) -> Any:
-        """Return the first pending delivery of a lane, with the lane's address, or None."""
+    def first_due(self, lane_id: int) -> Any:
+        """Return the first pending delivery of a lane that is due, with its address, or None."""
         left = select(Delivery.id, Delivery.attempts, Lane.address).join(Lane)
         with self._database.reading_connection() as connection:
-            first = left.where(pending_in(lane_id)).order_by(Delivery.id).limit(1)
-            return connection.execute(first).first()
+            due = left.where(pending_in(lane_id), self._is_due())
+            return connection.execute(due.order_by(Delivery.id).limit(1)).first()
+
+    def _is_due(self) -> ColumnElement[bool]:
+        return or_(Delivery.state == DeliveryState.WAITING, Delivery.send_at <= self._clock())
 
     def find_latest_shown(self, lane_id: int, channel_id: str, ts: str) -> Any:
         """Return the delivery whose content a message should show, or None."""

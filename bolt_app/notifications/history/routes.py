@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from bolt_app.db.models import Channel, Delivery, Lane, Notification, NotificationFile
-from bolt_app.notifications.content.states import OPEN_STATES, DeliveryState
+from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES, DeliveryState
 from bolt_app.notifications.history.publication import IS_EXPECTED, IS_PUBLISHED, IS_WITHDRAWN
 from bolt_app.notifications.history.store import Condition
+from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_ids import is_channel
 from bolt_app.workspaces.channel_names import find_named
 from bolt_app.workspaces.channels import IS_PUBLIC
@@ -23,7 +24,9 @@ class DeliveryRoutes:
 
     Attributes:
         stored: the channels of their lanes, or their recipients, as far as they are known.
-        addresses: the same, with the ids of known channels instead of their names.
+        addresses: the same, with the ids of known channels instead of their names while a delivery
+            is open.
+        named: the ids of deliveries to names that a known channel has now.
         published: the ids of deliveries that make the notification visible at their destination.
         withdrawn: the ids of deliveries that only the sender and admins may see.
         expected: the ids of deliveries of subscriptions that have not arrived.
@@ -31,6 +34,7 @@ class DeliveryRoutes:
 
     stored: Mapping[int, str]
     addresses: Mapping[int, str] = field(repr=False)
+    named: Collection[int]
     published: Collection[int]
     withdrawn: Collection[int]
     expected: Collection[int]
@@ -54,8 +58,12 @@ def find_audiences(connection: Connection, file_id: str, most: int) -> Sequence[
     Whether a person may see a notification depends on nothing else than these columns: one of
     `oldest` and `newest` is as visible as the other, to the people at that address.
     """
-    is_open = Delivery.state.in_(OPEN_STATES)
-    publication = (IS_PUBLISHED, IS_WITHDRAWN, IS_EXPECTED, is_open)
+    states = (
+        Delivery.state.in_(OPEN_STATES),
+        Delivery.state.in_(FAILED_STATES),
+        Delivery.error.is_not_distinct_from(NOT_FOUND),
+    )
+    publication = (IS_PUBLISHED, IS_WITHDRAWN, IS_EXPECTED, *states)
     audience = (Lane.address, Delivery.recipient_id, Notification.source, *publication)
     oldest = func.min(Notification.id).label("oldest")
     statement = (

@@ -4,10 +4,11 @@ A person may see a notification if they may see one of its published deliveries.
 visible to its recipient; a delivery to a public channel, to everyone in the workspace except
 guests; a delivery to another channel, and any delivery for a guest, to the channel's members. An
 escalation is published when it goes out. A cancelled delivery counts only for the sender and
-admins. An unknown channel name may be that of a private channel, and an e-mail address that led to
-nobody may be another person's later: such deliveries are visible only to the sender and admins. One
-to an e-mail address is visible to nobody before it has found its person, who is stored with it. A
-notification without deliveries is visible to all members.
+admins. A channel name that led to no channel may be that of a private channel, and an e-mail
+address that led to nobody may be another person's later: such deliveries are visible only to the
+sender and admins. Before a name or address has led anywhere, or after it was cancelled, a delivery
+to a name is visible only to the sender, and one to an e-mail address to nobody: its person is
+stored with it. A notification without deliveries is visible to all members.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ from bolt_app.notifications.history.views import (
     ViewedNotification,
     Viewer,
 )
+from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import NOBODY, is_person
 from bolt_app.workspaces.client import NotInstalledError
@@ -310,12 +312,13 @@ class Visibility:
             open_ids = {
                 delivery.id for delivery in report.deliveries if delivery.state in OPEN_STATES
             }
-            pending = {id_: address for id_, address in stored.items() if id_ in open_ids}
-            channels = with_channel_ids(connection, viewer.team_id, pending)
+            current = with_channel_ids(connection, viewer.team_id, stored)
+        named = {id_ for id_, address in current.items() if address != stored[id_]}
+        addresses = {id_: current[id_] if id_ in open_ids else stored[id_] for id_ in stored}
         published = {row.id for row in routed if row.is_published}
         withdrawn = {row.id for row in routed if row.is_withdrawn}
         expected = {row.id for row in routed if row.is_expected}
-        return DeliveryRoutes(stored, stored | channels, published, withdrawn, expected)
+        return DeliveryRoutes(stored, addresses, named, published, withdrawn, expected)
 
     def _view(
         self, viewer: Viewer, person: Person, report: NotificationReport
@@ -362,12 +365,12 @@ def _seen(
     names: Mapping[str, str],
 ) -> list[ViewedDelivery]:
     """Return the deliveries that a person may see."""
-    is_unresolved_shown = _is_sender_or_admin(person, report)
     seen = []
     for delivery in report.deliveries:
         label = _destination_label(viewer, routes.addresses.get(delivery.id), names)
-        if label is None and is_unresolved_shown:
-            label = _unresolved_label(delivery, routes.stored.get(delivery.id))
+        if label is None and _is_sender_or_admin(person, report):
+            is_sender = _is_sender(person, report)
+            label = _unresolved_label(delivery, routes, is_sender=is_sender)
         if label is not None:
             seen.append(ViewedDelivery(label, delivery))
     return seen
@@ -386,14 +389,24 @@ def _destination_label(viewer: Viewer, address: str | None, names: Mapping[str, 
     return f"#{names[address]}" if address in names else None
 
 
-def _unresolved_label(delivery: DeliveryReport, address: str | None) -> str | None:
+def _unresolved_label(
+    delivery: DeliveryReport, routes: DeliveryRoutes, *, is_sender: bool
+) -> str | None:
     """Return a destination that led nowhere, as its sender wrote it; None for any other."""
-    if address is None:
+    address = routes.stored.get(delivery.id)
+    if address == NOBODY:
+        return delivery.to
+    if address is None or not address.startswith("#"):
         return None
-    # It may be the name of a private channel without the bot.
-    if address.startswith("#"):
-        return address
-    return delivery.to if address == NOBODY else None
+    # It may be the name of a private channel, with or without the bot.
+    return address if is_sender or _has_led_nowhere(delivery, routes) else None
+
+
+def _has_led_nowhere(delivery: DeliveryReport, routes: DeliveryRoutes) -> bool:
+    """Whether a delivery to a name failed because there was no such channel, or none was found."""
+    if delivery.state not in FAILED_STATES:
+        return False
+    return delivery.error == NOT_FOUND or delivery.id not in routes.named
 
 
 def _is_for(
@@ -422,5 +435,9 @@ def _published_to(person: Person, routes: DeliveryRoutes) -> Collection[int]:
     }
 
 
+def _is_sender(person: Person, report: NotificationReport) -> bool:
+    return report.source == person_source(person.user_id)
+
+
 def _is_sender_or_admin(person: Person, report: NotificationReport) -> bool:
-    return report.source == person_source(person.user_id) or person.may(Action.SEE_UNRESOLVED)
+    return _is_sender(person, report) or person.may(Action.SEE_UNRESOLVED)

@@ -351,6 +351,25 @@ class TestAKeyThatAPersonMade:
                 codes = [(answer["ok"], answer.get("error")) for answer in answers]
                 assert codes[0] == codes[1]
 
+    def test_learns_nothing_from_it_while_nothing_is_sent(self, installed: Bellhop) -> None:
+        """A scheduled message waits, whether the channel exists or not."""
+        method_caller(installed, Scope.READ).ok("conversations.list")
+        names = ("#leads", "#none", "#garbage")
+        who = method_caller(installed, Scope.SEND, created_by=ANN, channels=names)
+        at = int(installed.clock.timestamp()) + LATER
+        for name in names[:2]:
+            who.ok("chat.scheduleMessage", channel=name, text="x", post_at=at)
+        installed.clock.advance(120)
+        who.call("chat.postMessage", channel="#garbage", text="x")
+        Hand(installed).deliver()
+
+        assert states_of(installed) == ["dead", "scheduled", "scheduled"]
+        installed.clock.advance(LATER)
+        Hand(installed).deliver()
+        installed.clock.advance(120)
+        Hand(installed).deliver()
+        assert states_of(installed) == ["dead", "dead", "sent"]
+
     def named(self, bellhop: Bellhop, who: MethodCaller, name: str, channel: str) -> dict[str, Any]:
         """Return the answer of a method whose arguments name a channel."""
         files = [{"id": upload(who)}] if name.startswith("files.") else []
@@ -494,3 +513,8 @@ class TestPeople:
         reader.ok("users.list", limit=2)
 
         assert len(installed.slack.calls_to("users.list")) == 2
+
+
+def states_of(bellhop: Bellhop) -> list[str]:
+    with bellhop.services.database.reading_connection() as connection:
+        return sorted(connection.scalars(select(Delivery.state)))
