@@ -210,8 +210,11 @@ class Transitions:
             pass
 
     def end_lane(self, team_id: str, lane_id: int, error: str | None) -> None:
-        """End all pending deliveries of a lane without a destination."""
-        self._end_pending(team_id, lane_id, error)
+        """End the due deliveries of a lane without a destination.
+
+        Later ones may have one when they are due.
+        """
+        self._end_pending(team_id, lane_id, error, self._is_due())
 
     def follow_move(self, team_id: str, channel_id: str) -> bool:
         """Move rows stored with a channel's former id; return whether the id has changed."""

@@ -350,6 +350,28 @@ class TestRejections:
         assert [one.error for one in deliveries(bellhop, id_)] == ["channel_not_found"]
 
     @pytest.mark.parametrize(
+        ("address", "now"),
+        [("#launch", "#launch"), ("#launch", "#other"), ("@new@acme.example", "@new@acme.example")],
+    )
+    def test_a_delivery_for_later_is_not_ended_by_others(
+        self, bellhop: Bellhop, hand: Hand, address: str, now: str
+    ) -> None:
+        """Its channel or person may exist when it is due."""
+        later = accept(bellhop, address, "for later", delay=7 * 24 * 3600)
+        bellhop.clock.advance(70)
+        at_once = accept(bellhop, now, "for nobody")
+        hand.deliver()
+        assert states(bellhop, later, at_once) == ["waiting", "dead"]
+        channel_id = bellhop.slack.add_channel(ACME, "launch").id
+        bellhop.slack.users[BEN].email = "new@acme.example"
+        bellhop.clock.advance(7 * 24 * 3600)
+
+        hand.deliver()
+
+        there = bellhop.slack.app_dm(ACME, BEN).id if address[0] == "@" else channel_id
+        assert texts(bellhop, there) == ["for later"]
+
+    @pytest.mark.parametrize(
         ("status", "state", "error"), [(413, "dead", "http_413"), (403, "sending", "unavailable")]
     )
     def test_a_request_rejected_by_a_proxy(
