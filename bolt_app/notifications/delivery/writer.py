@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from bolt_app.db import DATABASE_UNAVAILABLE
 from bolt_app.logs import describe_error
-from bolt_app.notifications.delivery.store import Begin, Committed, Finish, Store
+from bolt_app.notifications.delivery.store import MOST_BYTES, Begin, Committed, Finish, Store
 from bolt_app.notifications.delivery.tasks import DATABASE_UNAVAILABLE_SECONDS
 
 logger = logging.getLogger(__name__)
 
-# Pause between two transactions, in which the next batch is collected.
+# Pause between two transactions, in which the next batch is collected. It ends when no attempt is
+# being made: nothing can begin before the outcomes are written.
 GATHER_SECONDS = 0.005
 
 _Write = Callable[[Sequence[Finish], Sequence[Begin]], Committed]
@@ -42,7 +44,8 @@ class Writer:
         """Create the writer.
 
         Args:
-            room: returns how many bytes of content may begin.
+            room: returns how many bytes of content may begin: all of `MOST_BYTES` if no attempt is
+                being made.
             run: runs a function in a thread.
             is_current: whether the workspace of an outcome still has the owner that began it.
             lost: takes begins whose commit was not confirmed.
@@ -60,6 +63,7 @@ class Writer:
         self._begins: list[Begin] = []
         self._is_writing = False
         self._next_at = float("-inf")
+        self._all_ended = asyncio.Event()
 
     @property
     def is_needed(self) -> bool:
@@ -69,6 +73,8 @@ class Writer:
     def finish(self, *finishes: Finish) -> None:
         """Queue outcomes for the next transaction."""
         self._finishes += finishes
+        if not self._is_attempting():
+            self._all_ended.set()
 
     def begin(self, begin: Begin) -> None:
         """Queue a begin for the next transaction."""
@@ -86,14 +92,23 @@ class Writer:
         loop = asyncio.get_running_loop()
         try:
             while self._finishes or self._begins:
-                if (wait := self._next_at - loop.time()) > 0:
-                    await asyncio.sleep(wait)
+                await self._gather(self._next_at - loop.time())
                 finishes, self._finishes = self._finishes, []
                 begins, self._begins = self._begins, []
                 await self._write_together(finishes, begins)
                 self._next_at = loop.time() + GATHER_SECONDS
         finally:
             self._is_writing = False
+
+    async def _gather(self, seconds: float) -> None:
+        self._all_ended.clear()
+        if seconds > 0 and self._is_attempting():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._all_ended.wait()
+
+    def _is_attempting(self) -> bool:
+        return self._room() < MOST_BYTES
 
     async def _write_together(self, finishes: Sequence[Finish], begins: Sequence[Begin]) -> None:
         owned = [finish for finish in finishes if self._is_current(finish)]

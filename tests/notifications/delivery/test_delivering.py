@@ -13,7 +13,7 @@ import pytest
 
 from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.notifications.content.schema import NotificationRequest
-from bolt_app.notifications.delivery import transitions
+from bolt_app.notifications.delivery import transitions, writer
 from bolt_app.notifications.delivery.store import MOST_INHERITING
 from bolt_app.notifications.intake.sender import Sender
 from slack_sandbox import Fault
@@ -871,6 +871,19 @@ def test_an_error_while_reading_does_not_stop_other_workspaces(bellhop: Bellhop,
     assert len(calls) > 1
     assert texts(bellhop, GENERAL) == [str(number) for number in range(12)]
     assert states(bellhop, *ids) == ["sent"] * 12
+
+
+def test_outcomes_are_written_as_soon_as_no_attempt_is_being_made(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the pause between two transactions is: nothing else can begin meanwhile."""
+    monkeypatch.setattr(writer, "GATHER_SECONDS", 3600.0)
+    bellhop.install(ANN)
+    ids = [accept(bellhop, to, "now") for to in (GENERAL, ANN, BEN)]
+
+    Hand(bellhop).deliver()
+
+    assert states(bellhop, *ids) == ["sent"] * 3
 
 
 def test_markdown_is_not_rendered_on_the_loop_that_makes_all_requests(
