@@ -8,9 +8,13 @@ from datetime import timedelta
 import pytest
 
 from bolt_app import guesses
+from bolt_app.credentials import records
 from bolt_app.credentials.api_keys import Scope
-from bolt_app.credentials.webhooks import REMEMBERED_FOR
+from bolt_app.credentials.records import RememberedCredentials
+from bolt_app.credentials.sources import Credential, SourceKind
+from bolt_app.credentials.webhooks import AUTO, AWS_SNS, CUSTOM, REMEMBERED_FOR
 from bolt_app.guesses import GuessLimit, TooManyGuessesError
+from bolt_app.senders.registry import known_senders
 from tests.conftest import FakeClock
 from tests.people import ACME, ANN
 from tests.running import Bellhop, running_bellhop
@@ -19,6 +23,7 @@ from tests.web.calling import NOTIFICATIONS, Caller, caller, put_bot, request
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 BODY = {"to": "#general", "text": "x"}
+HOOK_BODY = b'{"text": "x"}'
 
 
 @pytest.fixture
@@ -90,7 +95,7 @@ def test_revoked_webhook_urls_count_as_guesses(strict: Bellhop) -> None:
     revoked = strict.services.webhooks.create(ACME, "", ["#ops"])
     strict.services.webhooks.revoke(1)
 
-    answers = [request("POST", revoked, b'{"text": "x"}').status for _ in range(3)]
+    answers = [request("POST", revoked, HOOK_BODY).status for _ in range(3)]
 
     assert answers == [404, 404, 429]
 
@@ -99,17 +104,71 @@ def test_revoked_webhook_urls_count_as_guesses(strict: Bellhop) -> None:
 def test_webhook_urls_count_as_guesses(strict: Bellhop) -> None:
     put_bot(strict)
     known, unknown = (strict.services.webhooks.create(ACME, "", ["#ops"]) for _ in range(2))
-    assert request("POST", known, b'{"text": "x"}').text == "ok"
+    assert request("POST", known, HOOK_BODY).text == "ok"
 
     answers = [request("POST", f"{strict.url}/hooks/guess{n}", b"{}") for n in range(3)]
 
     assert [answer.status for answer in answers] == [403, 403, 429]
     assert (answers[2].text, answers[2].headers["Retry-After"]) == ("rate_limited", "60")
-    assert request("POST", unknown, b'{"text": "x"}').status == 429
-    assert request("POST", known, b'{"text": "x"}').text == "ok"
+    assert request("POST", unknown, HOOK_BODY).status == 429
+    assert request("POST", known, HOOK_BODY).text == "ok"
     strict.clock.advance(REMEMBERED_FOR.total_seconds() + 1)
-    assert request("POST", unknown, b'{"text": "x"}').status == 429
-    assert request("POST", known, b'{"text": "x"}').text == "ok"
+    assert request("POST", unknown, HOOK_BODY).status == 429
+    assert request("POST", known, HOOK_BODY).text == "ok"
+
+
+@on_sqlite
+@pytest.mark.parametrize("sender", [AUTO, CUSTOM, *known_senders()])
+def test_a_known_webhook_of_any_sender_continues_to_work(strict: Bellhop, sender: str) -> None:
+    put_bot(strict)
+    known = strict.services.webhooks.create(ACME, "", ["#ops"], sender=sender)
+    first = request("POST", known, HOOK_BODY)
+    assert first.text == ("invalid_signature" if sender == AWS_SNS else "ok")
+
+    guess_webhooks(strict)
+
+    assert request("POST", known, HOOK_BODY).text == first.text
+    strict.clock.advance(REMEMBERED_FOR.total_seconds() + 1)
+    assert request("POST", known, HOOK_BODY).text == first.text
+
+
+@on_sqlite
+def test_a_known_webhook_continues_to_work_with_another_template(strict: Bellhop) -> None:
+    put_bot(strict)
+    known = strict.services.webhooks.create(ACME, "", ["#ops"])
+    assert request("POST", known, HOOK_BODY).text == "ok"
+    guess_webhooks(strict)
+
+    for template in ('{"title": "Backup"}', None):
+        assert strict.services.webhooks.set_template(1, template)
+        assert request("POST", known, HOOK_BODY).text == "ok"
+
+
+@on_sqlite
+@pytest.mark.parametrize("sender", [AUTO, "slack"])
+def test_a_known_webhook_that_was_revoked_is_a_guess(strict: Bellhop, sender: str) -> None:
+    put_bot(strict)
+    revoked = strict.services.webhooks.create(ACME, "", ["#ops"], sender=sender)
+    assert request("POST", revoked, HOOK_BODY).text == "ok"
+    strict.services.webhooks.revoke(1)
+    strict.clock.advance(REMEMBERED_FOR.total_seconds() + 1)
+
+    answers = [request("POST", revoked, HOOK_BODY).status for _ in range(3)]
+
+    assert answers == [404, 404, 429]
+
+
+@on_sqlite
+def test_a_known_key_continues_to_work_after_a_request_that_it_may_not_make(
+    strict: Bellhop,
+) -> None:
+    known = caller(strict, channels=["#general"])
+    assert known.send(BODY).status == 202
+    guesser = Caller(strict.url, "bh_wrong")
+    assert [guesser.send(BODY).status for _ in range(3)] == [401, 401, 429]
+
+    assert known.send({"to": "#ops", "text": "x"}).status == 403
+    assert known.send(BODY).status == 202
 
 
 @on_sqlite
@@ -131,6 +190,19 @@ def test_addresses_are_counted_apart_and_ipv6_by_network(clock: FakeClock) -> No
         limit.check(other)
 
 
+def test_known_credentials_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MOST_REMEMBERED", 3)
+    known = RememberedCredentials[Credential]()
+    for number in [*range(3), 0]:
+        known.add(f"secret{number}", Credential(SourceKind.WEBHOOK, number))
+    assert all(known.find(f"secret{number}") for number in range(3))
+
+    known.add("another", Credential(SourceKind.WEBHOOK, 4))
+
+    assert len(known._records) == 1
+    assert known.find("another")
+
+
 def test_memory_is_bounded(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guesses, "MOST_ADDRESSES", 10)
     limit = GuessLimit(1, clock=clock)
@@ -141,3 +213,9 @@ def test_memory_is_bounded(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(TooManyGuessesError):
         limit.check("192.0.2.99")
     assert len(limit._seen) == 10
+
+
+def guess_webhooks(strict: Bellhop) -> None:
+    """Send wrong webhook URLs until the client address is limited."""
+    answers = [request("POST", f"{strict.url}/hooks/guess{n}", b"{}").status for n in range(3)]
+    assert answers == [403, 403, 429]

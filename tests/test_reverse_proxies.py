@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -22,6 +22,7 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wrappers import Request, Response
 
 from bolt_app.config import ROOT
+from bolt_app.senders.registry import known_senders
 from bolt_app.web.uploads import FORM_BYTES
 from tests.certificates import self_signed
 from tests.running import serving
@@ -31,6 +32,15 @@ HOST = "bellhop.example.com"
 DEPLOY = ROOT / "docs" / "deploy"
 # The largest file by default.
 FILE_BYTES = 10 * 2**20
+SECRET = "the-secret-of-a-webhook"
+# Of senders, of callers of the API, of Slack and of browsers.
+SECRET_HEADERS = (
+    *(sender.signature.name for sender in known_senders().values() if sender.signature),
+    *("Authorization", "X-Slack-Signature", "Cookie", "Referer"),
+)
+# nginx stores it in a file.
+LARGE = b"x" * 100_000
+TOO_LARGE = b"x" * (1024 * 1024 + 1)
 
 
 @dataclass
@@ -50,7 +60,7 @@ class Backend:
         self.received.append({name.lower(): value for name, value in request.headers.items()})
         with suppress(ClientDisconnected):
             request.get_data()
-        response = Response("ok")
+        response = Response("ok", headers={"Set-Cookie": SECRET, "Location": f"/{SECRET}"})
         if request.path.startswith("/files/"):
             response.data = bytes(FILE_BYTES)
             response.call_on_close(self.is_free.set)
@@ -117,16 +127,17 @@ def nginx(folder: Path, port: int, plain_port: int, backend: str, certificate: P
     text = text.replace("http {\n", f"http {{\n{temporary}", 1)
     user = "user root;\n" if os.geteuid() == 0 else ""
     path = folder / "nginx.conf"
-    path.write_text(f"{user}daemon off;\npid {folder}/pid;\nerror_log {folder}/error.log;\n{text}")
+    path.write_text(f"{user}daemon off;\npid {folder}/pid;\n{text}")
     return ["-c", str(path), "-p", str(folder), "-e", f"{folder}/error.log"]
 
 
 def caddy(folder: Path, port: int, plain_port: int, backend: str, certificate: Path) -> list[str]:
     text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
     text = (
-        text.replace("{\n", "{\n\tadmin off\n\tauto_https disable_redirects\n", 1)
-        .replace(f"http://{HOST} {{", f"http://{HOST}:{plain_port} {{")
-        .replace(f"{HOST} {{", f"{HOST}:{port} {{\n\ttls {certificate} {certificate}")
+        # With the logs that an operator may turn on.
+        text.replace("{\n", "{\n\tdebug\n\tadmin off\n\tauto_https disable_redirects\n", 1)
+        .replace(f"http://{HOST} {{", f"http://{HOST}:{plain_port} {{\n\tlog")
+        .replace(f"{HOST} {{", f"{HOST}:{port} {{\n\tlog\n\ttls {certificate} {certificate}")
         .replace("127.0.0.1:3000", backend)
     )
     text = re.sub(r"(read_\w+) \d+s", r"\1 1s", text)
@@ -150,33 +161,41 @@ CONFIGURATIONS: dict[str, Callable[[Path, int, int, str, Path], list[str]]] = {
 def proxy(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxy]:
-    command = shutil.which(request.param, path=f"{os.environ['PATH']}:/usr/sbin")
+    with (
+        serving(backend := Backend()) as (url, _),
+        running_proxy(request.param, tmp_path_factory.mktemp(request.param), url, backend) as proxy,
+    ):
+        yield proxy
+
+
+@contextmanager
+def running_proxy(name: str, folder: Path, url: str, backend: Backend) -> Iterator[Proxy]:
+    """Run a proxy in front of a URL; when it has ended, its logs are complete."""
+    command = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
     if command is None:
         if os.environ.get("REQUIRE_PROXIES") == "1":
-            raise FileNotFoundError(request.param)
-        pytest.skip(f"{request.param} is not installed")
-    folder = tmp_path_factory.mktemp(request.param)
+            raise FileNotFoundError(name)
+        pytest.skip(f"{name} is not installed")
     certificate = self_signed(HOST, folder)
-    backend, port, plain_port = Backend(), free_port(), free_port()
-    with serving(backend) as (url, _):
-        arguments = CONFIGURATIONS[request.param](
-            folder, port, plain_port, url.removeprefix("http://"), certificate
+    port, plain_port = free_port(), free_port()
+    arguments = CONFIGURATIONS[name](
+        folder, port, plain_port, url.removeprefix("http://"), certificate
+    )
+    log = folder / "output"
+    with log.open("w") as output:
+        process = subprocess.Popen(  # noqa: S603
+            [command, *arguments],
+            env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)},
+            stdout=output,
+            stderr=output,
         )
-        log = folder / "output"
-        with log.open("w") as output:
-            process = subprocess.Popen(  # noqa: S603
-                [command, *arguments],
-                env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)},
-                stdout=output,
-                stderr=output,
-            )
-        try:
-            _wait_for(port, process, log)
-            context = ssl.create_default_context(cafile=str(certificate))
-            yield Proxy(port, plain_port, context, backend, folder)
-        finally:
-            process.terminate()
-            process.wait(20)
+    try:
+        _wait_for(port, process, log)
+        context = ssl.create_default_context(cafile=str(certificate))
+        yield Proxy(port, plain_port, context, backend, folder)
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -264,25 +283,46 @@ def test_pages_are_redirected_to_https(proxy: Proxy, path: str) -> None:
     assert proxy.get_without_tls(path) == (301, f"https://{HOST}{path}")
 
 
-def test_no_log_holds_the_secret_of_a_webhook_or_a_code(proxy: Proxy) -> None:
-    secret, too_large = "the-secret-of-a-webhook", b"x" * (1024 * 1024 + 1)
-    for path in (
-        f"/hooks/{secret}",
-        f"//hooks/{secret}",
-        f"/%68ooks/{secret}",
-        f"/uploads/{secret}",
-        f"//uploads/{secret}",
-        f"/x?code={secret}",
-    ):
-        proxy.post(path=path)
-        # Rejected by the proxy, which logs errors as well.
-        proxy.post(too_large, path=path)
-        proxy.get_without_tls(path)
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_no_log_holds_a_secret(name: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        served = stack.enter_context(ExitStack())
+        url, _ = served.enter_context(serving(backend := Backend()))
+        proxy = stack.enter_context(running_proxy(name, tmp_path, url, backend))
+        assert send_secrets(proxy) == {200}
+        served.close()
+        assert send_secrets(proxy) == {502}
+        # No body can be stored, as on a full disk.
+        shutil.rmtree(tmp_path / "client_body", ignore_errors=True)
+        assert send_secrets(proxy) <= {500, 502}
 
-    logs = {item.name: item.read_text() for item in proxy.folder.iterdir() if item.is_file()}
-    assert [name for name, text in logs.items() if secret in text] == []
-    if "access.log" in logs:
-        assert "POST /hooks/<secret>" in logs["access.log"]
+    logs = {item.name: item.read_text() for item in tmp_path.iterdir() if item.is_file()}
+    lines = [line for text in logs.values() for line in text.splitlines() if SECRET in line]
+    assert lines == []
+    if name == "nginx":
+        assert re.search(r'"POST /hooks/<secret>" 413 \d+ [\d.]+ -\n', logs["access.log"])
+        assert re.search(r'"POST /hooks/<secret>" 502 \d+ [\d.]+ 502\n', logs["access.log"])
+    else:
+        for logger in ("http.log.error", "http.log.access", "http.handlers.reverse_proxy"):
+            assert f'"logger":"{logger}"' in logs["output"]
+
+
+def send_secrets(proxy: Proxy) -> set[int]:
+    """Send secrets in addresses and headers; return the answers to requests of a usual size."""
+    headers, answers = dict.fromkeys(SECRET_HEADERS, SECRET), set()
+    for path in (
+        f"/hooks/{SECRET}",
+        f"//hooks/{SECRET}",
+        f"/%68ooks/{SECRET}",
+        f"/uploads/{SECRET}",
+        f"//uploads/{SECRET}",
+        f"/x?code={SECRET}",
+    ):
+        answers.add(proxy.post(LARGE, path, **headers))
+        # Rejected by the proxy, which logs errors as well.
+        proxy.post(TOO_LARGE, path, **headers)
+        proxy.get_without_tls(path)
+    return answers
 
 
 def _is_ended(client: ssl.SSLSocket, drip: bytes = b"") -> bool:

@@ -249,11 +249,16 @@ class ApiKeys:
 
     def read_again(self, known: ApiKeyRecord) -> ApiKeyRecord:
         """Return the current stored version of a key."""
-        self.forget(known.id)
         statement = select(*_COLUMNS).where(ApiKey.id == known.id)
         with self._database.reading_connection() as connection:
             row = connection.execute(statement).first()
-        return known if row is None else _record(row)
+        current = known if row is None else _record(row)
+        if row is None or current.revoked_at is not None:
+            self.forget(known.id)
+        else:
+            # Not forgotten: its next request would be a guess.
+            self._remembered.replace(current)
+        return current
 
     def of_team(self, team_id: str) -> list[ApiKeyRecord]:
         """Return the keys of a workspace, oldest first."""

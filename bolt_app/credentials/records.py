@@ -65,9 +65,16 @@ class RememberedCredentials(Generic[R]):
 
     def add(self, secret: str, record: R) -> None:
         """Remember a credential; too many are all forgotten."""
-        if len(self._records) >= MOST_REMEMBERED:
+        secret_hash = hash_of(secret)
+        if len(self._records) >= MOST_REMEMBERED and secret_hash not in self._records:
             self._records.clear()
-        self._records[hash_of(secret)] = record, self._clock()
+        self._records[secret_hash] = record, self._clock()
+
+    def replace(self, record: R) -> None:
+        """Remember the current version of a credential, if it is remembered."""
+        for secret_hash, (known, _) in list(self._records.items()):
+            if known.id == record.id:
+                self._records[secret_hash] = record, self._clock()
 
     def forget(self, id_: int) -> None:
         """Drop a credential, so that its next request reads it again."""

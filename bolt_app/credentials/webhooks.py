@@ -151,6 +151,8 @@ class Webhooks:
         # Such a webhook changes only if it is revoked, if it gets a template, or if the id of a
         # channel changes: deliveries to the previous id still arrive.
         self._remembered = RememberedCredentials[WebhookRecord](clock, lifetime=REMEMBERED_FOR)
+        # All webhooks that were active when this process last read them.
+        self._known = RememberedCredentials[Credential](clock)
 
     def create(
         self,
@@ -234,30 +236,34 @@ class Webhooks:
             row = connection.execute(_FIND, {"secret_hash": hash_of(secret)}).first()
         return None if row is None else _record(row)
 
-    def remembered(self, secret: str) -> WebhookRecord | None:
-        """Return the webhook with that secret if this process has found it before.
+    def is_known(self, secret: str) -> bool:
+        """Whether the webhook with that secret was active when this process last read it."""
+        return self._known.find(secret) is not None
+
+    def remember(self, secret: str) -> WebhookRecord | None:
+        """Return the webhook with that secret, from memory if possible.
 
         It may be revoked by now: the transaction that accepts its notification checks that.
         """
-        known = self._remembered.find(secret)
-        if known is None or not self._remembered.is_outdated(secret):
-            return known
-        return self._find_and_remember(secret)
-
-    def remember(self, secret: str) -> WebhookRecord | None:
-        """Return the webhook with that secret, from memory if possible."""
-        return self.remembered(secret) or self._find_and_remember(secret)
-
-    def _find_and_remember(self, secret: str) -> WebhookRecord | None:
-        found = self.find(secret)
-        if found is not None and found.revoked_at is None and found.sender == AUTO:
+        remembered = self._remembered.find(secret)
+        if remembered is not None and not self._remembered.is_outdated(secret):
+            return remembered
+        known, found = self._known.find(secret), self.find(secret)
+        if found is None or found.revoked_at is not None:
+            if known is not None:
+                self.forget(known.id)
+            return found
+        if known is None:
+            self._known.add(secret, found.credential)
+        if found.sender == AUTO:
             self._remembered.add(secret, found)
-        elif found is not None:
+        elif remembered is not None:
             self._remembered.forget(found.id)
         return found
 
     def forget(self, webhook_id: int) -> None:
-        """Drop a webhook from memory, so that its next request reads it again."""
+        """Drop a revoked webhook from memory, so that its next request is a guess."""
+        self._known.forget(webhook_id)
         self._remembered.forget(webhook_id)
 
     def set_signing_secret(

@@ -40,6 +40,6 @@ def register_web(app: Flask, services: Services) -> None:
     app.register_blueprint(webhooks.create_blueprint(services))
     app.register_blueprint(health.create_blueprint(services.readiness))
     inputs.register_input_checks(app, services)
-    csrf.register_csrf_protection(app)
+    csrf.register_csrf_protection(app, services.settings)
     errors.register_errors(app)
     headers.register_headers(app, services.settings)

@@ -84,10 +84,8 @@ def create_blueprint(services: Services) -> Blueprint:
 
         A revoked webhook counts as a guess.
         """
-        known = services.webhooks.remembered(secret)
-        if known is not None:
-            return known
-        services.guesses.check(request.remote_addr)
+        if not services.webhooks.is_known(secret):
+            services.guesses.check(request.remote_addr)
         found = services.webhooks.remember(secret)
         if found is None or found.revoked_at is not None:
             services.guesses.count(request.remote_addr)

@@ -429,7 +429,7 @@ class TestCancelling:
         assert done.stdout == "Webhook 1 is revoked.\n1 delivery was cancelled.\n"
         assert self.states(bellhop) == [("#a", "cancelled")]
         assert post(url).text == "no_service"
-        assert bellhop.services.webhooks.remembered(url.rpartition("/")[2]) is None
+        assert not bellhop.services.webhooks.is_known(url.rpartition("/")[2])
         assert post(url).text == "no_service"
 
     def test_there_is_nothing_to_revoke(self, bellhop: Bellhop) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from bolt_app.cookies import MAX_COOKIES_LENGTH
 from bolt_app.db.models import WebSession
 from bolt_app.db.web_sessions import IDLE_TIMEOUT
+from bolt_app.derived_keys import derive_key
 from tests.conftest import FakeClock
 from tests.notifications.hand import accept
 from tests.people import ACME, ANN, GENERAL
@@ -26,6 +27,10 @@ pytestmark = pytest.mark.sqlite_only
 
 def cookie(browser: Browser) -> str:
     return next(one.value or "" for one in browser.cookies if one.name == "bellhop")
+
+
+def form_signer(key: bytes) -> URLSafeTimedSerializer:
+    return URLSafeTimedSerializer(key, salt="wtf-csrf-token")
 
 
 def with_cookie(bellhop: Bellhop, value: str) -> int:
@@ -71,6 +76,21 @@ def test_the_cookie_is_signed_with_sha_256(bellhop: Bellhop) -> None:
     assert read(hashlib.sha256)
     with pytest.raises(BadSignature):
         read(hashlib.sha1)
+
+
+def test_forms_are_signed_with_a_key_of_their_own(bellhop: Bellhop) -> None:
+    browser, _ = bellhop.install(ANN)
+    token = form_signer(derive_key(SESSION_SECRET, "bellhop: tokens of forms")).loads(
+        csrf_of(browser)
+    )
+
+    # As in a page that was open during the upgrade from a release that used the secret itself.
+    earlier = form_signer(SESSION_SECRET.encode()).dumps(token)
+    answer = browser.post("/signout", {"csrf_token": earlier})
+
+    assert answer.status == 400
+    assert "This form is out of date. Go back, reload the page and try again." in answer.text
+    assert send_form(browser, "/signout").status == 303
 
 
 def test_a_session_outlives_the_process(
@@ -164,7 +184,7 @@ def test_the_cookie_expires_with_its_prefix_over_https(
         client = running.app.test_client()
         with client.session_transaction(base_url=HTTPS) as session:
             session["csrf_token"] = "x"
-        signer = URLSafeTimedSerializer(running.settings.session_secret, salt="wtf-csrf-token")
+        signer = form_signer(derive_key(SESSION_SECRET, "bellhop: tokens of forms"))
         form = {"csrf_token": signer.dumps("x")}
         answer = client.post("/signout", base_url=HTTPS, data=form)
 
