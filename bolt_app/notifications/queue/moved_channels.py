@@ -27,6 +27,7 @@ from sqlalchemy import (
 from bolt_app.credentials.records import lock_credentials
 from bolt_app.db.models import (
     IS_TROUBLED,
+    IS_SENDING,
     ApiKey,
     Channel,
     ChannelMove,
@@ -37,7 +38,8 @@ from bolt_app.db.models import (
     UserInstallation,
     Webhook,
 )
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.change_feed import begin_change, lock_subscriptions
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, pending_in
 from bolt_app.notifications.queue.requeue import is_replaced, requeued
@@ -125,9 +127,11 @@ def _move_deliveries(
     connection: Connection, team_id: str, old_id: str, new_id: str, seq: int, now: datetime
 ) -> None:
     """Move the lane with its deliveries; retry those that recently failed because of the old id."""
-    posted = (Delivery.team_id == team_id, Delivery.channel_id == old_id, Delivery.ts.is_not(None))
-    moved = update(Delivery).where(*posted).values(channel_id=new_id, permalink=None)
-    connection.execute(moved)
+    in_channel = (Delivery.team_id == team_id, Delivery.channel_id == old_id)
+    # Separate statements, so that both databases use the partial indexes.
+    for which in (Delivery.ts.is_not(None), IS_SENDING):
+        moved = update(Delivery).where(*in_channel, which)
+        connection.execute(moved.values(channel_id=new_id, permalink=None))
     lane_id = connection.scalar(select(lane_id_of(team_id, old_id)))
     if lane_id is None:
         return
@@ -137,6 +141,8 @@ def _move_deliveries(
         Delivery.error == NOT_FOUND,
         Delivery.finished_at > now - REVIVED_WITHIN,
         or_(Delivery.expires_at.is_(None), Delivery.expires_at > now),
+        # An earlier attempt of an unknown one may have been posted.
+        or_(Delivery.state == DeliveryState.DEAD, Delivery.on_unknown == OnUnknown.RESEND),
         ~_is_answered(team_id),
         ~is_replaced(lane_id_of(team_id, new_id)),
     )
