@@ -334,6 +334,24 @@ def test_a_reminder_in_flight_goes_to_the_new_id(bellhop: Bellhop, private: str)
 
 
 @pytest.mark.both_databases
+def test_held_notifications_stay_when_two_subscriptions_become_one(
+    bellhop: Bellhop, private: str
+) -> None:
+    hourly = SubscriptionSpec("deploys", digest=Schedule())
+    bellhop.services.subscriptions.subscribe(ACME, private, hourly)
+    held = [accept(bellhop, "topic:deploys", f"held {number}") for number in range(2)]
+    moved = move_unnoticed(bellhop, private)
+    bellhop.services.subscriptions.subscribe(ACME, moved, hourly)
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+    deliver(bellhop, 3600)
+
+    assert len(bellhop.services.subscriptions.of_team(ACME)) == 1
+    assert states(bellhop, *held) == ["digested"] * 2
+    assert len(bellhop.slack.messages(moved)) == 1
+
+
+@pytest.mark.both_databases
 def test_two_lanes_of_one_channel_become_one(bellhop: Bellhop, private: str) -> None:
     """The new id is used before the event arrives."""
     incident = fill(bellhop, private)
