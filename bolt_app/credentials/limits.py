@@ -33,7 +33,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, event, func, or_, select, union_all, update
 
 from bolt_app.clock import Clock, utc_now
-from bolt_app.credentials.sources import Credential, CredentialKind, SourceKind
+from bolt_app.credentials.sources import Credential, CredentialKind, SourceKind, is_delivery_of
 from bolt_app.db import Database
 from bolt_app.db.models import (
     IS_LATER,
@@ -209,9 +209,7 @@ _OPEN = union_all(
         select(Delivery.notification_id, Delivery.subscription_id, Notification.topics)
         .join(Lane, Lane.id == Delivery.lane_id)
         .join(Notification, Notification.id == Delivery.notification_id)
-        .where(
-            Lane.team_id == bindparam("team_id"), Notification.source == bindparam("sent_by"), state
-        )
+        .where(Lane.team_id == bindparam("team_id"), is_delivery_of(bindparam("sent_by")), state)
         for state in (IS_WAITING, IS_LATER)
     )
 ).subquery()

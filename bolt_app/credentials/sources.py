@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
-from bolt_app.db.models import ApiKey, Webhook
+from bolt_app.db.models import ApiKey, Delivery, Notification, Webhook
 from bolt_app.text_forms import visible
 
 
@@ -105,6 +105,15 @@ def stored_keys(connection: Connection, team_id: str, key: str) -> list[str]:
     """Return the forms a key may have in a workspace: one per source, and the plain id."""
     sources = {*sources_of(connection, team_id).values(), SourceKind.COMMAND, SourceKind.WORKFLOW}
     return [key, *(stored_key(source, key) for source in sorted(sources))]
+
+
+def is_delivery_of(credential: str | ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a credential caused a delivery, joined with its notification.
+
+    Args:
+        credential: its name, or a parameter.
+    """
+    return func.coalesce(Delivery.changed_by, Notification.source) == credential
 
 
 def sources_of(connection: Connection, team_id: str) -> dict[str, str]:

@@ -105,6 +105,14 @@ def undo(bellhop: Bellhop) -> None:
     assert subscriptions.undo(ACME, GENERAL, [removed], by=ANN)
 
 
+def find_name(bellhop: Bellhop) -> None:
+    services = bellhop.services
+    for address in ("#later", GENERAL):
+        services.subscriptions.subscribe(ACME, address, SubscriptionSpec("one"))
+    bellhop.slack.rename_channel(GENERAL, "later")
+    services.channels.refresh_listing(services.client.find_workspace(ACME))
+
+
 def announce(bellhop: Bellhop) -> None:
     bellhop.services.files.open_upload(ACME, key_of(bellhop).credential, "a.txt", 5)
 
@@ -113,7 +121,9 @@ def _notification() -> NotificationRequest:
     return NotificationRequest.model_validate({"to": [GENERAL, "topic:one"], "text": "x"})
 
 
-@pytest.mark.parametrize("change", [move, unlink, uninstall, revoke, send, undo, announce])
+@pytest.mark.parametrize(
+    "change", [move, unlink, uninstall, revoke, send, undo, find_name, announce]
+)
 def test_rows_are_locked_in_one_order(
     installed: Bellhop, change: Callable[[Bellhop], None]
 ) -> None:

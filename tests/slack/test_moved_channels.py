@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 
 from bolt_app.credentials.sources import Credential, SourceKind
 from bolt_app.db.models import Channel, UserInstallation
@@ -17,7 +18,8 @@ from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
-from tests.notifications.hand import Hand, accept, deliveries, states
+from slack_sandbox import Fault
+from tests.notifications.hand import Hand, accept, deliveries, states, texts
 from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop
 from tests.stored_values import places_of
@@ -202,6 +204,26 @@ def test_deliveries_that_failed_before_the_event_are_sent_after_it(
     assert [one.text for one in bellhop.slack.messages(moved)] == ["early"]
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize(("on_unknown", "copies"), [("hold", 1), ("resend", 2)])
+def test_what_may_be_in_slack_is_sent_again_only_if_its_sender_wants(
+    bellhop: Bellhop, private: str, on_unknown: str, copies: int
+) -> None:
+    hand = Hand(bellhop)
+    hand.deliver()
+    bellhop.slack.faults.add(Fault("chat.postMessage", "lost_answer", times=1))
+    in_doubt = accept(bellhop, private, "once", on_unknown=on_unknown)
+    hand.deliver()
+    moved = move_unnoticed(bellhop, private)
+    deliver_some(hand)
+    assert [one.error for one in deliveries(bellhop, in_doubt)] == ["channel_not_found"]
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+    deliver_some(hand)
+
+    assert texts(bellhop, moved) == ["once"] * copies
+
+
 def test_what_a_later_notification_replaced_is_not_sent_after_it(
     bellhop: Bellhop, private: str
 ) -> None:
@@ -236,6 +258,97 @@ def test_a_delivery_in_flight_goes_to_the_new_id(bellhop: Bellhop, private: str)
 
     assert states(bellhop, id_) == ["sent"]
     assert [one.text for one in bellhop.slack.messages(moved[0])] == ["on its way"]
+
+
+def deliver_some(hand: Hand) -> None:
+    for _ in range(4):
+        hand.bellhop.clock.advance(10)
+        hand.deliver()
+
+
+def lose_answer(bellhop: Bellhop, _hand: Hand) -> None:
+    bellhop.slack.faults.add(Fault("chat.postMessage", "server_error", times=1))
+
+
+def lose_commit(_bellhop: Bellhop, hand: Hand) -> None:
+    """Let the next commit of the worker, which begins an attempt, not be confirmed."""
+    store = hand.dispatcher._store
+    commit = store.commit
+
+    def commit_once(*given: Any, **named: Any) -> None:
+        setattr(store, "commit", commit)  # noqa: B010
+        commit(*given, **named)
+        raise OperationalError("COMMIT", None, Exception("the connection was closed"))
+
+    setattr(store, "commit", commit_once)  # noqa: B010
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("lose", [lose_answer, lose_commit])
+def test_an_attempt_in_doubt_is_in_the_lane_that_two_become(
+    bellhop: Bellhop, private: str, lose: Callable[[Bellhop, Hand], None]
+) -> None:
+    hand = Hand(bellhop)
+    hand.deliver()
+    lose(bellhop, hand)
+    in_doubt = accept(bellhop, private, "in doubt")
+    hand.deliver()
+    assert states(bellhop, in_doubt) == ["sending"]
+    moved = move_unnoticed(bellhop, private)
+    early = accept(bellhop, moved, "early")
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+
+    deliver_some(hand)
+
+    assert states(bellhop, in_doubt, early) == ["sent", "sent"]
+    assert sorted(texts(bellhop, moved)) == ["early", "in doubt"]
+
+
+@pytest.mark.both_databases
+def test_a_reminder_in_flight_goes_to_the_new_id(bellhop: Bellhop, private: str) -> None:
+    hand = Hand(bellhop)
+    incident = accept(bellhop, private, "down", key="db", actions=["snooze"])
+    hand.deliver()
+    snooze = (IncidentAnswer.SNOOZE, timedelta(minutes=30))
+    assert bellhop.services.incidents.answer(ACME, incident, ANN, *snooze)
+    deliver_some(hand)
+    bellhop.clock.advance(1800)
+    moved: list[str] = []
+
+    def move_during_reminder() -> None:
+        modes = {one.mode for one in deliveries(bellhop, incident) if one.state == "sending"}
+        if "remind" in modes and not moved:
+            moved.append(bellhop.slack.change_channel_id(private).id)
+            bellhop.slack.deliver_due()
+
+    hand.ownership.before_request = move_during_reminder
+    deliver_some(hand)
+    other = accept(bellhop, moved[0], "another sender's")
+    deliver_some(hand)
+
+    assert set(states(bellhop, incident, other)) == {"sent"}
+    [first, *others] = bellhop.slack.messages(moved[0])
+    [reminder] = [one for one in others if one.thread_ts == first.ts]
+    assert "snooze is over" in json.dumps([reminder.text, reminder.blocks])
+    assert "another sender's" in texts(bellhop, moved[0])
+
+
+@pytest.mark.both_databases
+def test_held_notifications_stay_when_two_subscriptions_become_one(
+    bellhop: Bellhop, private: str
+) -> None:
+    hourly = SubscriptionSpec("deploys", digest=Schedule())
+    bellhop.services.subscriptions.subscribe(ACME, private, hourly)
+    held = [accept(bellhop, "topic:deploys", f"held {number}") for number in range(2)]
+    moved = move_unnoticed(bellhop, private)
+    bellhop.services.subscriptions.subscribe(ACME, moved, hourly)
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved))
+    deliver(bellhop, 3600)
+
+    assert len(bellhop.services.subscriptions.of_team(ACME)) == 1
+    assert states(bellhop, *held) == ["digested"] * 2
+    assert len(bellhop.slack.messages(moved)) == 1
 
 
 @pytest.mark.both_databases

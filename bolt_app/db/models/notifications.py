@@ -394,6 +394,9 @@ class Delivery(Base):
     recipient_id: Mapped[str | None] = mapped_column(SlackId)
     # The subscription that caused it; it may have ended since.
     subscription_id: Mapped[int | None]
+    # The credential that makes a change of a message, such as "api_key:3"; others with its source
+    # may have sent the message. NULL: the sender of the notification.
+    changed_by: Mapped[str | None] = mapped_column(String(64))
     # The notification that includes it: a digest, or a later one with the same key.
     digest_id: Mapped[str | None] = mapped_column(NotificationId)
     state: Mapped[str] = mapped_column(String(16))

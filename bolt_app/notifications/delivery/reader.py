@@ -213,8 +213,7 @@ class WorkspaceReader:
             self._scheduler.note_attempt(team_id, lane_id, min(now, self._clock.at(at)), now)
         settled_at = owned.acquired_at + self._delays.in_flight
         for row in snapshot.in_doubt:
-            owned.doubts[row.id] = queued = self.queued(row)
-            self._scheduler.put_first(team_id, queued, settled_at, now, in_doubt=True)
+            owned.doubts[row.id] = self._put_in_doubt(row, settled_at, now)
         for row in snapshot.retried:
             self._put_first(row, now)
         for row in snapshot.second_looks:
@@ -359,7 +358,10 @@ class WorkspaceReader:
                 self.apply(team_id, [] if row is None else [row])
 
     async def read_again(self, delivery_ids: Sequence[int]) -> None:
-        """Read rows again that differ from the scheduler's state."""
+        """Read rows again that differ from the scheduler's state.
+
+        An attempt in doubt is in another lane if its channel has got another id.
+        """
         while not self._is_closed:
             try:
                 rows = await self._tasks.run(self._store.rows, delivery_ids)
@@ -369,8 +371,17 @@ class WorkspaceReader:
                 continue
             for row in rows:
                 with self.restoring(row.team_id):
-                    self.apply(row.team_id, [row])
+                    if row.state == DeliveryState.SENDING:
+                        now = self._clock.monotonic()
+                        self._put_in_doubt(row, now + self._delays.in_flight, now)
+                    else:
+                        self.apply(row.team_id, [row])
             return
+
+    def _put_in_doubt(self, row: Any, due: float, now: float) -> QueuedDelivery:
+        queued = self.queued(row)
+        self._scheduler.put_first(row.team_id, queued, due, now, in_doubt=True)
+        return queued
 
     def _put_first(self, row: Any, now: float) -> None:
         due = self._clock.at_most(row.retry_at, self._delays.longest_retry * 1.2)

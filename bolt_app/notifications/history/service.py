@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import Charge, SenderLimits, count_addressed
-from bolt_app.credentials.sources import Credential, credentials_of, stored_keys
+from bolt_app.credentials.sources import Credential, credentials_of, is_delivery_of, stored_keys
 from bolt_app.db import Database
 from bolt_app.db.models import (
     CANCELLED_EXPIRY,
@@ -289,7 +289,7 @@ class History:
         sent_by_it = (
             select(Delivery.id, Delivery.team_id)
             .join(Notification, Notification.id == Delivery.notification_id)
-            .where(Notification.source == credential.name)
+            .where(is_delivery_of(credential.name))
         )
         cancelled = 0
         for condition in (IS_OPEN, IS_TROUBLED):

@@ -319,6 +319,7 @@ def _change_row(change: _Change, message: Message, mode: DeliveryMode) -> dict[s
         "urgency": stored_urgency(MESSAGE_RANK, max(send_at, change.at)),
         "send_at": send_at,
         "channel_id": message.channel_id,
+        "changed_by": change.sender.name,
     }
 
 

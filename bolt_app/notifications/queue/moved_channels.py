@@ -23,9 +23,11 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.orm import aliased
 
 from bolt_app.credentials.records import lock_credentials
 from bolt_app.db.models import (
+    IS_SENDING,
     IS_TROUBLED,
     ApiKey,
     Channel,
@@ -37,9 +39,11 @@ from bolt_app.db.models import (
     UserInstallation,
     Webhook,
 )
-from bolt_app.notifications.content.modes import DeliveryMode
+from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
+from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.change_feed import begin_change, lock_subscriptions
 from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, pending_in
+from bolt_app.notifications.queue.merged_subscriptions import merge_subscription
 from bolt_app.notifications.queue.requeue import is_replaced, requeued
 
 NOT_FOUND = "channel_not_found"
@@ -69,7 +73,7 @@ def move_channel(
     if new_id == old_id:
         return
     _move_deliveries(connection, team_id, old_id, new_id, seq, now)
-    _move_subscriptions(connection, team_id, old_id, new_id)
+    _move_subscriptions(connection, team_id, old_id, new_id, seq)
     _move_listed(connection, team_id, old_id, new_id)
     _move_senders(connection, team_id, old_id, new_id)
     webhooks = update(UserInstallation).where(_is_installed_in(team_id, old_id))
@@ -125,9 +129,11 @@ def _move_deliveries(
     connection: Connection, team_id: str, old_id: str, new_id: str, seq: int, now: datetime
 ) -> None:
     """Move the lane with its deliveries; retry those that recently failed because of the old id."""
-    posted = (Delivery.team_id == team_id, Delivery.channel_id == old_id, Delivery.ts.is_not(None))
-    moved = update(Delivery).where(*posted).values(channel_id=new_id, permalink=None)
-    connection.execute(moved)
+    in_channel = (Delivery.team_id == team_id, Delivery.channel_id == old_id)
+    # Separate statements, so that both databases use the partial indexes.
+    for which in (Delivery.ts.is_not(None), IS_SENDING):
+        moved = update(Delivery).where(*in_channel, which)
+        connection.execute(moved.values(channel_id=new_id, permalink=None))
     lane_id = connection.scalar(select(lane_id_of(team_id, old_id)))
     if lane_id is None:
         return
@@ -135,6 +141,8 @@ def _move_deliveries(
         Delivery.lane_id == lane_id,
         IS_TROUBLED,
         Delivery.error == NOT_FOUND,
+        # An earlier attempt of an unknown one may have been posted.
+        or_(Delivery.state == DeliveryState.DEAD, Delivery.on_unknown == OnUnknown.RESEND),
         Delivery.finished_at > now - REVIVED_WITHIN,
         or_(Delivery.expires_at.is_(None), Delivery.expires_at > now),
         ~_is_answered(team_id),
@@ -160,13 +168,16 @@ def _is_answered(team_id: str) -> ColumnElement[bool]:
     return and_(Delivery.mode.in_((DeliveryMode.ESCALATE, DeliveryMode.REMIND)), has_changed)
 
 
-def _move_subscriptions(connection: Connection, team_id: str, old_id: str, new_id: str) -> None:
-    topics = select(Subscription.topic).where(
-        Subscription.team_id == team_id, Subscription.address == new_id
-    )
+def _move_subscriptions(
+    connection: Connection, team_id: str, old_id: str, new_id: str, seq: int
+) -> None:
     is_old = (Subscription.team_id == team_id, Subscription.address == old_id)
     # Subscriptions of the new id take precedence.
-    connection.execute(delete(Subscription).where(*is_old, Subscription.topic.in_(topics)))
+    kept = aliased(Subscription)
+    is_kept = (kept.team_id == team_id, kept.address == new_id, kept.topic == Subscription.topic)
+    pairs = select(Subscription.id, kept.id).join(kept, and_(*is_kept)).where(*is_old)
+    for ended_id, kept_id in connection.execute(pairs).all():
+        merge_subscription(connection, ended_id, kept_id, seq)
     connection.execute(update(Subscription).where(*is_old).values(address=new_id))
 
 

@@ -12,7 +12,8 @@ from sqlalchemy import delete, exists, or_, select, true, update
 from sqlalchemy.orm import Session
 
 from bolt_app.db.models import Channel, ChannelListing, Subscription
-from bolt_app.notifications.queue.change_feed import lock_subscriptions
+from bolt_app.notifications.queue.change_feed import begin_change, lock_subscriptions
+from bolt_app.notifications.queue.merged_subscriptions import merge_subscription
 from bolt_app.recipients import normal_channel_name
 
 
@@ -130,12 +131,19 @@ def use_ids(session: Session, team_id: str, ids: Mapping[str, str]) -> None:
         if id_ is None:
             continue
         same = (in_team, Subscription.topic == row.topic, Subscription.address == id_)
-        changed_at = session.scalar(select(Subscription.changed_at).where(*same))
-        if changed_at is not None and changed_at >= row.changed_at:
-            session.execute(delete(Subscription).where(Subscription.id == row.id))
+        other = session.scalar(select(Subscription).where(*same))
+        if other is not None and other.changed_at >= row.changed_at:
+            _merge(session, row, other)
             continue
-        session.execute(delete(Subscription).where(*same))
+        if other is not None:
+            _merge(session, other, row)
         session.execute(update(Subscription).where(Subscription.id == row.id).values(address=id_))
+
+
+def _merge(session: Session, ended: Subscription, kept: Subscription) -> None:
+    connection, team_id = session.connection(), ended.team_id
+    seq = begin_change(connection, [team_id])[team_id]
+    merge_subscription(connection, ended.id, kept.id, seq)
 
 
 def rename(

@@ -41,6 +41,7 @@ NUMBERED = {
     "incidents/messages.py",
     "messages/service.py",
     "messages/store.py",
+    "queue/merged_subscriptions.py",
     "queue/moved_channels.py",
     "digests/release.py",
 }

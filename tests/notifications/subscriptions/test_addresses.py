@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from bolt_app.notifications.subscriptions.schedules import Schedule
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.workspaces.lookup_budgets import LookupShare
 from slack_sandbox import Fault
 from tests.commands import run
+from tests.notifications.hand import Hand, accept, states
 from tests.people import ACME, ANN, GENERAL
 from tests.running import Bellhop
 
@@ -108,6 +110,30 @@ def test_an_email_address_gets_the_id_once_slack_gives_it(installed: Bellhop) ->
     user_id = installed.services.users.find(workspace, "ben@acme.example", SHARE)
 
     assert addresses(installed) == [user_id]
+
+
+@pytest.mark.parametrize("is_name_later", [True, False])
+def test_of_two_the_kept_one_takes_over_what_is_held(
+    installed: Bellhop, is_name_later: bool
+) -> None:
+    services, hourly = installed.services, SubscriptionSpec("deploys", digest=Schedule())
+    services.subscriptions.subscribe(ACME, GENERAL, hourly)
+    services.subscriptions.subscribe(ACME, "#later", hourly)
+    held = accept(installed, "topic:deploys", "held")
+    installed.clock.advance(1)
+    services.subscriptions.subscribe(ACME, "#later" if is_name_later else GENERAL, hourly)
+
+    installed.slack.rename_channel(GENERAL, "later")
+    services.channels.refresh_listing(services.client.find_workspace(ACME))
+    installed.clock.advance(3600)
+    hand = Hand(installed)
+    for _ in range(3):
+        hand.deliver()
+        installed.clock.advance(5)
+
+    [kept] = services.subscriptions.of_team(ACME)
+    assert kept.address == GENERAL
+    assert states(installed, held) == ["sent"] * 2
 
 
 @pytest.mark.parametrize("is_name_later", [True, False])

@@ -20,6 +20,7 @@ from bolt_app.web.methods import chat, contents
 from slack_sandbox import Fault
 from slack_sandbox.tokens import Token
 from slack_sandbox.world import Message
+from tests.commands import run
 from tests.conftest import FakeClock
 from tests.notifications.hand import Hand, texts
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -870,6 +871,49 @@ def test_changes_count_as_deliveries(database_url: str, encryption_key: str) -> 
 
         assert answer == {"ok": False, "error": "service_unavailable"}
         assert len(states(bellhop)) == 3
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize(
+    ("by", "cancelled", "left"), [(1, "0 del", ["two"]), (2, "2 del", ["one", "two"])]
+)
+def test_changes_are_cancelled_with_the_key_that_made_them(
+    bellhop: Bellhop, by: int, cancelled: str, left: list[str]
+) -> None:
+    bellhop.install(ANN)
+    grant_reactions(bellhop)
+    first, second = (method_caller(bellhop, source="ci") for _ in range(2))
+    one, two = post(first, "one"), post(first, "two")
+    deliver(Hand(bellhop))
+    second.ok(DELETE, channel=GENERAL, ts=one)
+    second.ok(REACT, channel=GENERAL, timestamp=two, name="eyes")
+
+    done = run(bellhop, "api-key", "revoke", str(by), "--cancel")
+
+    assert cancelled in done.stdout
+    deliver(Hand(bellhop))
+    assert texts(bellhop, GENERAL) == left
+    assert bool(messages(bellhop)[-1].reactions) == (by == 1)
+
+
+@pytest.mark.both_databases
+def test_changes_count_as_open_deliveries_of_the_key_that_made_them(
+    database_url: str, encryption_key: str
+) -> None:
+    clock, limits = FakeClock(), {"sender_open_deliveries": 3}
+    with running_bellhop(database_url, encryption_key, clock, **limits) as bellhop:
+        bellhop.install(ANN)
+        first, second = (method_caller(bellhop, source="ci") for _ in range(2))
+        sent = [post(first, f"{number}") for number in range(2)]
+        deliver(Hand(bellhop))
+        for ts in sent:
+            second.ok(DELETE, channel=GENERAL, ts=ts)
+        post(second, "its own")
+
+        assert second.form(POST, channel=GENERAL, text="x")["error"] == "service_unavailable"
+        clock.advance(5)
+        for number in range(3):
+            post(first, f"{number}")
 
 
 @pytest.mark.both_databases
