@@ -45,7 +45,7 @@ from bolt_app.notifications.delivery.retry_schedule import backoff
 from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.notifications.queue.moved_channels import NOT_FOUND
-from bolt_app.slack_api import NotSentError, SlackCallError
+from bolt_app.slack_api import AMBIGUOUS_CODES, NotSentError, SlackCallError
 from bolt_app.slack_ids import NOBODY, is_conversation, is_person
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.channels import Channels
@@ -76,6 +76,9 @@ MENTION_SKIPPED = "mention_skipped"
 # thread. So is all Markdown, which takes up to 4 ms a KiB.
 LARGE_CONTENT = 2 * 1024
 POST, UPDATE = "chat.postMessage", "chat.update"
+# Attempts with the best rendering, if the last error is one of Slack's servers, which the content
+# may cause. Each later one has a simpler rendering: after two minutes, four, nine.
+FULL_ATTEMPTS = 6
 MESSAGE_GONE, THREAD_GONE = "message_not_found", "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
 CUSTOM_LOOKS = ("username", "icon_emoji", "icon_url")
@@ -446,6 +449,8 @@ class MessageSender:
             "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery": attempt.mark}},
         }
         given = renderings(content, under=self._under(attempt))
+        if attempt.last_error in AMBIGUOUS_CODES and attempt.number > FULL_ATTEMPTS:
+            given = _simpler(given, attempt.number - FULL_ATTEMPTS)
         messages = (
             {**marked, **{name: value for name, value in rendering.items() if name not in looks}}
             for rendering in given
@@ -645,6 +650,12 @@ class MessageSender:
             pages = self._client.pages_as_bot_async(workspace, method, "messages", **arguments)
             async for message in pages:
                 yield message
+
+
+def _simpler(given: Iterable[dict[str, Any]], steps: int) -> Iterator[dict[str, Any]]:
+    """Return renderings without the first ones; the last one remains."""
+    messages = list(given)
+    return iter(messages[min(steps, len(messages) - 1) :])
 
 
 def _unknown(code: str | None = None) -> Outcome:

@@ -52,13 +52,20 @@ from bolt_app.notifications.delivery.statements import (
 from bolt_app.notifications.delivery.work import WantedPage, Work
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.shards import OwnedShard
+from bolt_app.slack_api import AMBIGUOUS_CODES
 from bolt_app.slack_ids import NOBODY
 
 RETRY_FOR = timedelta(days=1)
+SECOND_LOOK = timedelta(minutes=1)
 # The most stored content of concurrent attempts.
 MOST_BYTES = 4 * 1024 * 1024
 # Earlier deliveries of a key that inherit the urgency of a later one at once.
 MOST_INHERITING = 20
+# States of a delivery whose message is found later.
+_MAY_BE_FOUND = (
+    *(DeliveryState.DEAD, DeliveryState.UNKNOWN),
+    *(DeliveryState.CANCELLED, DeliveryState.EXPIRED),
+)
 _MAX_ID = 2**62
 
 
@@ -336,7 +343,8 @@ class Store:
     def _ended_if_overdue(self, connection: Connection, finish: Finish) -> Finish:
         """Return the outcome, changed to a final one if its lane has failed for `retry_for`.
 
-        Deliveries that have waited in the lane for as long are ended too.
+        Deliveries that have waited in the lane for as long are ended too, at once or, if one
+        content may cause the error, after the first attempt of each that fails.
         """
         cutoff = finish.at - self._retry_for
         failing_since = finish.attempt.failing_since
@@ -345,7 +353,9 @@ class Store:
         if failing_since is None or failing_since > cutoff:
             return finish
         lane_id = finish.attempt.lane_id
-        self._give_up(connection, lane_id, finish.outcome.error, cutoff, finish.at)
+        # One content may cause these errors: others are attempted.
+        if finish.outcome.error not in AMBIGUOUS_CODES:
+            self._give_up(connection, lane_id, finish.outcome.error, cutoff, finish.at)
         if finish.attempt.send_at > cutoff:
             return finish
         is_waiting = finish.outcome.state == DeliveryState.WAITING
@@ -528,9 +538,11 @@ def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:
 
 
 def _first_failure_at(finish: Finish) -> datetime | None:
-    if finish.outcome.is_final:
+    outcome = finish.outcome
+    # After the end of a delivery with one of these, the next one shows whether its lane works.
+    if outcome.is_final and outcome.error not in AMBIGUOUS_CODES:
         return None
-    now = finish.at if finish.outcome.is_failure else None
+    now = finish.at if outcome.is_failure else None
     return finish.attempt.failing_since or now
 
 
