@@ -238,12 +238,14 @@ class MessageSender:
         return _sent(attempt, *found[0]) if found else None
 
     async def look_again(
-        self, attempt: Attempt, ts: str | None, check: Check
+        self, attempt: Attempt, ts: str | None, check: Check, *, is_deleted: bool
     ) -> tuple[Outcome | None, str | None]:
         """Find the messages of an ended delivery, and delete all but one.
 
         Args:
-            ts: of the known message; others are deleted, unless people have replied to them.
+            ts: of the known message; others are deleted, unless people have replied to them, or
+                have deleted the known one.
+            is_deleted: whether the sender deletes the message, and with it all others.
 
         Returns: the outcome of the first message found, if `ts` is None; and Slack's code, if it
             refused to delete one.
@@ -253,12 +255,13 @@ class MessageSender:
             NotSentError: the workspace may have another owner by now.
         """
         workspace = await self._client.find_workspace_soon(attempt.team_id)
-        found = [message async for message in self._find(workspace, attempt, check)]
+        found = [message async for message in self._find(workspace, attempt, check, ts)]
         known, refused = None, None
         if ts is None and found:
             known = _sent(attempt, *found[0])
             ts = known.ts
-        for channel_id, message in found:
+        is_one_left = is_deleted or any(str(message["ts"]) == ts for _, message in found)
+        for channel_id, message in found if is_one_left else ():
             if str(message["ts"]) != ts and not message.get("reply_count"):
                 refused = await self._delete(workspace, channel_id, message, check) or refused
         return known, refused
@@ -587,11 +590,14 @@ class MessageSender:
         await asyncio.to_thread(self._channels.record_joined, workspace.team_id, channel_id)
 
     async def _find(
-        self, workspace: BotWorkspace, attempt: Attempt, check: Check
+        self, workspace: BotWorkspace, attempt: Attempt, check: Check, ts: str | None = None
     ) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
         """Yield the messages of a delivery, in its thread and in the channel, and their channel.
 
         Slack posts a reply to a deleted message in the channel itself.
+
+        Args:
+            ts: of a message that may have another mark, because it was updated.
         """
         channel_id = await self._channel_to_read(workspace, attempt)
         for thread_ts in dict.fromkeys((attempt.thread_ts, None)):
@@ -600,7 +606,8 @@ class MessageSender:
                 async for message in messages:
                     is_reply = message.get("thread_ts", message["ts"]) != message["ts"]
                     # Slack shows a reply that was also sent to the channel in both.
-                    if _mark(message) == attempt.mark and (thread_ts is not None) == is_reply:
+                    is_found = _mark(message) == attempt.mark or _is_at(message, ts)
+                    if is_found and (thread_ts is not None) == is_reply:
                         yield channel_id, message
             except SlackCallError as error:
                 if error.code != THREAD_GONE:
@@ -676,6 +683,11 @@ def _mark(message: Mapping[str, Any]) -> str | None:
     metadata = message.get("metadata") or {}
     mark = metadata.get("event_payload", {}).get("delivery")
     return None if mark is None else str(mark)
+
+
+def _is_at(message: Mapping[str, Any], ts: str | None) -> bool:
+    """Return whether a message has a ts; the rest of a deleted one with replies does not count."""
+    return message["ts"] == ts and message.get("subtype") != "tombstone"
 
 
 def _sent(attempt: Attempt, channel_id: str, message: Mapping[str, Any]) -> Outcome:
