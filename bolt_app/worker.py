@@ -76,11 +76,12 @@ def create_dispatcher(
     """Return the dispatcher of owned workspaces, with the rate limits of the settings."""
     settings, database, clock = services.settings, services.database, services.clock
     delays, retry_for = settings.delays, timedelta(hours=settings.retry_hours)
+    second_look = timedelta(seconds=delays.second_look)
     client, channels, users = services.client, services.channels, services.users
     per_minute = settings.workspace_per_minute
     transitions = Transitions(database, settings.public_url, clock=clock)
     return Dispatcher(
-        Store(database, retry_for=retry_for, clock=clock),
+        Store(database, retry_for=retry_for, second_look=second_look, clock=clock),
         transitions,
         MessageSender(
             client,

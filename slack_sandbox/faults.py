@@ -17,9 +17,12 @@ FaultKind = Literal[
     "lost_answer",
     "reset_after",
     "api_error",
+    "api_error_after",
 ]
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
-FAULTS_AFTER_CALL: frozenset[FaultKind] = frozenset({"lost_answer", "reset_after"})
+FAULTS_AFTER_CALL: frozenset[FaultKind] = frozenset(
+    {"lost_answer", "reset_after", "api_error_after"}
+)
 """Kinds that take effect after the call has been executed."""
 
 
@@ -35,6 +38,7 @@ class Fault:
     - ``lost_answer``: executed; the connection is closed without a response.
     - ``reset_after``: executed; the connection is reset without a response.
     - ``api_error``: ``{"ok": false, "error": error}``; not executed.
+    - ``api_error_after``: executed; ``{"ok": false, "error": error}``.
 
     With ``every``, only each ``every``-th of these calls is affected: 10 means a tenth of them.
     """

@@ -30,7 +30,7 @@ from slack_sandbox.web_api.dispatch import (
     ApiRequest,
     apply_faults,
     dispatch,
-    drop_response,
+    replace_response,
 )
 
 _SENDERS = 4
@@ -94,8 +94,8 @@ def _response_url(sandbox: Sandbox, path: str) -> Response:
     except ApiError as error:
         status = 404 if error.error in ("used_url", "expired_url") else 400
         return _as_response(ApiAnswer(status, error.as_answer()))
-    lost = drop_response(faults, ApiAnswer(200, None, html="ok"))
-    return _as_response(lost) if lost.dropped else Response("ok", content_type="text/html")
+    answer = replace_response(faults, ApiAnswer(200, None, html="ok"))
+    return Response("ok", content_type="text/html") if answer.html else _as_response(answer)
 
 
 def _upload(sandbox: Sandbox, ticket: str) -> Response:
@@ -110,8 +110,7 @@ def _upload(sandbox: Sandbox, ticket: str) -> Response:
         receive(sandbox, ticket, data)
     except UploadError as error:
         return Response(str(error), error.status, content_type="text/plain")
-    lost = drop_response(faults, ApiAnswer(200, None, html=f"OK - {len(data)}"))
-    return _as_response(lost)
+    return _as_response(replace_response(faults, ApiAnswer(200, None, html=f"OK - {len(data)}")))
 
 
 def _as_response(result: ApiAnswer) -> Response:

@@ -2,6 +2,7 @@
 
 from bolt_app.slack_api.client import BeforeRequest, SlackApi
 from bolt_app.slack_api.errors import (
+    AMBIGUOUS_CODES,
     DEAD_TOKEN_CODES,
     OVERLOADED,
     SENTENCES,
@@ -13,6 +14,7 @@ from bolt_app.slack_api.errors import (
 from bolt_app.slack_api.response_urls import ResponseUrls
 
 __all__ = [
+    "AMBIGUOUS_CODES",
     "DEAD_TOKEN_CODES",
     "OVERLOADED",
     "SENTENCES",

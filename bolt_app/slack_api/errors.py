@@ -36,6 +36,9 @@ TEMPORARY_CODES = frozenset(
         OVERLOADED,
     }
 )
+# Slack says of these that part of the operation may have succeeded
+# (https://docs.slack.dev/reference/methods/chat.postMessage#errors), and of no others.
+AMBIGUOUS_CODES = frozenset({"internal_error", "fatal_error"})
 _CODE = re.compile(r"[a-z0-9_]+")
 # Without a Slack error code, these come from a server in front of Slack that rejects the request
 # as malformed or too large. 403, 404 and others affect all requests, and may pass
@@ -155,7 +158,7 @@ def error_of(method: str, error: SlackApiError) -> SlackCallError:
     if status >= 500 or not is_code:
         known = code if code in TEMPORARY_CODES else UNAVAILABLE
         return SlackCallError(method, known, ambiguous=True)
-    return SlackCallError(method, code)
+    return SlackCallError(method, code, ambiguous=code in AMBIGUOUS_CODES)
 
 
 def _retry_after(headers: Mapping[str, str]) -> int:

@@ -84,13 +84,15 @@ def apply_faults(core: Core, faults: list[Fault]) -> ApiAnswer | None:
             page = "<html><body><h1>Server Error</h1></body></html>"
             return ApiAnswer(fault.status, None, html=page)
         elif fault.kind == "api_error":
-            return ApiAnswer(200, {"ok": False, "error": fault.error})
+            return _api_error(fault)
     return None
 
 
-def drop_response(faults: list[Fault], response: ApiAnswer) -> ApiAnswer:
-    """The response to an executed call, dropped if a fault requires it."""
+def replace_response(faults: list[Fault], response: ApiAnswer) -> ApiAnswer:
+    """The response to an executed call, dropped or replaced if a fault requires it."""
     for fault in faults:
+        if fault.kind == "api_error_after":
+            return _api_error(fault)
         if fault.kind in FAULTS_AFTER_CALL:
             return ApiAnswer(0, None, dropped="reset" if fault.kind == "reset_after" else "closed")
     return response
@@ -102,12 +104,16 @@ def rate_limited(retry_after: int) -> ApiAnswer:
     return ApiAnswer(429, {"ok": False, "error": "ratelimited"}, headers)
 
 
+def _api_error(fault: Fault) -> ApiAnswer:
+    return ApiAnswer(200, {"ok": False, "error": fault.error})
+
+
 def _answer(core: Core, name: str, parsed: _ParsedRequest, refused: ApiError | None) -> ApiAnswer:
     faults = core.faults.take(name)
     instead = apply_faults(core, faults)
     if instead is not None:
         return instead
-    return drop_response(faults, _call_method(core, name, parsed, refused))
+    return replace_response(faults, _call_method(core, name, parsed, refused))
 
 
 def _call_method(

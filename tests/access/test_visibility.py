@@ -813,8 +813,10 @@ def test_what_slack_refused_to_post_to_a_person_is_for_that_person(
 
     installed.slack.faults.clear()
     give_away(installed)
+    # After an error of Slack's servers the message may have been posted.
+    ended = "unknown" if code == "internal_error" else "dead"
     for to, id_ in ids.items():
-        assert [one.state for one in deliveries(installed, id_)] == ["dead"]
+        assert [one.state for one in deliveries(installed, id_)] == [ended]
         assert seen_by(installed, f"Diagnosis for {to}", id_) == {BEN}
 
 
@@ -843,7 +845,9 @@ def test_a_direct_message_that_was_erased_is_for_nobody(
         installed.settle()
         deliver_for(installed, 40)
     else:
-        installed.slack.faults.add(Fault("chat.postMessage", "api_error", error="internal_error"))
+        installed.slack.faults.add(
+            Fault("chat.postMessage", "api_error", error="service_unavailable")
+        )
         deliver_for(installed, 40)
         installed.slack.faults.clear()
         asked = installed.slack.send_command(BEN, GENERAL, "/profile", "unlink").message
@@ -895,7 +899,7 @@ def test_new_content_for_an_address_is_not_for_the_person_of_the_former(
     """An attempt with the former content found Ben, and Slack did not answer."""
     ci, hand = method_caller(installed), Hand(installed)
     ts = ci.ok("chat.postMessage", channel=BENS, text="Welcome")["ts"]
-    installed.slack.faults.add(Fault("chat.postMessage", "api_error", error="internal_error"))
+    installed.slack.faults.add(Fault("chat.postMessage", "api_error", error="service_unavailable"))
     hand.deliver()
     welcome = id_of(installed, "Welcome")
     assert page(sign_in(installed, BEN), welcome) == 200

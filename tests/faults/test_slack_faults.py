@@ -34,6 +34,10 @@ FAULTS = {
         Fault(POST, "lost_answer", every=20, times=20),
         Fault(POST, "reset_after", every=21, times=20),
     ],
+    "internal_error": [
+        Fault(POST, "api_error", every=10, times=20, error="fatal_error"),
+        Fault(POST, "api_error_after", every=21, times=20),
+    ],
     "silence": [
         Fault(POST, "timeout", every=30, times=3, seconds=SILENCE_SECONDS),
         Fault(POST, "latency", every=31, times=3, seconds=LATE_SECONDS),

@@ -317,6 +317,13 @@ class TestFailures:
         ("answer", "code", "ambiguous"),
         [
             (answer_of({"ok": False, "error": "is_archived"}), "is_archived", False),
+            (answer_of({"ok": False, "error": "internal_error"}), "internal_error", True),
+            (answer_of({"ok": False, "error": "fatal_error"}), "fatal_error", True),
+            (
+                answer_of({"ok": False, "error": "service_unavailable"}),
+                "service_unavailable",
+                False,
+            ),
             (answer_of({"ok": False, "error": "Failed: xoxb-1"}), "unavailable", True),
             (answer_of({"ok": False}), "unavailable", True),
             (answer_of([1]), "unavailable", True),

@@ -58,6 +58,17 @@ def test_api_error(client: WebClient, slack: Sandbox) -> None:
     assert caught.value.response["error"] == "fatal_error"
 
 
+def test_an_executed_call_can_be_answered_with_an_error(
+    client: WebClient, slack: Sandbox, general: str
+) -> None:
+    client.conversations_join(channel=general)
+    slack.faults.add(Fault("chat.postMessage", "api_error_after", error="fatal_error", times=1))
+    with pytest.raises(SlackApiError) as caught:
+        client.chat_postMessage(channel=general, text="was I heard?")
+    assert caught.value.response["error"] == "fatal_error"
+    assert [message.text for message in slack.messages(general)] == ["was I heard?"]
+
+
 def test_a_call_with_a_lost_answer_was_executed(
     client: WebClient, slack: Sandbox, general: str
 ) -> None:
@@ -145,6 +156,9 @@ def test_faults_of_response_urls(bot: WebClient, slack: Sandbox, general: str) -
     with pytest.raises(http.client.RemoteDisconnected):
         post_json(url, {"text": "x"})
     assert [message.text for message in slack.ephemerals(ANN)] == ["x"]
+    slack.faults.add(Fault(method="response_url", kind="api_error_after", times=1))
+    assert post_json(url, {"text": "y"}).json == {"ok": False, "error": "internal_error"}
+    assert [message.text for message in slack.ephemerals(ANN)] == ["x", "y"]
 
 
 @pytest.mark.parametrize(

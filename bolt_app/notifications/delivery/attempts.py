@@ -37,6 +37,7 @@ ATTEMPT_ROWS = (
         Delivery.on_unknown,
         Delivery.send_at,
         Delivery.expires_at,
+        Delivery.error,
         Delivery.attempts,
         Delivery.attempt_number,
         Delivery.tried_at,
@@ -84,6 +85,7 @@ class Attempt:
 
     Attributes:
         number: how many attempts were made, this one included.
+        last_error: of the earlier attempts.
         key: of the notification, prefixed by its source.
         attempt_number: unique per attempt; the outcome is recorded only if it still matches.
         mark: the message's metadata, by which it is found again.
@@ -123,6 +125,7 @@ class Attempt:
     sender: str
     source: str
     by_subscription: bool = False
+    last_error: str | None = None
     key: str | None = field(default=None, repr=False)
     is_repeat: bool = False
     has_expired: bool = False
@@ -196,6 +199,7 @@ def _common(row: Any, now: datetime) -> dict[str, Any]:
         "by_subscription": row.subscription_id is not None,
         "mark": mark_of(row),
         "number": row.attempts + 1,
+        "last_error": row.error,
         "attempt_number": row.attempt_number + 1,
         "on_unknown": row.on_unknown,
         "send_at": row.send_at,

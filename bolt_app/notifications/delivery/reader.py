@@ -267,6 +267,7 @@ class WorkspaceReader:
                 [self.queued(row) for row in rows],
                 self._clock.monotonic(),
                 has_more=has_more,
+                is_name=page.is_name,
             )
 
     # The change feed.
@@ -338,11 +339,12 @@ class WorkspaceReader:
 
     async def _load_changed(self, team_id: str, owned: OwnedWorkspace, rows: Iterable[Any]) -> None:
         """Load the lanes of rows that changed while the workspace was being loaded."""
-        lanes = {(row.lane_id, row.source) for row in rows if row.state == DeliveryState.WAITING}
+        waiting = [self.queued(row) for row in rows if row.state == DeliveryState.WAITING]
+        pages = {WantedPage(team_id, row.lane_id, row.source, row.is_name) for row in waiting}
         if owned.seen is not None:
-            owned.seen |= lanes
-        if lanes:
-            await self._read_pages([WantedPage(team_id, *one) for one in lanes])
+            owned.seen |= {(page.lane_id, page.source) for page in pages}
+        if pages:
+            await self._read_pages(list(pages))
 
     async def _end_doubts(self, team_id: str, owned: OwnedWorkspace) -> None:
         """End the doubts about deliveries that the earlier owner has finished."""

@@ -102,14 +102,16 @@ class Scheduler:
         now: float,
         *,
         has_more: bool,
+        is_name: bool = False,
     ) -> None:
         """Load a page: the first waiting rows of a source in a lane, in order.
 
         Args:
             has_more: whether the database has further waiting rows of this lane and source.
+            is_name: whether the lane's address is a name, for a page without rows.
         """
         if workspace := self._workspaces.get(team_id):
-            workspace.load(lane_id, source, rows, now, has_more=has_more)
+            workspace.load(lane_id, source, rows, now, has_more=has_more, is_name=is_name)
             self._schedule(workspace)
 
     def put(self, team_id: str, rows: Iterable[QueuedDelivery], now: float) -> None:
@@ -157,14 +159,15 @@ class Scheduler:
     def wanted(self, most: int = 64) -> list[WantedPage]:
         """Return pages to read now, the longest wanted first, each once.
 
-        Answer each with `load`; after a failure with `load` without rows and with `has_more=True`,
-        which requests it again.
+        Answer each with `load`; after a failure with `load` without rows, with `has_more=True` and
+        the page's `is_name`, which requests it again.
         """
         pages: list[WantedPage] = []
         while self._wanted and len(pages) < most:
             workspace, queue = self._wanted.popleft()
             if self._is_owned(workspace):
-                pages.append(WantedPage(workspace.team_id, queue.lane.id, queue.source.name))
+                lane, is_name = queue.lane, workspace.is_name(queue.lane)
+                pages.append(WantedPage(workspace.team_id, lane.id, queue.source.name, is_name))
         return pages
 
     # Work.

@@ -70,7 +70,10 @@ class SecondLooks:
         if found is not None:
             row, attempt = found
             try:
-                known, refused = await self._sender.look_again(attempt, row.ts, check)
+                is_deleted = await self._run(self._store.is_deleted, row.lane_id, row.key)
+                known, refused = await self._sender.look_again(
+                    attempt, row.ts, check, is_deleted=is_deleted
+                )
                 if row.ts is not None and row.key is not None:
                     await self._repair_content(row)
             except (NotInstalledError, SlackCallError) as error:

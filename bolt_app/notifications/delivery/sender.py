@@ -45,7 +45,7 @@ from bolt_app.notifications.delivery.retry_schedule import backoff
 from bolt_app.notifications.incidents.blocks import incident_blocks
 from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.notifications.queue.moved_channels import NOT_FOUND
-from bolt_app.slack_api import NotSentError, SlackCallError
+from bolt_app.slack_api import AMBIGUOUS_CODES, NotSentError, SlackCallError
 from bolt_app.slack_ids import NOBODY, is_conversation, is_person
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.channels import Channels
@@ -76,6 +76,9 @@ MENTION_SKIPPED = "mention_skipped"
 # thread. So is all Markdown, which takes up to 4 ms a KiB.
 LARGE_CONTENT = 2 * 1024
 POST, UPDATE = "chat.postMessage", "chat.update"
+# Attempts with the best rendering, if the last error is one of Slack's servers, which the content
+# may cause. Each later one has a simpler rendering: after two minutes, four, nine.
+FULL_ATTEMPTS = 6
 MESSAGE_GONE, THREAD_GONE = "message_not_found", "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
 CUSTOM_LOOKS = ("username", "icon_emoji", "icon_url")
@@ -235,12 +238,14 @@ class MessageSender:
         return _sent(attempt, *found[0]) if found else None
 
     async def look_again(
-        self, attempt: Attempt, ts: str | None, check: Check
+        self, attempt: Attempt, ts: str | None, check: Check, *, is_deleted: bool
     ) -> tuple[Outcome | None, str | None]:
         """Find the messages of an ended delivery, and delete all but one.
 
         Args:
-            ts: of the known message; others are deleted, unless people have replied to them.
+            ts: of the known message; others are deleted, unless people have replied to them, or
+                have deleted the known one.
+            is_deleted: whether the sender deletes the message, and with it all others.
 
         Returns: the outcome of the first message found, if `ts` is None; and Slack's code, if it
             refused to delete one.
@@ -250,12 +255,13 @@ class MessageSender:
             NotSentError: the workspace may have another owner by now.
         """
         workspace = await self._client.find_workspace_soon(attempt.team_id)
-        found = [message async for message in self._find(workspace, attempt, check)]
+        found = [message async for message in self._find(workspace, attempt, check, ts)]
         known, refused = None, None
         if ts is None and found:
             known = _sent(attempt, *found[0])
             ts = known.ts
-        for channel_id, message in found:
+        is_one_left = is_deleted or any(str(message["ts"]) == ts for _, message in found)
+        for channel_id, message in found if is_one_left else ():
             if str(message["ts"]) != ts and not message.get("reply_count"):
                 refused = await self._delete(workspace, channel_id, message, check) or refused
         return known, refused
@@ -446,6 +452,8 @@ class MessageSender:
             "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery": attempt.mark}},
         }
         given = renderings(content, under=self._under(attempt))
+        if attempt.last_error in AMBIGUOUS_CODES and attempt.number > FULL_ATTEMPTS:
+            given = _simpler(given, attempt.number - FULL_ATTEMPTS)
         messages = (
             {**marked, **{name: value for name, value in rendering.items() if name not in looks}}
             for rendering in given
@@ -582,11 +590,14 @@ class MessageSender:
         await asyncio.to_thread(self._channels.record_joined, workspace.team_id, channel_id)
 
     async def _find(
-        self, workspace: BotWorkspace, attempt: Attempt, check: Check
+        self, workspace: BotWorkspace, attempt: Attempt, check: Check, ts: str | None = None
     ) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
         """Yield the messages of a delivery, in its thread and in the channel, and their channel.
 
         Slack posts a reply to a deleted message in the channel itself.
+
+        Args:
+            ts: of a message that may have another mark, because it was updated.
         """
         channel_id = await self._channel_to_read(workspace, attempt)
         for thread_ts in dict.fromkeys((attempt.thread_ts, None)):
@@ -595,7 +606,8 @@ class MessageSender:
                 async for message in messages:
                     is_reply = message.get("thread_ts", message["ts"]) != message["ts"]
                     # Slack shows a reply that was also sent to the channel in both.
-                    if _mark(message) == attempt.mark and (thread_ts is not None) == is_reply:
+                    is_found = _mark(message) == attempt.mark or _is_at(message, ts)
+                    if is_found and (thread_ts is not None) == is_reply:
                         yield channel_id, message
             except SlackCallError as error:
                 if error.code != THREAD_GONE:
@@ -647,6 +659,12 @@ class MessageSender:
                 yield message
 
 
+def _simpler(given: Iterable[dict[str, Any]], steps: int) -> Iterator[dict[str, Any]]:
+    """Return renderings without the first ones; the last one remains."""
+    messages = list(given)
+    return iter(messages[min(steps, len(messages) - 1) :])
+
+
 def _unknown(code: str | None = None) -> Outcome:
     return Outcome(DeliveryState.UNKNOWN, code, requested=False)
 
@@ -665,6 +683,11 @@ def _mark(message: Mapping[str, Any]) -> str | None:
     metadata = message.get("metadata") or {}
     mark = metadata.get("event_payload", {}).get("delivery")
     return None if mark is None else str(mark)
+
+
+def _is_at(message: Mapping[str, Any], ts: str | None) -> bool:
+    """Return whether a message has a ts; the rest of a deleted one with replies does not count."""
+    return message["ts"] == ts and message.get("subtype") != "tombstone"
 
 
 def _sent(attempt: Attempt, channel_id: str, message: Mapping[str, Any]) -> Outcome:

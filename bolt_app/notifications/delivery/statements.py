@@ -21,6 +21,7 @@ from sqlalchemy.orm import aliased
 
 from bolt_app.db.bulk import BulkUpdate, is_any_of
 from bolt_app.db.models import (
+    IS_CHANGE,
     IS_OPEN,
     IS_SENDING,
     IS_WAITING,
@@ -31,6 +32,7 @@ from bolt_app.db.models import (
     WorkspaceQueue,
 )
 from bolt_app.db.types import UTCDateTime
+from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS
 from bolt_app.notifications.queue.requeue import EXPIRED_STATE
@@ -282,7 +284,20 @@ _END_EXPIRED = update(_DELIVERIES).values(  # type: ignore[arg-type]
 )
 EXPIRE = _END_EXPIRED.where(Delivery.id.in_(_EXPIRED), IS_WAITING)
 # An attempt in doubt begins again only after a look that found nothing.
-EXPIRE_IN_DOUBT = _END_EXPIRED.where(is_any_of(Delivery.id, "ids"), IS_SENDING)
+EXPIRE_IN_DOUBT = _END_EXPIRED.values(second_look_at=bindparam("look_again_at")).where(
+    is_any_of(Delivery.id, "ids"), IS_SENDING
+)
+# The deletion of a message by its sender.
+DELETION = (
+    select(Delivery.id)
+    .where(
+        Delivery.lane_id == bindparam("lane_id"),
+        Delivery.key == bindparam("key"),
+        Delivery.mode == DeliveryMode.DELETE,
+        IS_CHANGE,
+    )
+    .limit(1)
+)
 ABSORB = (
     update(_DELIVERIES)  # type: ignore[arg-type]
     .where(

@@ -29,6 +29,7 @@ from bolt_app.notifications.delivery.statements import (
     BEGIN,
     BY_ID,
     CHANGES,
+    DELETION,
     EARLIER_OF_KEY,
     EXPIRE,
     EXPIRE_IN_DOUBT,
@@ -52,13 +53,20 @@ from bolt_app.notifications.delivery.statements import (
 from bolt_app.notifications.delivery.work import WantedPage, Work
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.shards import OwnedShard
+from bolt_app.slack_api import AMBIGUOUS_CODES
 from bolt_app.slack_ids import NOBODY
 
 RETRY_FOR = timedelta(days=1)
+SECOND_LOOK = timedelta(minutes=1)
 # The most stored content of concurrent attempts.
 MOST_BYTES = 4 * 1024 * 1024
 # Earlier deliveries of a key that inherit the urgency of a later one at once.
 MOST_INHERITING = 20
+# States of a delivery whose message is found later.
+_MAY_BE_FOUND = (
+    *(DeliveryState.DEAD, DeliveryState.UNKNOWN),
+    *(DeliveryState.CANCELLED, DeliveryState.EXPIRED),
+)
 _MAX_ID = 2**62
 
 
@@ -156,10 +164,16 @@ class Store:
     """Reads and writes deliveries for the owner of their workspaces."""
 
     def __init__(
-        self, database: Database, *, retry_for: timedelta = RETRY_FOR, clock: Clock = utc_now
+        self,
+        database: Database,
+        *,
+        retry_for: timedelta = RETRY_FOR,
+        second_look: timedelta = SECOND_LOOK,
+        clock: Clock = utc_now,
     ) -> None:
         self._database = database
         self._retry_for = retry_for
+        self._second_look = second_look
         self._clock = clock
 
     # Reading.
@@ -277,6 +291,12 @@ class Store:
             ended = (Delivery.second_look_at.is_not(None), Delivery.state.not_in(OPEN_STATES))
             return self._latest(connection, ATTEMPT_ROWS.where(Delivery.id == delivery_id, *ended))
 
+    def is_deleted(self, lane_id: int, key: str | None) -> bool:
+        """Return whether the sender of the message of a key deletes it."""
+        values = {"lane_id": lane_id, "key": key}
+        with self._database.reading_connection() as connection:
+            return connection.scalar(DELETION, values) is not None
+
     def end_second_look(self, look: SecondLook) -> None:
         """Store the result of a second look."""
         delivery = update(Delivery).where(Delivery.id == look.delivery_id)
@@ -286,7 +306,7 @@ class Store:
                 connection.execute(delivery.values(error=look.refused))
             if look.known is not None:
                 sent: dict[str, Any] = {"channel_id": look.known.channel_id, "ts": look.known.ts}
-                ended = Delivery.state.in_((DeliveryState.DEAD, DeliveryState.UNKNOWN))
+                ended = Delivery.state.in_(_MAY_BE_FOUND)
                 sent |= {"state": DeliveryState.SENT, "error": None}
                 sent["recipient_id"] = func.coalesce(Delivery.recipient_id, look.known.recipient_id)
                 connection.execute(delivery.where(ended).values(sent))
@@ -336,7 +356,8 @@ class Store:
     def _ended_if_overdue(self, connection: Connection, finish: Finish) -> Finish:
         """Return the outcome, changed to a final one if its lane has failed for `retry_for`.
 
-        Deliveries that have waited in the lane for as long are ended too.
+        Deliveries that have waited in the lane for as long are ended too, at once or, if one
+        content may cause the error, after the first attempt of each that fails.
         """
         cutoff = finish.at - self._retry_for
         failing_since = finish.attempt.failing_since
@@ -345,7 +366,9 @@ class Store:
         if failing_since is None or failing_since > cutoff:
             return finish
         lane_id = finish.attempt.lane_id
-        self._give_up(connection, lane_id, finish.outcome.error, cutoff, finish.at)
+        # One content may cause these errors: others are attempted.
+        if finish.outcome.error not in AMBIGUOUS_CODES:
+            self._give_up(connection, lane_id, finish.outcome.error, cutoff, finish.at)
         if finish.attempt.send_at > cutoff:
             return finish
         is_waiting = finish.outcome.state == DeliveryState.WAITING
@@ -383,7 +406,8 @@ class Store:
                 waiting.append(begin)
         ids = [begin.work.delivery_id for begin in owned]
         rows = {row.id: row for row in connection.execute(TO_BEGIN, {"ids": ids})} if ids else {}
-        _expire(connection, [row for row in rows.values() if has_expired(row, now)], now)
+        expired = [row for row in rows.values() if has_expired(row, now)]
+        _expire(connection, expired, now, now + self._second_look)
         begun, preceded = [], []
         for begin in owned:
             row = rows.get(begin.work.delivery_id)
@@ -506,14 +530,21 @@ def _inherit(connection: Connection, earlier: Sequence[int], row: Any) -> Sequen
     return rows if all(one.urgency <= row.urgency for one in rows) else ()
 
 
-def _expire(connection: Connection, rows: Sequence[Any], now: datetime) -> None:
-    """End deliveries whose expiry has passed, and others that wait in their lanes."""
+def _expire(
+    connection: Connection, rows: Sequence[Any], now: datetime, look_again_at: datetime
+) -> None:
+    """End deliveries whose expiry has passed, and others that wait in their lanes.
+
+    Args:
+        look_again_at: when to look for messages of attempts that Slack accepted late.
+    """
     waiting = [row.lane_id for row in rows if row.state == DeliveryState.WAITING]
     if waiting:
         connection.execute(EXPIRE, {"lane_ids": waiting, "now": now})
     in_doubt = [row.id for row in rows if row.state == DeliveryState.SENDING]
     if in_doubt:
-        connection.execute(EXPIRE_IN_DOUBT, {"ids": in_doubt, "now": now})
+        given = {"ids": in_doubt, "now": now, "look_again_at": look_again_at}
+        connection.execute(EXPIRE_IN_DOUBT, given)
 
 
 def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:
@@ -528,9 +559,11 @@ def _attempted(finished: Iterable[Finish]) -> dict[int, dict[str, Any]]:
 
 
 def _first_failure_at(finish: Finish) -> datetime | None:
-    if finish.outcome.is_final:
+    outcome = finish.outcome
+    # After the end of a delivery with one of these, the next one shows whether its lane works.
+    if outcome.is_final and outcome.error not in AMBIGUOUS_CODES:
         return None
-    now = finish.at if finish.outcome.is_failure else None
+    now = finish.at if outcome.is_failure else None
     return finish.attempt.failing_since or now
 
 

@@ -73,8 +73,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class WantedPage:
-    """Rows to read: the first waiting ones of one source in one lane, by urgency, then id."""
+    """Rows to read: the first waiting ones of one source in one lane, by urgency, then id.
+
+    Attributes:
+        is_name: as `QueuedDelivery` has it.
+    """
 
     team_id: str
     lane_id: int
     source: str
+    is_name: bool

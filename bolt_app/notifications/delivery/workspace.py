@@ -80,10 +80,11 @@ class WorkspaceSchedule:
         now: float,
         *,
         has_more: bool,
+        is_name: bool,
     ) -> None:
         """Take the first rows of a source in a lane."""
         rows = list(rows)
-        lane = self._lane(lane_id, is_name=bool(rows) and rows[0].is_name)
+        lane = self._lane(lane_id, is_name=rows[0].is_name if rows else is_name)
         queue = lane.queue(source, now)
         fresh = (row for row in rows if not lane.has_attempted(row.id))
         queue.load(fresh, self._limits.page, now, has_more=has_more)
@@ -294,6 +295,10 @@ class WorkspaceSchedule:
             self._paced -= self._limits.workspace.interval
 
     # Lanes.
+
+    def is_name(self, lane: LaneQueue) -> bool:
+        """Return whether a lane's address is a name."""
+        return lane.turns is self._names
 
     def _lane(self, lane_id: int, *, is_name: bool) -> LaneQueue:
         lane = self._lanes.get(lane_id)

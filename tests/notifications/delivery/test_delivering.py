@@ -388,7 +388,9 @@ class TestRejections:
         assert (delivery.state, delivery.error) == (state, error)
 
     def test_a_temporary_error_is_retried_with_backoff(self, bellhop: Bellhop, hand: Hand) -> None:
-        bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="internal_error"))
+        bellhop.slack.faults.add(
+            Fault("chat.postMessage", "api_error", error="service_unavailable")
+        )
         id_ = accept(bellhop, GENERAL, "patience")
         waits = []
         for _ in range(8):
@@ -409,7 +411,9 @@ class TestRejections:
     def test_after_a_day_it_is_dead_with_those_that_waited_behind_it(
         self, bellhop: Bellhop, hand: Hand
     ) -> None:
-        bellhop.slack.faults.add(Fault("chat.postMessage", "api_error", error="internal_error"))
+        bellhop.slack.faults.add(
+            Fault("chat.postMessage", "api_error", error="service_unavailable")
+        )
         first, second = accept(bellhop, GENERAL, "1"), accept(bellhop, GENERAL, "2")
         hand.deliver()
         bellhop.clock.advance(DAY - 1)
@@ -433,7 +437,9 @@ class TestRejections:
     ) -> None:
         """Neither if it certainly failed, nor after a look for a message that may be there."""
         id_ = accept_from(bellhop, CI, "withdrawn")
-        bellhop.slack.faults.add(Fault("chat.postMessage", fault, error="fatal_error", times=1))
+        bellhop.slack.faults.add(
+            Fault("chat.postMessage", fault, error="service_unavailable", times=1)
+        )
         hand.ownership.before_request = lambda: cancel(bellhop, id_, cancels_all)
         hand.deliver()
         hand.ownership.before_request = lambda: None

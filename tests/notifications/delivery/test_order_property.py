@@ -48,12 +48,13 @@ class Fail:
     kind: FaultKind
 
 
+FAULTS = ("lost_answer", "api_error_after", "server_error", "rate_limited", "reset")
 steps = st.lists(
     st.one_of(
         st.builds(Accept, st.integers(0, CHANNELS - 1)),
         st.builds(Work, st.sampled_from(["", "before_request", "after_request"])),
         st.builds(Pass, st.sampled_from([0.5, 1, 2, 30])),
-        st.builds(Fail, st.sampled_from(["lost_answer", "server_error", "rate_limited", "reset"])),
+        st.builds(Fail, st.sampled_from(FAULTS)),
     ),
     max_size=40,
 )

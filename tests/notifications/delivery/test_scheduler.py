@@ -719,6 +719,23 @@ def test_a_page_that_could_not_be_read_is_wanted_again() -> None:
     assert desk.scheduler.wanted() == [page]
 
 
+def test_a_page_of_a_name_that_could_not_be_read_is_no_page_of_posts() -> None:
+    desk = Desk(limits(page=2))
+    rows = [desk.row(is_name=True) for _ in range(3)]
+    desk.put(*rows)
+    desk.finish(desk.only())
+    (page,) = desk.scheduler.wanted()
+    # The workspace is loaded again while the page is being read.
+    desk.scheduler.drop_workspace(TEAM)
+    desk.scheduler.add_workspace(TEAM, desk.now - 86_400)
+    args, is_name = (page.team_id, page.lane_id, page.source), page.is_name
+    desk.scheduler.load(*args, [], NOW, has_more=True, is_name=is_name)
+    assert desk.scheduler.wanted() == [page]
+    desk.scheduler.load(*args, rows, NOW, has_more=False, is_name=is_name)
+
+    assert desk.only().kind is WorkKind.RESOLVE
+
+
 def test_a_page_that_was_read_before_a_retry_does_not_add_it_twice() -> None:
     desk = Desk()
     row, other = desk.row(waited=1), desk.row()
