@@ -68,6 +68,7 @@ from bolt_app.signals import Signals
 from bolt_app.slack import create_bolt_app
 from bolt_app.slack.endpoint import create_blueprint
 from bolt_app.slack_api import ResponseUrls, SlackApi
+from bolt_app.slack_threads import SlackThreads
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
 from bolt_app.thread_limit import SharedThreadLimit, SlackWaits, ThreadLimit
@@ -97,6 +98,8 @@ TIME_ZONE_LIFETIME = timedelta(minutes=5)
 MOST_TIME_ZONES = 10_000
 # Slack answers most calls in less time, so that few people of a crowd are turned away.
 SLACK_PATIENCE_SECONDS = 0.5
+# Threads for lookups that deliveries need, all and those of one workspace.
+LOOKUP_THREADS, LOOKUP_THREADS_OF_ONE = 32, 4
 
 
 def create_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
@@ -221,6 +224,9 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         channels=channels,
         users=Users(database, client, use_ids, budgets, clock=clock),
         lookup_budgets=budgets,
+        lookup_threads=SlackThreads(
+            LOOKUP_THREADS, most_of_one=LOOKUP_THREADS_OF_ONE, name="lookups"
+        ),
         organization_channels=organization_channels,
         people=People(database, client, budgets, clock=clock),
         greetings=Greetings(client, channels, organization_channels, clock=clock),

@@ -46,6 +46,7 @@ from bolt_app.recent_answers import RecentAnswers
 from bolt_app.senders.aws_sns.checks import SnsChecks
 from bolt_app.signals import Signals
 from bolt_app.slack_api import ResponseUrls, SlackApi
+from bolt_app.slack_threads import SlackThreads
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.template_runner.runner import TemplateRunner
 from bolt_app.thread_limit import SharedThreadLimit, SlackWaits
@@ -72,6 +73,7 @@ class Services:
         tests: the limit of test notifications per person.
         refreshes: the limit of profiles that are read from Slack again, per person.
         time_zones: the time zones of people that are not linked, by workspace and person.
+        lookup_threads: run lookups that deliveries need.
         requests: runs work that Slack waits for.
         background: runs work that nobody waits for, and that can be repeated.
     """
@@ -101,6 +103,7 @@ class Services:
     users: Users
     people: People
     lookup_budgets: LookupBudgets
+    lookup_threads: SlackThreads
     greetings: Greetings
     wakeup: Wakeup
     sender_limits: SenderLimits
@@ -140,7 +143,10 @@ class Services:
         self.background.shutdown()
         self.templates.close()
         self.callback_sender.close()
+        # Threads that wait for Slack end with it.
         self.http.close()
+        self.lookup_threads.close()
+        self.client.close()
         self.wakeup.close()
         self.audit.flush()
         self.database.close()

@@ -92,6 +92,7 @@ def create_dispatcher(
             services.signer,
             delays,
             services.lookup_budgets,
+            services.lookup_threads,
             FileLinks(
                 client,
                 UploadUrls(settings.slack_base_url, services.api),
@@ -107,7 +108,7 @@ def create_dispatcher(
             transitions.senders_of,
             clock=clock,
         ),
-        DestinationResolver(client, channels, users, delays, clock=clock),
+        DestinationResolver(client, channels, users, delays, services.lookup_threads, clock=clock),
         ownership,
         limits=DeliveryLimits(
             workspace=RateLimit(60 / per_minute, burst=max(1, per_minute // 4)),

@@ -27,6 +27,7 @@ LAYERS: Sequence[set[str]] = [
         "private_files",
         "severity",
         "slack_ids",
+        "slack_threads",
         "template_runner",
         "text_forms",
         "thread_limit",

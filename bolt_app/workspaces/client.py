@@ -23,6 +23,7 @@ from bolt_app.installations.tokens.grants import TokenRequest
 from bolt_app.installations.tokens.invalid_tokens import InvalidTokens
 from bolt_app.logs import LoggableError
 from bolt_app.slack_api import BeforeRequest, SlackApi, SlackCallError
+from bolt_app.slack_threads import SlackThreads
 from bolt_app.workspaces.rate_limits import PACED_BY_LANES, RateLimits
 
 # How long the installation that serves a workspace is cached; tokens are validated separately.
@@ -31,6 +32,9 @@ WORKSPACE_SECONDS = 1.0
 MOST_PAGES = 1000
 # The largest page of auth.teams.list.
 WORKSPACES_PAGE = 1000
+# Threads in which coroutines look up tokens, all and those of one workspace: an expired token is
+# refreshed, for which Slack is called.
+TOKEN_THREADS, TOKEN_THREADS_OF_ONE = 16, 2
 
 
 class NotInstalledError(LoggableError):
@@ -80,6 +84,11 @@ class WorkspaceClient:
         self._rate_limits = rate_limits
         self._workspaces: dict[str, tuple[float, BotWorkspace]] = {}
         self._unchanged = AsyncBatcher(self._find_unchanged)
+        self._threads = SlackThreads(TOKEN_THREADS, most_of_one=TOKEN_THREADS_OF_ONE, name="tokens")
+
+    def close(self) -> None:
+        """End the threads that look up tokens."""
+        self._threads.close()
 
     def find_workspace(self, team_id: str) -> BotWorkspace:
         """Return the workspace `team_id` and its installation, at most a second old.
@@ -134,6 +143,10 @@ class WorkspaceClient:
             TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
         )
         return grant is not None and scope in grant.bot_scopes
+
+    async def has_scope_soon(self, workspace: BotWorkspace, scope: str) -> bool:
+        """Check a scope like `has_scope`, from a coroutine on the HTTP loop."""
+        return await self._threads.run(workspace.team_id, self.has_scope, workspace, scope)
 
     def as_bot(self, workspace: BotWorkspace, method: str, /, **arguments: Any) -> dict[str, Any]:
         """Call `method` as the bot of a workspace and return Slack's response.
@@ -254,7 +267,7 @@ class WorkspaceClient:
             request = TokenRequest(workspace.enterprise_id, workspace.installed_team_id)
             if (grant := await self._unchanged.call(request)) is not None:
                 return _token_in(grant, workspace, method)
-        return await asyncio.to_thread(self._ready_token, workspace, method)
+        return await self._threads.run(workspace.team_id, self._ready_token, workspace, method)
 
     async def _find_unchanged(
         self, requests: Collection[TokenRequest]

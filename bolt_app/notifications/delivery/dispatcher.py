@@ -331,9 +331,8 @@ class Dispatcher:
         if not senders:
             self._resolved(work, owned, None)
             return
-        result = await self._tasks.run(
-            self._resolver.resolve, team_id, row.address, row.attempts + 1, senders
-        )
+        attempts = row.attempts + 1
+        result = await self._resolver.resolve_soon(team_id, row.address, attempts, senders)
         if isinstance(result, ResolvedDestination):
             await self._tasks.run(self._transitions.move, team_id, lane_id, result.address)
         elif isinstance(result, UnlistedChannel):

@@ -94,9 +94,8 @@ class FileLinks:
         return {id_: file.permalink for id_, file in found.items() if file is not None}
 
     async def _may_upload(self, workspace: BotWorkspace, attempt: Attempt) -> bool:
-        return attempt.number <= UPLOAD_ATTEMPTS and await asyncio.to_thread(
-            self._client.has_scope, workspace, SCOPE
-        )
+        may_try = attempt.number <= UPLOAD_ATTEMPTS
+        return may_try and await self._client.has_scope_soon(workspace, SCOPE)
 
     async def _upload_all(
         self, workspace: BotWorkspace, files: Collection[Mapping[str, Any]], check: BeforeRequest

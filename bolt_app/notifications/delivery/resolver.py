@@ -18,6 +18,7 @@ from bolt_app.notifications.delivery.outcomes import (
 )
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import is_conversation
+from bolt_app.slack_threads import SlackThreads
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
 from bolt_app.workspaces.lookup_budgets import LookupShare
@@ -53,6 +54,7 @@ class DestinationResolver:
         channels: Channels,
         users: Users,
         delays: Delays,
+        threads: SlackThreads,
         *,
         clock: Clock = utc_now,
     ) -> None:
@@ -60,7 +62,14 @@ class DestinationResolver:
         self._channels = channels
         self._users = users
         self._delays = delays
+        self._threads = threads
         self._clock = clock
+
+    async def resolve_soon(
+        self, team_id: str, address: str, attempts: int, senders: Collection[str]
+    ) -> ResolvedDestination | UnlistedChannel | Outcome:
+        """Resolve like `resolve`, from a coroutine on the HTTP loop."""
+        return await self._threads.run(team_id, self.resolve, team_id, address, attempts, senders)
 
     def resolve(
         self, team_id: str, address: str, attempts: int, senders: Collection[str]

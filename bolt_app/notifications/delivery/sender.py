@@ -47,6 +47,7 @@ from bolt_app.notifications.incidents.resolved_content import content_in_state
 from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_api import AMBIGUOUS_CODES, NotSentError, SlackCallError
 from bolt_app.slack_ids import NOBODY, is_conversation, is_person
+from bolt_app.slack_threads import SlackThreads
 from bolt_app.sliding_limit import SlidingLimit
 from bolt_app.workspaces.channels import Channels
 from bolt_app.workspaces.client import BotWorkspace, NotInstalledError, WorkspaceClient
@@ -128,6 +129,7 @@ class MessageSender:
         signer: ValueSigner,
         delays: Delays,
         budgets: LookupBudgets,
+        threads: SlackThreads,
         file_links: FileLinks,
         follow_move: Callable[[str, str], bool],
         senders_of: Callable[[int], Collection[str]],
@@ -137,6 +139,7 @@ class MessageSender:
         """Create the sender.
 
         Args:
+            threads: run lookups.
             file_links: uploads the files of messages, or links to their pages.
             follow_move: takes workspace and channel id, moves the rows of a channel whose id has
                 changed, and returns whether it has.
@@ -145,6 +148,7 @@ class MessageSender:
         self._mention_waits = SlidingLimit(MENTION_WAITS, MENTION_WAITS_WINDOW, clock=clock)
         self._delays = delays
         self._budgets = budgets
+        self._threads = threads
         self._file_links = file_links
         self._follow_move = follow_move
         self._senders_of = senders_of
@@ -357,9 +361,7 @@ class MessageSender:
         """
         if attempt.target.startswith("@") and _is_for_person(attempt):
             email, find = attempt.target.removeprefix("@"), self._users.find
-            found = await asyncio.to_thread(
-                self._look_up, attempt, lambda share: find(workspace, email, share)
-            )
+            found = await self._look_up(attempt, lambda share: find(workspace, email, share))
             if found != attempt.address:
                 raise SlackCallError(LOOKUP, UNKNOWN)
 
@@ -372,8 +374,8 @@ class MessageSender:
         if not _is_for_person(attempt):
             await self._require_in_workspace(workspace, attempt)
             return True
-        return await asyncio.to_thread(
-            self._look_up, attempt, lambda share: self._may_receive(workspace, attempt, share)
+        return await self._look_up(
+            attempt, lambda share: self._may_receive(workspace, attempt, share)
         )
 
     async def _require_in_workspace(self, workspace: BotWorkspace, attempt: Attempt) -> None:
@@ -384,11 +386,15 @@ class MessageSender:
         """
         if workspace.is_enterprise_install:
             require = self._organization_channels.require
-            await asyncio.to_thread(
-                self._look_up, attempt, lambda share: require(workspace, attempt.channel_id, share)
+            await self._look_up(
+                attempt, lambda share: require(workspace, attempt.channel_id, share)
             )
 
-    def _look_up(self, attempt: Attempt, ask: Callable[[LookupShare], _Result]) -> _Result:
+    async def _look_up(self, attempt: Attempt, ask: Callable[[LookupShare], _Result]) -> _Result:
+        """Return the result of a lookup, made in a thread like `_ask`."""
+        return await self._threads.run(attempt.team_id, self._ask, attempt, ask)
+
+    def _ask(self, attempt: Attempt, ask: Callable[[LookupShare], _Result]) -> _Result:
         """Return the result of a lookup, with the share of any sender that waits for it.
 
         Deliveries of other senders wait in the lane behind this one.
@@ -433,20 +439,24 @@ class MessageSender:
         """Return the renderings of the message; an action has none."""
         if attempt.change in _ACTIONS:
             return _Prepared({}, iter(()))
-        content = attempt.content
-        waits = "mentions" in content or any(name in content for name in CUSTOM_LOOKS)
-        if waits or is_markdown(content) or attempt.size > LARGE_CONTENT:
-            return await asyncio.to_thread(self._render, workspace, attempt)
-        return self._render(workspace, attempt)
-
-    def _render(self, workspace: BotWorkspace, attempt: Attempt) -> _Prepared:
-        content, has_skipped = content_in_state(attempt.content, attempt.incident), False
-        if "mentions" in content:
-            people = self._find_mentioned(workspace, attempt, content["mentions"])
-            content, has_skipped = mention(content, people.user_ids), people.skipped > 0
+        content, people = attempt.content, FoundPeople((), 0)
+        if addresses := content.get("mentions"):
+            people = await self._threads.run(
+                attempt.team_id, self._find_mentioned, workspace, attempt, addresses
+            )
         looks = [name for name in CUSTOM_LOOKS if name in content]
-        if looks and self._client.has_scope(workspace, CUSTOMIZE):
+        if looks and await self._client.has_scope_soon(workspace, CUSTOMIZE):
             looks = []
+        if is_markdown(content) or attempt.size > LARGE_CONTENT:
+            return await asyncio.to_thread(self._render, attempt, people, looks)
+        return self._render(attempt, people, looks)
+
+    def _render(
+        self, attempt: Attempt, people: FoundPeople, left_out: Collection[str]
+    ) -> _Prepared:
+        """Return the renderings, with people mentioned and without some arguments."""
+        content = content_in_state(attempt.content, attempt.incident)
+        content = mention(content, people.user_ids)
         marked = {
             "channel": attempt.channel_id,
             "metadata": {"event_type": EVENT_TYPE, "event_payload": {"delivery": attempt.mark}},
@@ -455,10 +465,10 @@ class MessageSender:
         if attempt.last_error in AMBIGUOUS_CODES and attempt.number > FULL_ATTEMPTS:
             given = _simpler(given, attempt.number - FULL_ATTEMPTS)
         messages = (
-            {**marked, **{name: value for name, value in rendering.items() if name not in looks}}
+            {**marked, **{name: value for name, value in rendering.items() if name not in left_out}}
             for rendering in given
         )
-        return _Prepared(next(messages), messages, has_skipped)
+        return _Prepared(next(messages), messages, people.skipped > 0)
 
     def _find_mentioned(
         self, workspace: BotWorkspace, attempt: Attempt, addresses: Iterable[str]
@@ -581,9 +591,7 @@ class MessageSender:
         # A look for an attempt in doubt is the first to see some channels.
         await self._require_in_workspace(workspace, attempt)
         take, team_id = self._budgets.take, workspace.team_id
-        await asyncio.to_thread(
-            self._look_up, attempt, lambda share: take(CONVERSATIONS_JOIN, team_id, share)
-        )
+        await self._look_up(attempt, lambda share: take(CONVERSATIONS_JOIN, team_id, share))
         await self._client.call_as_bot(
             workspace, CONVERSATIONS_JOIN, before_request=check, channel=channel_id
         )

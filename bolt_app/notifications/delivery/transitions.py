@@ -6,7 +6,8 @@ Each is a locked and numbered change of the workspace, which its owner reads in 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -61,6 +62,10 @@ logger = logging.getLogger(__name__)
 MOST_SENDERS = 20
 # Due rows that are read together.
 BATCH = 1000
+# Of so many of one workspace the others follow later: other workspaces go first.
+MANY = 100
+# Lanes of a workspace that one transaction releases: each takes milliseconds.
+RELEASED_AT_ONCE = 25
 # Rows of a lane that one transaction moves or ends.
 CHANGED_AT_ONCE = 200
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -84,7 +89,12 @@ _DUE = (
     )
     .join(Lane)
     .join(WorkspaceQueue, WorkspaceQueue.team_id == Delivery.team_id)
-    .where(IS_LATER, Delivery.send_at <= bindparam("now"), _OWNED)
+    .where(
+        IS_LATER,
+        Delivery.send_at <= bindparam("now"),
+        _OWNED,
+        ~is_any_of(Delivery.team_id, "with_many"),
+    )
     .order_by(Delivery.send_at)
     .limit(BATCH)
 )
@@ -153,11 +163,11 @@ class Transitions:
         self._clock = clock
 
     def promote(self, shards: Collection[int]) -> Promoted:
-        """Queue due scheduled deliveries, and release due held ones."""
+        """Queue due scheduled deliveries, and release due held ones: some of each workspace."""
         now = self._clock()
         values = {"now": now, "shards": list(shards)}
         with self._database.reading_connection() as connection:
-            due = connection.execute(_DUE, values).all()
+            due = _find_due(connection, values)
             next_at = connection.scalar(_NEXT, values)
         names = [
             row
@@ -168,15 +178,19 @@ class Transitions:
             row for row in due if row.state != DeliveryState.HELD or is_destination(row.address)
         ]
         team_ids = sorted({row.team_id for row in ready})
+        has_more = bool(ready) and len(due) >= BATCH
         for team_id in team_ids:
+            rows = [row for row in ready if row.team_id == team_id]
+            first = _of_first_lanes(rows)
+            has_more |= len(first) < len(rows)
             try:
-                self._promote(team_id, [row for row in ready if row.team_id == team_id], now)
+                self._promote(team_id, first, now)
             except OperationalError as error:
                 # A workspace whose row is locked for long must not delay the others.
                 if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
                     raise
                 logger.warning("a workspace is locked", extra={"error": describe_error(error)})
-        return Promoted(team_ids, names, now if len(due) == BATCH else next_at)
+        return Promoted(team_ids, names, now if has_more else next_at)
 
     def forget_future(self, shards: Collection[int]) -> None:
         """Make held deliveries due now that were accepted by a clock ahead of ours."""
@@ -389,3 +403,24 @@ class Transitions:
 
 def _pending(lane_id: int, ids: Collection[int]) -> ColumnElement[bool]:
     return and_(is_any_of(Delivery.id, values=ids), Delivery.lane_id == lane_id, IS_PENDING)
+
+
+def _find_due(connection: Connection, values: Mapping[str, Any]) -> Collection[Any]:
+    """Return due rows: the first of all workspaces, however many one of them has."""
+    due: dict[int, Any] = {}
+    with_many: list[str] = []
+    while True:
+        rows = connection.execute(_DUE, {**values, "with_many": with_many}).all()
+        due |= {row.id: row for row in rows}
+        counts = Counter(row.team_id for row in rows)
+        found = [team_id for team_id, count in counts.items() if count >= MANY]
+        if len(rows) < BATCH or not found:
+            return due.values()
+        with_many += found
+
+
+def _of_first_lanes(rows: Sequence[Any]) -> Sequence[Any]:
+    """Return the rows of a workspace without those of lanes that are released later."""
+    held = dict.fromkeys(row.lane_id for row in rows if row.state == DeliveryState.HELD)
+    later = set(list(held)[RELEASED_AT_ONCE:])
+    return [row for row in rows if row.lane_id not in later]
