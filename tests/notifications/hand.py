@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import delete, func, insert, select, update
 
 from bolt_app.db.models import SHARD_COUNT, Delivery, Lane, Shard
-from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.content.schema import read_one
 from bolt_app.notifications.content.states import DeliveryState, shown_state
 from bolt_app.notifications.delivery.ownership import UNCHANGED, Changes, Ownership
 from bolt_app.notifications.intake.sender import Sender
@@ -149,7 +149,7 @@ class Hand:
 def accept(bellhop: Bellhop, to: str | list[str], text: str = "", **given: Any) -> str:
     """Accept a notification and return its id."""
     team_id = given.pop("team_id", ACME)
-    request = NotificationRequest.model_validate({"to": to, "text": text, **given})
+    request = read_one({"to": to, "text": text, **given}, bellhop.clock())
     answer = bellhop.services.intake.submit(Sender(team_id, "command"), [request])
     return answer.notifications[0].id
 

@@ -406,7 +406,8 @@ def _has_led_nowhere(delivery: DeliveryReport, routes: DeliveryRoutes) -> bool:
     """Whether a delivery to a name failed because there was no such channel, or none was found."""
     if delivery.state not in FAILED_STATES:
         return False
-    return delivery.error == NOT_FOUND or delivery.id not in routes.named
+    code = delivery.error and delivery.error.code
+    return code == NOT_FOUND or delivery.id not in routes.named
 
 
 def _is_for(
