@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -105,6 +106,12 @@ def undo(bellhop: Bellhop) -> None:
     assert subscriptions.undo(ACME, GENERAL, [removed], by=ANN)
 
 
+def unmute(bellhop: Bellhop) -> None:
+    mute = bellhop.services.subscriptions.mute
+    mute(ACME, GENERAL, bellhop.clock() + timedelta(days=1), by=ANN)
+    mute(ACME, GENERAL, None, by=ANN)
+
+
 def announce(bellhop: Bellhop) -> None:
     bellhop.services.files.open_upload(ACME, key_of(bellhop).credential, "a.txt", 5)
 
@@ -113,7 +120,7 @@ def _notification() -> NotificationRequest:
     return NotificationRequest.model_validate({"to": [GENERAL, "topic:one"], "text": "x"})
 
 
-@pytest.mark.parametrize("change", [move, unlink, uninstall, revoke, send, undo, announce])
+@pytest.mark.parametrize("change", [move, unlink, uninstall, revoke, send, undo, unmute, announce])
 def test_rows_are_locked_in_one_order(
     installed: Bellhop, change: Callable[[Bellhop], None]
 ) -> None:
