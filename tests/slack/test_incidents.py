@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.history.errors import AnsweredIncidentError
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.severity import COLOURS, SIGNS
+from slack_sandbox import Fault
 from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -40,6 +42,14 @@ def delivered(bellhop: Bellhop) -> None:
     """Deliver everything that waits, past the rate limits of the channels."""
     bellhop.clock.advance(5)
     Hand(bellhop).deliver()
+
+
+def pass_minutes(bellhop: Bellhop, hand: Hand, minutes: int) -> None:
+    """Deliver what is due in each minute."""
+    for _ in range(minutes):
+        hand.deliver()
+        bellhop.clock.advance(60)
+    hand.deliver()
 
 
 def message(bellhop: Bellhop, channel_id: str = GENERAL) -> Message:
@@ -311,6 +321,67 @@ class TestEscalation:
         delivered(installed)
 
         assert "No answer yet" in message(installed, RANDOM).text
+
+    @pytest.mark.both_databases
+    @pytest.mark.parametrize("answer", ["acknowledge", "assign", "resolve", "mute", None])
+    def test_one_in_doubt_is_not_repeated_after_an_answer(
+        self, installed: Bellhop, answer: str | None
+    ) -> None:
+        id_ = raised(installed, key="disk", escalate={"after": 120, "to": RANDOM})
+        hand = Hand(installed)
+        for method in ("chat.postMessage", "conversations.history"):
+            installed.slack.faults.add(Fault(method, "server_error"))
+        installed.clock.advance(120)
+        pass_minutes(installed, hand, 5)
+        assert states(installed, id_) == ["sent", "sending"]
+
+        if answer is None:
+            accept(installed, GENERAL, "Fine", key="disk")
+        else:
+            answered = installed.slack.click(ANN, message(installed), f"incident.{answer}")
+            assert answered.error is None
+        installed.slack.faults.clear()
+        pass_minutes(installed, hand, 20)
+
+        assert states(installed, id_)[:2] == ["sent", "cancelled"]
+        assert not installed.slack.messages(RANDOM)
+
+    def test_one_in_doubt_that_is_in_slack_is_found_after_an_answer(
+        self, installed: Bellhop
+    ) -> None:
+        id_ = raised(installed, escalate={"after": 120, "to": RANDOM})
+        installed.clock.advance(120)
+        hand = Hand(installed)
+        hand.die_after_request()
+        hand.deliver()
+        press(installed, "acknowledge")
+        pass_minutes(installed, Hand(installed), 2)
+
+        assert states(installed, id_)[:2] == ["sent", "sent"]
+        assert "Acknowledged by *Ann Archer*" in text_of(installed, RANDOM)
+
+    @pytest.mark.both_databases
+    @pytest.mark.parametrize("is_answered", [True, False])
+    def test_a_failed_one_is_retried_unless_the_incident_is_answered(
+        self, installed: Bellhop, is_answered: bool
+    ) -> None:
+        id_ = raised(installed, escalate={"after": 120, "to": RANDOM})
+        gone = Fault("chat.postMessage", "api_error", error="is_archived")
+        installed.slack.faults.add(gone)
+        installed.clock.advance(120)
+        delivered(installed)
+        installed.slack.faults.clear()
+        assert states(installed, id_) == ["sent", "dead"]
+
+        if is_answered:
+            press(installed, "acknowledge")
+            with pytest.raises(AnsweredIncidentError):
+                installed.services.history.retry(ACME, id_)
+        else:
+            installed.services.history.retry(ACME, id_)
+        delivered(installed)
+
+        assert len(installed.slack.messages(RANDOM)) == int(not is_answered)
 
     def test_the_sender_ends_it(self, installed: Bellhop) -> None:
         raised(installed, key="disk/db1", escalate={"after": 600, "to": RANDOM})

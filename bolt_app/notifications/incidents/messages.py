@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Select,
+    and_,
     bindparam,
     func,
     insert,
@@ -22,6 +23,7 @@ from sqlalchemy import (
 from bolt_app.db.models import IS_PENDING, IS_QUEUED, Delivery, Incident, Lane, Notification
 from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.queue.cancellation import MAY_GO_OUT, cancelled
 from bolt_app.notifications.queue.change_feed import state_until, stored_urgency
 from bolt_app.slack_ids import DELETED_PERSON
 
@@ -38,6 +40,14 @@ RESOLUTION_RANK = 0
 MOST_AHEAD = 3
 # The states of refreshes that have ended without having been cancelled.
 _REFRESHED = (DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)
+# The states of follow-ups that an answer cancels. A key may have any number of others.
+_UNSENT = (
+    DeliveryState.WAITING,
+    DeliveryState.SCHEDULED,
+    DeliveryState.SENDING,
+    DeliveryState.UNKNOWN,
+    DeliveryState.DEAD,
+)
 # A refresh due later than this belongs to the end of a snooze.
 _SOON = timedelta(minutes=1)
 
@@ -215,23 +225,27 @@ def schedule_snooze_end(
 def cancel_followups(
     connection: Connection, change: IncidentChange, modes: Collection[str]
 ) -> None:
-    """Cancel pending follow-up deliveries, except refreshes that are due soon."""
+    """Cancel follow-up deliveries that may still go out, except refreshes that are due soon."""
+    is_refresh = Delivery.mode == DeliveryMode.REFRESH
+    is_later_refresh = and_(IS_PENDING, is_refresh, Delivery.send_at > change.now + _SOON)
     connection.execute(
         update(Delivery)
         .where(
             *_is_followup(change, modes),
-            or_(Delivery.mode != DeliveryMode.REFRESH, Delivery.send_at > change.now + _SOON),
+            Delivery.state.in_(_UNSENT),
+            or_(MAY_GO_OUT, is_later_refresh),
         )
-        .values(state=DeliveryState.CANCELLED, finished_at=change.now, seq=change.seq)
+        .values(cancelled(change.now, change.seq))
     )
 
 
 def postpone_escalations(connection: Connection, change: IncidentChange, until: datetime) -> None:
     """Postpone pending escalations to `until`, if they are due before."""
     state = state_until(until, change.now)
+    is_pending = (IS_PENDING, IS_QUEUED, Delivery.send_at < until)
     connection.execute(
         update(Delivery)
-        .where(*_is_followup(change, (DeliveryMode.ESCALATE,)), Delivery.send_at < until)
+        .where(*_is_followup(change, (DeliveryMode.ESCALATE,)), *is_pending)
         .values(send_at=until, state=state, seq=change.seq)
     )
 
@@ -322,8 +336,6 @@ def _is_followup(change: IncidentChange, modes: Collection[str]) -> tuple[Any, .
         Delivery.key == change.key,
         Delivery.key.is_not(None),
         Delivery.mode.in_(modes),
-        IS_PENDING,
-        IS_QUEUED,
     )
 
 
