@@ -323,6 +323,32 @@ class TestEscalation:
         assert "No answer yet" in message(installed, RANDOM).text
 
     @pytest.mark.both_databases
+    @pytest.mark.parametrize(("snoozed", "left"), [(60, 510), (1200, 0)])
+    def test_the_end_of_a_snooze_gives_it_back_its_time(
+        self, installed: Bellhop, snoozed: int, left: int
+    ) -> None:
+        raised(installed, escalate={"after": 600, "to": RANDOM})
+        snooze(installed, 1440)
+        installed.clock.advance(snoozed)
+        press(installed, "wake")
+        if left:
+            installed.clock.advance(left)
+            delivered(installed)
+            assert not installed.slack.messages(RANDOM)
+        installed.clock.advance(10)
+        delivered(installed)
+
+        assert "No answer yet" in message(installed, RANDOM).text
+
+    def test_a_snooze_leaves_a_later_one_its_time(self, installed: Bellhop) -> None:
+        id_ = raised(installed, escalate={"after": 7200, "to": RANDOM})
+        due = deliveries(installed, id_)[1].send_at
+        snooze(installed, 60)
+        press(installed, "wake")
+
+        assert abs((deliveries(installed, id_)[1].send_at - due).total_seconds()) < 0.001
+
+    @pytest.mark.both_databases
     @pytest.mark.parametrize("answer", ["acknowledge", "assign", "resolve", "mute", None])
     def test_one_in_doubt_is_not_repeated_after_an_answer(
         self, installed: Bellhop, answer: str | None

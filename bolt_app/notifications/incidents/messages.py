@@ -24,7 +24,7 @@ from bolt_app.db.models import IS_PENDING, IS_QUEUED, Delivery, Incident, Lane, 
 from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.cancellation import MAY_GO_OUT, cancelled
-from bolt_app.notifications.queue.change_feed import state_until, stored_urgency
+from bolt_app.notifications.queue.change_feed import due_at, state_until, stored_urgency
 from bolt_app.slack_ids import DELETED_PERSON
 
 # Statements name `IS_PENDING` beside `IS_QUEUED`, because it is the condition of an index.
@@ -239,15 +239,24 @@ def cancel_followups(
     )
 
 
-def postpone_escalations(connection: Connection, change: IncidentChange, until: datetime) -> None:
-    """Postpone pending escalations to `until`, if they are due before."""
-    state = state_until(until, change.now)
-    is_pending = (IS_PENDING, IS_QUEUED, Delivery.send_at < until)
-    connection.execute(
-        update(Delivery)
-        .where(*_is_followup(change, (DeliveryMode.ESCALATE,)), *is_pending)
-        .values(send_at=until, state=state, seq=change.seq)
+def reschedule_escalations(
+    connection: Connection, change: IncidentChange, not_before: datetime
+) -> None:
+    """Schedule pending escalations for the time that their sender chose, or `not_before`.
+
+    A snooze postpones them until its end, which people may bring forward.
+    """
+    pending = (IS_PENDING, IS_QUEUED)
+    escalations = select(Delivery.id, Delivery.rank, Delivery.urgency, Delivery.send_at).where(
+        *_is_followup(change, (DeliveryMode.ESCALATE,)), *pending
     )
+    for row in connection.execute(escalations).all():
+        send_at = max(due_at(row.rank, row.urgency), not_before)
+        # One that is due keeps its time, from which its retries are counted.
+        if send_at > change.now or row.send_at > change.now:
+            values = {"send_at": send_at, "state": state_until(send_at, change.now)}
+            escalation = update(Delivery).where(Delivery.id == row.id, *pending)
+            connection.execute(escalation.values(**values, seq=change.seq))
 
 
 def find_shown_notification(connection: Connection, lane_id: int, key: str, ts: str) -> Any:
