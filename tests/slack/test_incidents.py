@@ -233,6 +233,47 @@ def test_nothing_new_is_posted_while_it_is_quiet(installed: Bellhop, answer: str
     assert deliveries_shown(installed, once_more)[0].state == "sent"
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize("answer", ["mute", "snooze"])
+def test_an_update_is_no_new_message_while_it_is_quiet(installed: Bellhop, answer: str) -> None:
+    raised(installed, key="disk/db1")
+    press(installed, "mute") if answer == "mute" else snooze(installed)
+
+    changed = raised(installed, [GENERAL, RANDOM], key="disk/db1", title="Changed")
+
+    assert states(installed, changed) == ["sent", "muted"]
+    assert not installed.slack.messages(RANDOM)
+    press(installed, "unmute" if answer == "mute" else "wake")
+    again = raised(installed, [GENERAL, RANDOM], key="disk/db1", title="Again")
+    assert states(installed, again)[:2] == ["sent", "sent"]
+    assert "Again" in text_of(installed, RANDOM)
+
+
+def test_an_update_replaces_no_deleted_message_while_it_is_quiet(installed: Bellhop) -> None:
+    raised(installed, key="disk/db1")
+    press(installed, "mute")
+    muted = message(installed)
+    muted.deleted = True
+
+    changed = raised(installed, key="disk/db1", title="Changed")
+
+    assert states(installed, changed) == ["muted"]
+    assert muted not in installed.slack.messages(GENERAL)
+
+
+def test_an_update_to_an_address_changes_its_message_while_it_is_quiet(installed: Bellhop) -> None:
+    address = f"@{installed.slack.users[ANN].email}"
+    raised(installed, address, key="disk/db1")
+    delivered(installed)
+    conversation = installed.slack.app_dm(ACME, ANN).id
+    press(installed, "mute", channel_id=conversation)
+
+    raised(installed, address, key="disk/db1", title="Changed")
+    delivered(installed)
+
+    assert "Changed" in text_of(installed, conversation)
+
+
 def snooze(bellhop: Bellhop, minutes: int = 30) -> None:
     chosen = bellhop.slack.select_option(ANN, message(bellhop), "incident.snooze", str(minutes))
     assert chosen.error is None
