@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -113,6 +114,12 @@ def find_name(bellhop: Bellhop) -> None:
     services.channels.refresh_listing(services.client.find_workspace(ACME))
 
 
+def unmute(bellhop: Bellhop) -> None:
+    mute = bellhop.services.subscriptions.mute
+    mute(ACME, GENERAL, bellhop.clock() + timedelta(days=1), by=ANN)
+    mute(ACME, GENERAL, None, by=ANN)
+
+
 def announce(bellhop: Bellhop) -> None:
     bellhop.services.files.open_upload(ACME, key_of(bellhop).credential, "a.txt", 5)
 
@@ -122,7 +129,7 @@ def _notification() -> NotificationRequest:
 
 
 @pytest.mark.parametrize(
-    "change", [move, unlink, uninstall, revoke, send, undo, find_name, announce]
+    "change", [move, unlink, uninstall, revoke, send, undo, unmute, find_name, announce]
 )
 def test_rows_are_locked_in_one_order(
     installed: Bellhop, change: Callable[[Bellhop], None]

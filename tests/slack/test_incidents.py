@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.history.errors import AnsweredIncidentError
 from bolt_app.notifications.incidents.blocks import IncidentAnswer
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.severity import COLOURS, SIGNS
+from slack_sandbox import Fault
 from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
@@ -40,6 +42,14 @@ def delivered(bellhop: Bellhop) -> None:
     """Deliver everything that waits, past the rate limits of the channels."""
     bellhop.clock.advance(5)
     Hand(bellhop).deliver()
+
+
+def pass_minutes(bellhop: Bellhop, hand: Hand, minutes: int) -> None:
+    """Deliver what is due in each minute."""
+    for _ in range(minutes):
+        hand.deliver()
+        bellhop.clock.advance(60)
+    hand.deliver()
 
 
 def message(bellhop: Bellhop, channel_id: str = GENERAL) -> Message:
@@ -223,6 +233,47 @@ def test_nothing_new_is_posted_while_it_is_quiet(installed: Bellhop, answer: str
     assert deliveries_shown(installed, once_more)[0].state == "sent"
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize("answer", ["mute", "snooze"])
+def test_an_update_is_no_new_message_while_it_is_quiet(installed: Bellhop, answer: str) -> None:
+    raised(installed, key="disk/db1")
+    press(installed, "mute") if answer == "mute" else snooze(installed)
+
+    changed = raised(installed, [GENERAL, RANDOM], key="disk/db1", title="Changed")
+
+    assert states(installed, changed) == ["sent", "muted"]
+    assert not installed.slack.messages(RANDOM)
+    press(installed, "unmute" if answer == "mute" else "wake")
+    again = raised(installed, [GENERAL, RANDOM], key="disk/db1", title="Again")
+    assert states(installed, again)[:2] == ["sent", "sent"]
+    assert "Again" in text_of(installed, RANDOM)
+
+
+def test_an_update_replaces_no_deleted_message_while_it_is_quiet(installed: Bellhop) -> None:
+    raised(installed, key="disk/db1")
+    press(installed, "mute")
+    muted = message(installed)
+    muted.deleted = True
+
+    changed = raised(installed, key="disk/db1", title="Changed")
+
+    assert states(installed, changed) == ["muted"]
+    assert muted not in installed.slack.messages(GENERAL)
+
+
+def test_an_update_to_an_address_changes_its_message_while_it_is_quiet(installed: Bellhop) -> None:
+    address = f"@{installed.slack.users[ANN].email}"
+    raised(installed, address, key="disk/db1")
+    delivered(installed)
+    conversation = installed.slack.app_dm(ACME, ANN).id
+    press(installed, "mute", channel_id=conversation)
+
+    raised(installed, address, key="disk/db1", title="Changed")
+    delivered(installed)
+
+    assert "Changed" in text_of(installed, conversation)
+
+
 def snooze(bellhop: Bellhop, minutes: int = 30) -> None:
     chosen = bellhop.slack.select_option(ANN, message(bellhop), "incident.snooze", str(minutes))
     assert chosen.error is None
@@ -311,6 +362,93 @@ class TestEscalation:
         delivered(installed)
 
         assert "No answer yet" in message(installed, RANDOM).text
+
+    @pytest.mark.both_databases
+    @pytest.mark.parametrize(("snoozed", "left"), [(60, 510), (1200, 0)])
+    def test_the_end_of_a_snooze_gives_it_back_its_time(
+        self, installed: Bellhop, snoozed: int, left: int
+    ) -> None:
+        raised(installed, escalate={"after": 600, "to": RANDOM})
+        snooze(installed, 1440)
+        installed.clock.advance(snoozed)
+        press(installed, "wake")
+        if left:
+            installed.clock.advance(left)
+            delivered(installed)
+            assert not installed.slack.messages(RANDOM)
+        installed.clock.advance(10)
+        delivered(installed)
+
+        assert "No answer yet" in message(installed, RANDOM).text
+
+    def test_a_snooze_leaves_a_later_one_its_time(self, installed: Bellhop) -> None:
+        id_ = raised(installed, escalate={"after": 7200, "to": RANDOM})
+        due = deliveries(installed, id_)[1].send_at
+        snooze(installed, 60)
+        press(installed, "wake")
+
+        assert abs((deliveries(installed, id_)[1].send_at - due).total_seconds()) < 0.001
+
+    @pytest.mark.both_databases
+    @pytest.mark.parametrize("answer", ["acknowledge", "assign", "resolve", "mute", None])
+    def test_one_in_doubt_is_not_repeated_after_an_answer(
+        self, installed: Bellhop, answer: str | None
+    ) -> None:
+        id_ = raised(installed, key="disk", escalate={"after": 120, "to": RANDOM})
+        hand = Hand(installed)
+        for method in ("chat.postMessage", "conversations.history"):
+            installed.slack.faults.add(Fault(method, "server_error"))
+        installed.clock.advance(120)
+        pass_minutes(installed, hand, 5)
+        assert states(installed, id_) == ["sent", "sending"]
+
+        if answer is None:
+            accept(installed, GENERAL, "Fine", key="disk")
+        else:
+            answered = installed.slack.click(ANN, message(installed), f"incident.{answer}")
+            assert answered.error is None
+        installed.slack.faults.clear()
+        pass_minutes(installed, hand, 20)
+
+        assert states(installed, id_)[:2] == ["sent", "cancelled"]
+        assert not installed.slack.messages(RANDOM)
+
+    def test_one_in_doubt_that_is_in_slack_is_found_after_an_answer(
+        self, installed: Bellhop
+    ) -> None:
+        id_ = raised(installed, escalate={"after": 120, "to": RANDOM})
+        installed.clock.advance(120)
+        hand = Hand(installed)
+        hand.die_after_request()
+        hand.deliver()
+        press(installed, "acknowledge")
+        pass_minutes(installed, Hand(installed), 2)
+
+        assert states(installed, id_)[:2] == ["sent", "sent"]
+        assert "Acknowledged by *Ann Archer*" in text_of(installed, RANDOM)
+
+    @pytest.mark.both_databases
+    @pytest.mark.parametrize("is_answered", [True, False])
+    def test_a_failed_one_is_retried_unless_the_incident_is_answered(
+        self, installed: Bellhop, is_answered: bool
+    ) -> None:
+        id_ = raised(installed, escalate={"after": 120, "to": RANDOM})
+        gone = Fault("chat.postMessage", "api_error", error="is_archived")
+        installed.slack.faults.add(gone)
+        installed.clock.advance(120)
+        delivered(installed)
+        installed.slack.faults.clear()
+        assert states(installed, id_) == ["sent", "dead"]
+
+        if is_answered:
+            press(installed, "acknowledge")
+            with pytest.raises(AnsweredIncidentError):
+                installed.services.history.retry(ACME, id_)
+        else:
+            installed.services.history.retry(ACME, id_)
+        delivered(installed)
+
+        assert len(installed.slack.messages(RANDOM)) == int(not is_answered)
 
     def test_the_sender_ends_it(self, installed: Bellhop) -> None:
         raised(installed, key="disk/db1", escalate={"after": 600, "to": RANDOM})

@@ -23,6 +23,7 @@ from tests.notifications.hand import Hand, accept, deliveries, states, texts
 from tests.people import ACME, ANN, BEN
 from tests.running import Bellhop
 from tests.stored_values import places_of
+from tests.web.methods.calling import method_caller
 
 pytestmark = pytest.mark.sqlite_only
 
@@ -418,6 +419,52 @@ def test_what_was_cancelled_meanwhile_does_not_go_out(bellhop: Bellhop, private:
     bellhop.services.history.retry(ACME, early)
     deliver(bellhop)
     assert states(bellhop, early) == ["sent"]
+
+
+@pytest.mark.both_databases
+def test_a_message_that_was_deleted_during_its_attempt_does_not_go_out(
+    bellhop: Bellhop, private: str
+) -> None:
+    ci, hand = method_caller(bellhop), Hand(bellhop)
+    ts = ci.ok("chat.postMessage", channel=private, text="early")["ts"]
+    moved: list[str] = []
+
+    def delete_meanwhile() -> None:
+        if not moved:
+            moved.append(move_unnoticed(bellhop, private))
+            ci.ok("chat.delete", channel=private, ts=ts)
+
+    hand.ownership.before_request = delete_meanwhile
+    hand.deliver()
+    deliver(bellhop)
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved[0]))
+    deliver(bellhop)
+
+    assert bellhop.slack.messages(moved[0]) == []
+
+
+@pytest.mark.both_databases
+def test_a_message_that_was_changed_during_its_attempt_goes_out_changed(
+    bellhop: Bellhop, private: str
+) -> None:
+    ci, hand = method_caller(bellhop), Hand(bellhop)
+    ts = ci.ok("chat.postMessage", channel=private, text="early")["ts"]
+    moved: list[str] = []
+
+    def change_meanwhile() -> None:
+        if not moved:
+            moved.append(move_unnoticed(bellhop, private))
+            ci.ok("chat.update", channel=private, ts=ts, text="late")
+
+    hand.ownership.before_request = change_meanwhile
+    hand.deliver()
+    deliver(bellhop)
+
+    bellhop.slack.send_event(ACME, moved_event(private, moved[0]))
+    deliver(bellhop)
+
+    assert [one.text for one in bellhop.slack.messages(moved[0])] == ["late"]
 
 
 def test_what_a_revoked_key_sent_does_not_go_out_if_it_was_cancelled(

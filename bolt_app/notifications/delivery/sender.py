@@ -554,6 +554,8 @@ class MessageSender:
             is_gone = error.code == MESSAGE_GONE
             if attempt.is_refresh and not (is_gone and attempt.may_post_again):
                 return Outcome(DeliveryState.CANCELLED, error.code)
+            if attempt.incident is not None and attempt.incident.is_quiet:
+                return Outcome(DeliveryState.MUTED, error.code)
             if attempt.is_refresh:
                 await self._require_address(workspace, attempt)
                 if not await self._is_allowed(workspace, attempt):

@@ -103,7 +103,7 @@ def hold(connection: Connection, planned: Sequence[PlannedDelivery], now: dateti
     """
     preferences = _preferences(connection, {delivery.lane for delivery in planned})
     changes = [_changes(delivery, preferences.get(delivery.lane), now) for delivery in planned]
-    existing = _existing_messages(
+    existing = existing_messages(
         connection,
         {
             (*delivery.lane, delivery.row["key"])
@@ -192,7 +192,7 @@ def _preferences(
     }
 
 
-def _existing_messages(
+def existing_messages(
     connection: Connection, messages: Set[tuple[str, str, str]]
 ) -> set[tuple[str, str, str]]:
     """Return existing messages, by workspace, address and key, among those asked for."""

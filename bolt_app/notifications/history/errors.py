@@ -24,6 +24,13 @@ class ReplacedMessageError(NothingToRetryError):
         )
 
 
+class AnsweredIncidentError(NothingToRetryError):
+    """Every failed delivery was to follow an incident that was answered since."""
+
+    def __init__(self) -> None:
+        super().__init__("Nothing to retry: the incident has been answered since.")
+
+
 class ErasedRecipientError(NothingToRetryError):
     """Every failed delivery was for a person whose data has been deleted."""
 

@@ -11,9 +11,7 @@ from sqlalchemy import (
     Connection,
     Select,
     and_,
-    case,
     exists,
-    literal,
     or_,
     select,
     update,
@@ -25,10 +23,8 @@ from bolt_app.credentials.limits import Charge, SenderLimits, count_addressed
 from bolt_app.credentials.sources import Credential, credentials_of, is_delivery_of, stored_keys
 from bolt_app.db import Database
 from bolt_app.db.models import (
-    CANCELLED_EXPIRY,
     DELETED_ADDRESS,
     IS_OPEN,
-    IS_PENDING,
     IS_TROUBLED,
     Delivery,
     Incident,
@@ -37,10 +33,10 @@ from bolt_app.db.models import (
     Team,
 )
 from bolt_app.db.receipts import record_effect
-from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.content.modes import SILENT, DeliveryMode
 from bolt_app.notifications.content.states import FAILED_STATES, DeliveryState, StateFilter
 from bolt_app.notifications.history.errors import (
+    AnsweredIncidentError,
     ErasedRecipientError,
     NothingToRetryError,
     ReplacedMessageError,
@@ -55,6 +51,12 @@ from bolt_app.notifications.history.store import (
     first_fitting,
     first_with_fitting_deliveries,
 )
+from bolt_app.notifications.queue.cancellation import (
+    IS_CANCELLED_FOLLOWUP,
+    MAY_GO_OUT,
+    MAY_GO_OUT_AGAIN,
+    cancelled,
+)
 from bolt_app.notifications.queue.change_feed import begin_change
 from bolt_app.notifications.queue.requeue import is_replaced, requeued
 from bolt_app.notifications.queue.wakeup import Wakeup
@@ -62,18 +64,6 @@ from bolt_app.slack_ids import is_channel
 from bolt_app.workspaces.channel_names import find_named, renamed_among
 
 _CHUNK = 500
-# A refresh updates a message in Slack, for example to remove a person who has unlinked.
-_IS_CANCELLABLE = and_(IS_PENDING, Delivery.mode != DeliveryMode.REFRESH)
-# Attempted deliveries may go out once more: after an attempt in progress, a channel's move, or, if
-# people deleted the message, at the end of a snooze. Each is changed once.
-_MAY_GO_OUT_AGAIN = and_(
-    Delivery.state.in_(
-        (DeliveryState.SENDING, DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)
-    ),
-    Delivery.mode != DeliveryMode.REFRESH,
-    Delivery.expires_at.is_distinct_from(CANCELLED_EXPIRY),
-)
-_MAY_GO_OUT = or_(_IS_CANCELLABLE, _MAY_GO_OUT_AGAIN)
 
 
 @dataclass(frozen=True)
@@ -291,20 +281,20 @@ class History:
             .join(Notification, Notification.id == Delivery.notification_id)
             .where(is_delivery_of(credential.name))
         )
-        cancelled = 0
+        number = 0
         for condition in (IS_OPEN, IS_TROUBLED):
-            found = sent_by_it.where(condition, _MAY_GO_OUT).limit(_CHUNK)
+            found = sent_by_it.where(condition, MAY_GO_OUT).limit(_CHUNK)
             while (some := self._cancel_some(found)) is not None:
-                cancelled += some
+                number += some
         # Only messages about incidents are posted again. Without an index for them, they are
         # searched for once, and not while other writers wait.
         incident = and_(Incident.team_id == Delivery.team_id, Incident.key == Delivery.key)
         shown = sent_by_it.where(Delivery.state == DeliveryState.SENT, exists().where(incident))
         with self._database.reading() as session:
-            ids = [row.id for row in session.execute(shown.where(_MAY_GO_OUT_AGAIN))]
+            ids = [row.id for row in session.execute(shown.where(MAY_GO_OUT_AGAIN))]
         for chunk in _chunks(ids):
             self._cancel_some(sent_by_it.where(Delivery.id.in_(chunk)))
-        return cancelled
+        return number
 
     def _cancel_some(self, found: Select[int, str]) -> int | None:
         """Cancel the deliveries of a statement that are in the workspace of the first.
@@ -322,19 +312,10 @@ class History:
     def _cancel(self, session: Session, team_id: str, which: ColumnElement[bool]) -> set[int]:
         """Cancel deliveries, and let those that were attempted not go out again by themselves.
 
-        One statement, because a delivery may pass from one kind to the other meanwhile.
-
         Returns: the ids of those that were cancelled.
         """
         seq = begin_change(session.connection(), [team_id])[team_id]
-        now, never = (literal(at, UTCDateTime()) for at in (self._clock(), CANCELLED_EXPIRY))
-        values = {
-            "state": case((_IS_CANCELLABLE, DeliveryState.CANCELLED.value), else_=Delivery.state),
-            "finished_at": case((_IS_CANCELLABLE, now), else_=Delivery.finished_at),
-            "expires_at": case((_IS_CANCELLABLE, Delivery.expires_at), else_=never),
-            "seq": seq,
-        }
-        statement = update(Delivery).where(which, _MAY_GO_OUT).values(values)
+        statement = update(Delivery).where(which, MAY_GO_OUT).values(cancelled(self._clock(), seq))
         changed = session.execute(statement.returning(Delivery.id, Delivery.state))
         return {row.id for row in changed if row.state == DeliveryState.CANCELLED}
 
@@ -349,7 +330,7 @@ class History:
         """Queue the dead and unknown deliveries of a notification again.
 
         An expiry that has passed is ignored. Deliveries to people whose data was deleted have no
-        address and cannot be retried.
+        address and cannot be retried, and the escalation of an answered incident is not.
 
         Args:
             only: the ids of the deliveries to retry; None: all.
@@ -358,6 +339,7 @@ class History:
         Raises:
             NothingToRetryError: no delivery is dead or unknown.
             ErasedRecipientError: all such deliveries were for people whose data was deleted.
+            AnsweredIncidentError: all such deliveries were to follow an incident that was answered.
             ReplacedMessageError: later notifications have updated the messages.
             RevokedError, LimitError, NotInstalledError: see `SenderLimits.charge`.
         """
@@ -370,12 +352,11 @@ class History:
                 self._limits.charge(session.connection(), [charge], now)
             seq = begin_change(session.connection(), [team_id])[team_id]
             values = {**requeued(now), "seq": seq}
-            has_address = Delivery.target != DELETED_ADDRESS
-            changed = session.execute(
-                update(Delivery).where(has_failed, has_address, ~is_replaced()).values(values)
-            )
+            retriable = (Delivery.target != DELETED_ADDRESS, ~IS_CANCELLED_FOLLOWUP, ~is_replaced())
+            changed = session.execute(update(Delivery).where(has_failed, *retriable).values(values))
             if changed.rowcount == 0:  # type: ignore[attr-defined]
-                raise _nothing_to_retry(session.scalars(select(Delivery.target).where(has_failed)))
+                failed = select(Delivery.target, IS_CANCELLED_FOLLOWUP).where(has_failed)
+                raise _nothing_to_retry(session.execute(failed).all())
         self._wakeup.notify(team_id)
 
     def recipients_of(self, team_id: str, notification_id: str) -> Recipients:
@@ -417,11 +398,15 @@ def _with_named(connection: Connection, team_id: str, addresses: Collection[str]
     return [*addresses, *find_named(connection, team_id, names).values()]
 
 
-def _nothing_to_retry(targets: Iterable[str]) -> NothingToRetryError:
-    failed = set(targets)
+def _nothing_to_retry(failed: Sequence[Any]) -> NothingToRetryError:
+    """Return the error, given the targets of failed deliveries, and whether each was answered."""
     if not failed:
         return NothingToRetryError()
-    return ErasedRecipientError() if failed == {DELETED_ADDRESS} else ReplacedMessageError()
+    if all(target == DELETED_ADDRESS for target, _ in failed):
+        return ErasedRecipientError()
+    if all(is_answered for _, is_answered in failed):
+        return AnsweredIncidentError()
+    return ReplacedMessageError()
 
 
 def _deliveries_of(team_id: str, notification_id: str) -> ColumnElement[bool]:

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Select,
+    and_,
     bindparam,
     func,
     insert,
@@ -22,7 +23,8 @@ from sqlalchemy import (
 from bolt_app.db.models import IS_PENDING, IS_QUEUED, Delivery, Incident, Lane, Notification
 from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
-from bolt_app.notifications.queue.change_feed import state_until, stored_urgency
+from bolt_app.notifications.queue.cancellation import MAY_GO_OUT, cancelled
+from bolt_app.notifications.queue.change_feed import due_at, state_until, stored_urgency
 from bolt_app.slack_ids import DELETED_PERSON
 
 # Statements name `IS_PENDING` beside `IS_QUEUED`, because it is the condition of an index.
@@ -38,6 +40,14 @@ RESOLUTION_RANK = 0
 MOST_AHEAD = 3
 # The states of refreshes that have ended without having been cancelled.
 _REFRESHED = (DeliveryState.SENT, DeliveryState.UNKNOWN, DeliveryState.DEAD)
+# The states of follow-ups that an answer cancels. A key may have any number of others.
+_UNSENT = (
+    DeliveryState.WAITING,
+    DeliveryState.SCHEDULED,
+    DeliveryState.SENDING,
+    DeliveryState.UNKNOWN,
+    DeliveryState.DEAD,
+)
 # A refresh due later than this belongs to the end of a snooze.
 _SOON = timedelta(minutes=1)
 
@@ -215,25 +225,38 @@ def schedule_snooze_end(
 def cancel_followups(
     connection: Connection, change: IncidentChange, modes: Collection[str]
 ) -> None:
-    """Cancel pending follow-up deliveries, except refreshes that are due soon."""
+    """Cancel follow-up deliveries that may still go out, except refreshes that are due soon."""
+    is_refresh = Delivery.mode == DeliveryMode.REFRESH
+    is_later_refresh = and_(IS_PENDING, is_refresh, Delivery.send_at > change.now + _SOON)
     connection.execute(
         update(Delivery)
         .where(
             *_is_followup(change, modes),
-            or_(Delivery.mode != DeliveryMode.REFRESH, Delivery.send_at > change.now + _SOON),
+            Delivery.state.in_(_UNSENT),
+            or_(MAY_GO_OUT, is_later_refresh),
         )
-        .values(state=DeliveryState.CANCELLED, finished_at=change.now, seq=change.seq)
+        .values(cancelled(change.now, change.seq))
     )
 
 
-def postpone_escalations(connection: Connection, change: IncidentChange, until: datetime) -> None:
-    """Postpone pending escalations to `until`, if they are due before."""
-    state = state_until(until, change.now)
-    connection.execute(
-        update(Delivery)
-        .where(*_is_followup(change, (DeliveryMode.ESCALATE,)), Delivery.send_at < until)
-        .values(send_at=until, state=state, seq=change.seq)
+def reschedule_escalations(
+    connection: Connection, change: IncidentChange, not_before: datetime
+) -> None:
+    """Schedule pending escalations for the time that their sender chose, or `not_before`.
+
+    A snooze postpones them until its end, which people may bring forward.
+    """
+    pending = (IS_PENDING, IS_QUEUED)
+    escalations = select(Delivery.id, Delivery.rank, Delivery.urgency, Delivery.send_at).where(
+        *_is_followup(change, (DeliveryMode.ESCALATE,)), *pending
     )
+    for row in connection.execute(escalations).all():
+        send_at = max(due_at(row.rank, row.urgency), not_before)
+        # One that is due keeps its time, from which its retries are counted.
+        if send_at > change.now or row.send_at > change.now:
+            values = {"send_at": send_at, "state": state_until(send_at, change.now)}
+            escalation = update(Delivery).where(Delivery.id == row.id, *pending)
+            connection.execute(escalation.values(**values, seq=change.seq))
 
 
 def find_shown_notification(connection: Connection, lane_id: int, key: str, ts: str) -> Any:
@@ -322,8 +345,6 @@ def _is_followup(change: IncidentChange, modes: Collection[str]) -> tuple[Any, .
         Delivery.key == change.key,
         Delivery.key.is_not(None),
         Delivery.mode.in_(modes),
-        IS_PENDING,
-        IS_QUEUED,
     )
 
 

@@ -32,8 +32,8 @@ from bolt_app.notifications.incidents.messages import (
     cancel_followups,
     find_messages,
     incident_of_message,
-    postpone_escalations,
     refresh_messages,
+    reschedule_escalations,
     schedule_snooze_end,
 )
 from bolt_app.notifications.queue.change_feed import begin_change
@@ -177,8 +177,10 @@ class Incidents:
             refresh_messages(connection, change, messages)
             if answer == IncidentAnswer.SNOOZE:
                 until = values["snoozed_until"]
-                postpone_escalations(connection, change, until)
+                reschedule_escalations(connection, change, until)
                 schedule_snooze_end(connection, change, messages, until)
+            elif answer == IncidentAnswer.WAKE:
+                reschedule_escalations(connection, change, now)
             shown = [message.notification_id for message in messages]
             event = _EVENTS[answer]
             queue_callbacks(connection, team_id, key, shown, event=event, user_id=user_id, now=now)

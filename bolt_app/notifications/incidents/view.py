@@ -37,8 +37,12 @@ class IncidentView:
     @property
     def wants_attention(self) -> bool:
         """Whether it is neither resolved nor snoozed nor muted."""
-        is_quiet = self.muted_by is not None or self.snoozed_until is not None
-        return self.state != IncidentState.RESOLVED and not is_quiet
+        return self.state != IncidentState.RESOLVED and not self.is_quiet
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is snoozed or muted."""
+        return self.muted_by is not None or self.snoozed_until is not None
 
 
 _FIND = select(Incident.__table__).where(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from bolt_app.notifications.content.meaning import severity_of, with_meaning
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.schema import Escalation, NotificationRequest
 from bolt_app.notifications.content.states import DeliveryState
-from bolt_app.notifications.digests.hold import PlannedDelivery, Row
+from bolt_app.notifications.digests.hold import PlannedDelivery, Row, existing_messages
 from bolt_app.notifications.incidents.service import IncidentEffects, IncidentSignal
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.change_feed import state_until
@@ -29,6 +29,7 @@ from bolt_app.notifications.subscriptions.routing import (
     route,
 )
 from bolt_app.recipients import known_recipient, topic_of
+from bolt_app.slack_ids import is_destination
 
 # The most deliveries of several notifications in one transaction, which others wait for: about a
 # tenth of a millisecond each on PostgreSQL.
@@ -181,18 +182,28 @@ def without_repeated(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["subscription_id"] is None or _place(row) not in named]
 
 
-def apply_effects(rows: Sequence[Row], effects: IncidentEffects, now: datetime) -> list[Row]:
+def apply_effects(
+    connection: Connection, rows: Sequence[Row], effects: IncidentEffects, now: datetime
+) -> list[Row]:
     """Return the rows to insert, given the effects of their notifications on incidents.
 
     An incident that was open before is not escalated again; new messages about a snoozed or muted
     one are muted.
     """
     first = {_incident(row): row["notification_id"] for row in reversed(rows) if _escalates(row)}
-    return [
-        _unless_quiet(row, effects, now)
+    kept = [
+        row
         for row in rows
         if not _escalates(row)
         or (_incident(row) in effects.opened and first[_incident(row)] == row["notification_id"])
+    ]
+    updates = {_message(row) for row in kept if _updates(row) and _incident(row) in effects.quiet}
+    existing = existing_messages(connection, updates)
+    return [
+        {**row, "state": DeliveryState.MUTED, "finished_at": now}
+        if _incident(row) in effects.quiet and not _disturbs_nobody(row, existing)
+        else row
+        for row in kept
     ]
 
 
@@ -242,16 +253,17 @@ def _planned_row(draft: Draft, destination: Destination, row: Mapping[str, Any])
     return PlannedDelivery(row, severity, draft.row["source"], destination.digest)
 
 
-def _unless_quiet(row: Row, effects: IncidentEffects, now: datetime) -> Row:
-    # An update of an existing message disturbs nobody, and an escalation goes out regardless.
-    is_exempt = row["mode"] in (DeliveryMode.UPDATE, DeliveryMode.ESCALATE)
-    if is_exempt or _incident(row) not in effects.quiet:
-        return row
-    return {**row, "state": DeliveryState.MUTED, "finished_at": now}
-
-
 def _escalates(row: Row) -> bool:
     return bool(row["mode"] == DeliveryMode.ESCALATE)
+
+
+def _updates(row: Row) -> bool:
+    return bool(row["mode"] == DeliveryMode.UPDATE)
+
+
+def _disturbs_nobody(row: Row, existing: Set[tuple[str, str, str]]) -> bool:
+    """Whether a row updates an existing message, or may: its name may lead to one."""
+    return _updates(row) and (_message(row) in existing or not is_destination(row["lane_address"]))
 
 
 def _place(row: Row) -> tuple[str, str, bool]:
@@ -260,3 +272,7 @@ def _place(row: Row) -> tuple[str, str, bool]:
 
 def _incident(row: Row) -> tuple[str, str]:
     return row["lane_team_id"], row["key"]
+
+
+def _message(row: Row) -> tuple[str, str, str]:
+    return row["lane_team_id"], row["lane_address"], row["key"]

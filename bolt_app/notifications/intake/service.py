@@ -228,7 +228,7 @@ class Intake:
                 "seq": seq,
                 "urgency": stored_urgency(row["rank"], max(row["send_at"], latest)),
             }
-            for row in apply_effects(rows, effects, now)
+            for row in apply_effects(connection, rows, effects, now)
         ]
         accepted = insert_deliveries(connection, [draft.id for draft in drafts], rows)
         return [SubmitResult([next(accepted) for _ in one.drafts]) for one in submissions]

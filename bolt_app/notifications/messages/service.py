@@ -30,6 +30,7 @@ from bolt_app.notifications.messages.errors import MessageChangedError, MessageN
 from bolt_app.notifications.messages.store import (
     PENDING,
     Message,
+    cancel,
     end_pending,
     end_pending_changes,
     find_message,
@@ -163,10 +164,9 @@ class Messages:
         """
         with self._changing(sender, deliveries=1) as change:
             message = _require(change.connection, sender, addresses, ts)
-            cancelled = {"state": DeliveryState.CANCELLED, **change.ended}
-            is_cancelled = end_pending(change.connection, message.id, cancelled)
-            end_pending_changes(change.connection, message, cancelled)
-            if is_cancelled:
+            ended = {"state": DeliveryState.CANCELLED, **change.ended}
+            end_pending_changes(change.connection, message, ended)
+            if cancel(change.connection, message.id, change.now, change.seq):
                 return None
             return _insert(change, _change_row(change, message, DeliveryMode.DELETE))
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, upd
 from bolt_app.db.models import IS_CHANGE, IS_LATER, IS_PENDING, Delivery, Lane, Notification
 from bolt_app.notifications.content.modes import CHANGES, DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
+from bolt_app.notifications.queue.cancellation import MAY_GO_OUT, cancelled
 
 PENDING = frozenset({DeliveryState.WAITING, DeliveryState.SCHEDULED, DeliveryState.HELD})
 _MESSAGES = (
@@ -217,6 +218,16 @@ def end_pending(connection: Connection, delivery_id: int, values: Mapping[str, A
     """
     pending = update(Delivery).where(Delivery.id == delivery_id, IS_PENDING).values(values)
     return connection.execute(pending).rowcount > 0
+
+
+def cancel(connection: Connection, delivery_id: int, now: datetime, seq: int) -> bool:
+    """Cancel a delivery; one that was attempted does not go out again by itself.
+
+    Returns: whether it ended before it was attempted.
+    """
+    delivery = update(Delivery).where(Delivery.id == delivery_id, MAY_GO_OUT)
+    changed = delivery.values(cancelled(now, seq)).returning(Delivery.state)
+    return connection.scalar(changed) == DeliveryState.CANCELLED
 
 
 def end_pending_changes(

@@ -10,7 +10,7 @@ commits, and no transaction sees half of another.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, select, update
@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from bolt_app.db.models import Subscription, WorkspaceQueue
 from bolt_app.notifications.content.states import DeliveryState
-from bolt_app.notifications.queue.rank import urgency_of
+from bolt_app.notifications.queue.rank import eligible_at, urgency_of
 from bolt_app.notifications.queue.shards import shard_of
 
 
@@ -100,6 +100,11 @@ def resume_workspaces(connection: Connection) -> None:
 def stored_urgency(rank: int, at: datetime) -> int:
     """Return the urgency, as it is stored, of a delivery that is due at a moment."""
     return round(urgency_of(rank, at.timestamp()) * 1000)
+
+
+def due_at(rank: int, urgency: int) -> datetime:
+    """Return when a delivery with a stored urgency is due, to the millisecond."""
+    return datetime.fromtimestamp(eligible_at(rank, urgency / 1000), UTC)
 
 
 def state_until(send_at: datetime, now: datetime) -> DeliveryState:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
-    exists,
     insert,
     or_,
     select,
@@ -33,7 +32,6 @@ from bolt_app.db.models import (
     Channel,
     ChannelMove,
     Delivery,
-    Incident,
     Lane,
     Subscription,
     UserInstallation,
@@ -47,6 +45,8 @@ from bolt_app.notifications.queue.merged_subscriptions import merge_subscription
 from bolt_app.notifications.queue.requeue import is_replaced, requeued
 
 NOT_FOUND = "channel_not_found"
+# An edit of a message that was not posted because of the old id.
+_IS_EDIT_OF_LOST = and_(Delivery.mode == DeliveryMode.EDIT, Delivery.error == "message_not_found")
 # Longer than Slack retries an event.
 REVIVED_WITHIN = timedelta(days=1)
 _MOVES = select(ChannelMove.old_id, ChannelMove.new_id).where(
@@ -140,12 +140,11 @@ def _move_deliveries(
     lost = update(Delivery).where(
         Delivery.lane_id == lane_id,
         IS_TROUBLED,
-        Delivery.error == NOT_FOUND,
+        or_(Delivery.error == NOT_FOUND, _IS_EDIT_OF_LOST),
         # An earlier attempt of an unknown one may have been posted.
         or_(Delivery.state == DeliveryState.DEAD, Delivery.on_unknown == OnUnknown.RESEND),
         Delivery.finished_at > now - REVIVED_WITHIN,
         or_(Delivery.expires_at.is_(None), Delivery.expires_at > now),
-        ~_is_answered(team_id),
         ~is_replaced(lane_id_of(team_id, new_id)),
     )
     connection.execute(lost.values({**requeued(now), "seq": seq}))
@@ -159,13 +158,6 @@ def _move_deliveries(
     ensure_lanes(connection, [(team_id, new_id)])
     in_lane = update(Delivery).where(Delivery.lane_id == lane_id)
     connection.execute(in_lane.values(lane_id=lane_id_of(team_id, new_id)))
-
-
-def _is_answered(team_id: str) -> ColumnElement[bool]:
-    """Return the condition for what was to follow an incident, which changed after that failed."""
-    incident = (Incident.team_id == team_id, Incident.key == Delivery.key)
-    has_changed = exists().where(*incident, Incident.changed_at > Delivery.finished_at)
-    return and_(Delivery.mode.in_((DeliveryMode.ESCALATE, DeliveryMode.REMIND)), has_changed)
 
 
 def _move_subscriptions(

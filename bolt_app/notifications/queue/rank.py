@@ -51,8 +51,17 @@ def urgency_of(rank: int, eligible_at: float) -> float:
         eligible_at: time of acceptance, or `send_at`, in seconds of any clock; compared values must
             use the same one.
     """
+    return eligible_at + _offset(rank)
+
+
+def eligible_at(rank: int, urgency: float) -> float:
+    """Return the time from which a delivery has its urgency."""
+    return urgency - _offset(rank)
+
+
+def _offset(rank: int) -> float:
     lead = URGENT_LEAD_SECONDS if rank <= URGENT_RANK else 0.0
-    return eligible_at + STEP_SECONDS * rank - lead
+    return STEP_SECONDS * rank - lead
 
 
 def level_of(urgency: float, now: float) -> int:

@@ -16,7 +16,7 @@ from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
-from bolt_app.db.models import Delivery, EventReceipt, Subscription
+from bolt_app.db.models import IS_HELD, IS_LATER, Delivery, EventReceipt, Subscription
 from bolt_app.db.receipts import RECEIPT_LIFETIME, record_effect
 from bolt_app.db.types import LONG_PAST
 from bolt_app.db.upsert import upsert
@@ -24,6 +24,7 @@ from bolt_app.notifications.content.modes import FOLLOW_UPS, Mode
 from bolt_app.notifications.content.states import shown_state
 from bolt_app.notifications.content.topics import normal_pattern
 from bolt_app.notifications.queue.change_feed import begin_change
+from bolt_app.notifications.queue.lanes import lane_id_of
 from bolt_app.notifications.subscriptions.errors import TooManySubscriptionsError, TopicLoopError
 from bolt_app.notifications.subscriptions.filters import parse_filter
 from bolt_app.notifications.subscriptions.schedules import Schedule, is_zone
@@ -182,6 +183,8 @@ class Subscriptions:
                 insert={},
                 update=values,
             )
+            if before is not None:
+                _move_mute_end(session, team_id, before, None, now)
             _audit(session, team_id, subscriber, spec.created_by, now)
         self._publish(team_id, subscriber)
         return _changed(topic, before, now)
@@ -272,6 +275,8 @@ class Subscriptions:
             ids = [subscription.id for subscription in changed]
             statement = update(Subscription).where(Subscription.id.in_(ids))
             session.execute(statement.values(**values, changed_at=now))
+            for subscription in changed if "muted_until" in values else ():
+                _move_mute_end(session, team_id, subscription, values["muted_until"], now)
             if changed:
                 _audit(session, team_id, address, by, now)
         self._publish(team_id, address)
@@ -314,6 +319,11 @@ class Subscriptions:
                         return False
                 for change in changes:
                     self._restore(session, team_id, address, change, by)
+                for change in changes:
+                    muted = current.get(change.topic)
+                    if muted is not None and change.before is not None:
+                        until = change.before.muted_until
+                        _move_mute_end(session, team_id, muted, until, now)
                 _audit(session, team_id, address, by, now)
         except (IntegrityError, ValueError):
             # A concurrent subscription, or unreadable earlier settings.
@@ -405,6 +415,33 @@ def _audit(session: Session, team_id: str, address: str, by: str | None, now: da
         user_id=by,
         credential=f"channel:{address}"[:64],
     )
+
+
+def _move_mute_end(
+    session: Session,
+    team_id: str,
+    before: StoredSubscription,
+    until: datetime | None,
+    now: datetime,
+) -> None:
+    """Reschedule the deliveries that wait for the end of a mute, which has changed.
+
+    Args:
+        before: the subscription before the change.
+        until: the new end; None: it is over.
+    """
+    former = before.spec.muted_until
+    if former is None or former <= now:
+        return
+    seq = begin_change(session.connection(), [team_id])[team_id]
+    waiting = update(Delivery).where(
+        Delivery.lane_id == lane_id_of(team_id, before.address),
+        IS_LATER,
+        IS_HELD,
+        Delivery.send_at == former,
+        Delivery.subscription_id == before.id,
+    )
+    session.execute(waiting.values(send_at=max(until or now, now), seq=seq))
 
 
 def _record_start(session: Session, team_id: str, address: str, topic: str, now: datetime) -> None:

@@ -359,6 +359,48 @@ class TestChangedSubscriptions:
         hand.deliver()
         assert states(bellhop, *ids) == ["digested"] * 2
 
+    @pytest.mark.both_databases
+    @pytest.mark.parametrize("how", ["unmute", "undo", "subscribe", "shorten"])
+    def test_the_end_of_the_mute_is_brought_forward(
+        self, bellhop: Bellhop, hand: Hand, how: str
+    ) -> None:
+        subscriptions = bellhop.services.subscriptions
+        subscribe(bellhop)
+        ids = [send(bellhop, "a"), send(bellhop, "b")]
+        muted = subscriptions.mute(ACME, GENERAL, bellhop.clock() + timedelta(days=30))
+        in_an_hour(bellhop, hand)
+        assert states(bellhop, *ids) == ["held"] * 2
+
+        if how == "unmute":
+            subscriptions.mute(ACME, GENERAL, None)
+        elif how == "undo":
+            assert subscriptions.undo(ACME, GENERAL, muted)
+        elif how == "subscribe":
+            subscribe(bellhop)
+        else:
+            subscriptions.mute(ACME, GENERAL, bellhop.clock() + timedelta(minutes=30))
+            hand.deliver()
+            assert states(bellhop, *ids) == ["held"] * 2
+            bellhop.clock.advance(1800)
+        hand.deliver()
+
+        assert states(bellhop, *ids) == ["digested"] * 2
+
+    def test_the_end_of_a_mute_releases_nothing_before_its_time(
+        self, bellhop: Bellhop, hand: Hand
+    ) -> None:
+        subscribe(bellhop)
+        subscribe(bellhop, "alerts")
+        held = send(bellhop, "a")
+        subscriptions = bellhop.services.subscriptions
+        subscriptions.mute(ACME, GENERAL, bellhop.clock() + timedelta(days=1), "alerts")
+        other = send(bellhop, "b")
+
+        subscriptions.mute(ACME, GENERAL, None)
+        hand.deliver()
+
+        assert states(bellhop, held, other) == ["held"] * 2
+
 
 class TestSenders:
     @pytest.mark.both_databases

@@ -44,6 +44,7 @@ NUMBERED = {
     "queue/merged_subscriptions.py",
     "queue/moved_channels.py",
     "digests/release.py",
+    "subscriptions/service.py",
 }
 UNNUMBERED = {
     "delivery/replaced_messages.py",
@@ -175,6 +176,15 @@ def test_a_retry_is_numbered(busy: Bellhop) -> None:
 
     with numbered(busy):
         busy.services.history.retry(ACME, notification_id)
+
+
+def test_the_early_end_of_a_mute_is_numbered(busy: Bellhop) -> None:
+    mute = busy.services.subscriptions.mute
+    mute(ACME, GENERAL, busy.clock() + timedelta(days=1))
+    due(busy)
+
+    with numbered(busy):
+        mute(ACME, GENERAL, None)
 
 
 @pytest.mark.parametrize("is_posted", [False, True], ids=["waiting", "posted"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -57,6 +57,17 @@ def content_of(bellhop: Bellhop, ts: str) -> dict[str, Any]:
     with bellhop.services.database.reading_connection() as connection:
         content: dict[str, Any] = connection.execute(found).scalar_one()
         return content
+
+
+def once(act: Callable[[], object]) -> Callable[[], None]:
+    """Return a function that acts at its first call only."""
+    left = [act]
+
+    def call() -> None:
+        if left:
+            left.pop()()
+
+    return call
 
 
 def deliver(hand: Hand, seconds: int = 10) -> None:
@@ -526,6 +537,21 @@ class TestDeleting:
         ci.ok(DELETE, channel=GENERAL, ts=ts)
         deliver(Hand(bellhop), 30)
 
+        assert messages(bellhop) == []
+
+    @pytest.mark.both_databases
+    def test_a_message_whose_attempt_failed_is_not_posted_first(
+        self, bellhop: Bellhop, ci: MethodCaller, hand: Hand
+    ) -> None:
+        ts = post(ci, "one")
+        fault = Fault("chat.postMessage", "api_error", error="internal_error", times=1)
+        bellhop.slack.faults.add(fault)
+        # During the attempt.
+        hand.ownership.before_request = once(lambda: ci.ok(DELETE, channel=GENERAL, ts=ts))
+
+        deliver(hand, 30)
+
+        assert states(bellhop) == [("new", "cancelled"), ("delete", "cancelled")]
         assert messages(bellhop) == []
 
     def test_a_deletion_in_doubt_is_repeated(
