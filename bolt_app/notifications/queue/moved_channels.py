@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 
 from bolt_app.credentials.records import lock_credentials
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import (
     IS_TROUBLED,
     ApiKey,
@@ -47,7 +48,7 @@ NOT_FOUND = "channel_not_found"
 REVIVED_WITHIN = timedelta(days=1)
 _MOVES = select(ChannelMove.old_id, ChannelMove.new_id).where(
     ChannelMove.team_id == bindparam("team_id"),
-    ChannelMove.old_id.in_(bindparam("ids", expanding=True)),
+    is_any_of(ChannelMove.old_id, "ids"),
 )
 
 

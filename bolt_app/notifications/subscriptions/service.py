@@ -16,6 +16,7 @@ from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Delivery, EventReceipt, Subscription
 from bolt_app.db.receipts import RECEIPT_LIFETIME, record_effect
 from bolt_app.db.types import LONG_PAST
@@ -270,7 +271,7 @@ class Subscriptions:
                 and not values.items() <= subscription.spec.columns().items()
             ]
             ids = [subscription.id for subscription in changed]
-            statement = update(Subscription).where(Subscription.id.in_(ids))
+            statement = update(Subscription).where(is_any_of(Subscription.id, values=ids))
             session.execute(statement.values(**values, changed_at=now))
             if changed:
                 _audit(session, team_id, address, by, now)
