@@ -302,6 +302,7 @@ class Transitions:
         """
         message = IncidentMessage(
             row.lane_id,
+            row.key or row.notification_id,
             row.target,
             row.notification_id,
             row.channel_id,
@@ -313,15 +314,18 @@ class Transitions:
         )
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [row.team_id])[row.team_id]
-            change = IncidentChange(row.team_id, row.key or row.notification_id, seq, self._clock())
-            refresh_messages(connection, change, [message])
+            refresh_messages(connection, IncidentChange(row.team_id, seq, self._clock()), [message])
 
     def _promote(self, team_id: str, rows: Sequence[Any], now: datetime) -> None:
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [team_id])[team_id]
             scheduled = [row.id for row in rows if row.state == DeliveryState.SCHEDULED]
             if scheduled:
-                is_due = (Delivery.id.in_(scheduled), _IS_SCHEDULED, Delivery.send_at <= now)
+                is_due = (
+                    is_any_of(Delivery.id, values=scheduled),
+                    _IS_SCHEDULED,
+                    Delivery.send_at <= now,
+                )
                 statement = (
                     update(Delivery).where(*is_due).values(state=DeliveryState.WAITING, seq=seq)
                 )
