@@ -209,8 +209,8 @@ def _due(
         select(Delivery.lane_id, Delivery.key, func.max(Delivery.finished_at).label("at"))
         .where(
             is_any_of(Delivery.lane_id, values={message.lane_id for message in messages}),
+            # Without a condition that it is not NULL, by which SQLite would read all keys.
             is_any_of(Delivery.key, values={message.key for message in messages}),
-            Delivery.key.is_not(None),
             Delivery.mode == DeliveryMode.REFRESH,
             Delivery.finished_at.is_not(None),
             Delivery.state.in_(_REFRESHED),
