@@ -36,7 +36,7 @@ HARMLESS = {
     "FirstDelivery.rows": "records without contents",
     "Feed.rows": "records without contents",
     "IncidentSignal.key": "a notification's key",
-    "IncidentChange.key": "a notification's key",
+    "IncidentMessage.key": "a notification's key",
     "RoutingRequest.key": "a notification's key",
     "HistoryQuery.key": "a notification's key",
     "HistoryQuery.stored_keys": "notifications' keys",

@@ -19,6 +19,7 @@ from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.audit import AuditAction
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Membership, User, UserInstallation, WebSession
 from bolt_app.db.web_sessions import (
     ABSOLUTE_TIMEOUT,
@@ -203,7 +204,10 @@ def _of_person(places: Collection[str | None], user_id: str) -> ColumnElement[bo
     ids = sorted({id_ for id_ in places if id_})
     return of_installations(
         UserInstallation.user_id == user_id,
-        or_(UserInstallation.team_id.in_(ids), UserInstallation.enterprise_id.in_(ids)),
+        or_(
+            is_any_of(UserInstallation.team_id, values=ids),
+            is_any_of(UserInstallation.enterprise_id, values=ids),
+        ),
     )
 
 

@@ -35,6 +35,7 @@ from sqlalchemy import Connection, bindparam, case, event, func, or_, select, un
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import Credential, CredentialKind, SourceKind, is_delivery_of
 from bolt_app.db import Database
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import (
     IS_LATER,
     IS_WAITING,
@@ -156,7 +157,7 @@ def _charge_statement(table: Any) -> Any:
         .select_from(Lane.__table__)
         .where(
             Lane.team_id == table.c.team_id,
-            Lane.address.in_(bindparam("addresses", expanding=True)),
+            is_any_of(Lane.address, "addresses"),
         )
         .correlate(table)
         .scalar_subquery()

@@ -207,9 +207,10 @@ def _revoke(
     revoked = session.execute(statement).all()
     ids = [row.id for row in revoked]
     if model is Webhook:
-        delete_bodies(session, Webhook.id.in_(ids))
+        delete_bodies(session, is_any_of(Webhook.id, values=ids))
     else:
-        session.execute(delete(CallbackEndpoint).where(CallbackEndpoint.api_key_id.in_(ids)))
+        is_theirs = is_any_of(CallbackEndpoint.api_key_id, values=ids)
+        session.execute(delete(CallbackEndpoint).where(is_theirs))
     action, name = _AUDITED[model]
     for row in revoked:
         write_audit(

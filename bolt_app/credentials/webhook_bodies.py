@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Webhook, WebhookBody
 
 KEPT = 10
@@ -184,4 +185,4 @@ def delete_bodies(session: Session, webhooks: ColumnElement[bool]) -> None:
         webhooks: a condition on `Webhook`.
     """
     ids = session.scalars(select(Webhook.id).where(webhooks)).all()
-    session.execute(delete(WebhookBody).where(WebhookBody.webhook_id.in_(ids)))
+    session.execute(delete(WebhookBody).where(is_any_of(WebhookBody.webhook_id, values=ids)))

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import UserInstallation, WebSession
 from bolt_app.db.receipts import CLOCK_SKEW
 
@@ -109,7 +110,7 @@ def audit_sessions(
             UserInstallation.user_id,
         )
         .join(UserInstallation, UserInstallation.id == WebSession.installation_id)
-        .where(WebSession.id.in_(session_ids))
+        .where(is_any_of(WebSession.id, values=session_ids))
         .order_by(WebSession.id)
     )
     for session_id, enterprise_id, team_id, user_id in session.execute(account).all():

@@ -97,10 +97,10 @@ class InstallationRemovals:
         self._rows.bump_revision(session, enterprise_id, team_id)
         statement = delete(UserInstallation).where(
             self._rows.at(UserInstallation, enterprise_id, team_id),
-            UserInstallation.user_id.not_in(kept),
+            ~is_any_of(UserInstallation.user_id, values=kept),
         )
         if user_ids is not None:
-            statement = statement.where(UserInstallation.user_id.in_(user_ids))
+            statement = statement.where(is_any_of(UserInstallation.user_id, values=user_ids))
         return bool(session.scalars(statement.returning(UserInstallation.id)).all())
 
     def remove_all(
@@ -188,7 +188,8 @@ class InstallationRemovals:
                 recorded again.
         """
         is_there = is_any_of(UserInstallation.team_id, values=team_ids)
-        is_left = or_(UserInstallation.user_id.not_in(kept), self._is_earlier(UserInstallation))
+        is_kept = is_any_of(UserInstallation.user_id, values=kept)
+        is_left = or_(~is_kept, self._is_earlier(UserInstallation))
         self._release(session, is_there, is_left)
         self._release_earlier_bots(session, is_any_of(BotInstallation.team_id, values=team_ids))
         self._record_again(session, is_there)
@@ -202,11 +203,12 @@ class InstallationRemovals:
         self._release_earlier_bots(session, is_at(BotInstallation, *place))
 
     def release_earlier_members(
-        self, session: Session, team_id: str, user_ids: Collection[str]
+        self, session: Session, team_ids: Collection[str], user_ids: Collection[str]
     ) -> None:
-        """Delete people's installations of a workspace that earlier Slack apps have left."""
-        is_theirs = UserInstallation.team_id == team_id, UserInstallation.user_id.in_(user_ids)
-        self._release(session, self._is_earlier(UserInstallation), *is_theirs)
+        """Delete people's installations of workspaces that earlier Slack apps have left."""
+        is_there = is_any_of(UserInstallation.team_id, values=team_ids)
+        is_theirs = is_any_of(UserInstallation.user_id, values=user_ids)
+        self._release(session, self._is_earlier(UserInstallation), is_there, is_theirs)
 
     def _is_in_organization(
         self, session: Session, enterprise_id: str | None, is_theirs: ColumnElement[bool]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from bolt_app.db.audit import AuditAction, write_audit
 from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Webhook
 from bolt_app.notifications.files.store import delete_files_of
-from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
+from bolt_app.notifications.history.erasure import ErasedPeople, erase_people, with_data_only
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.profiles.removal import forget_teams, forget_users
 from bolt_app.profiles.store import find_emails, find_teams_of_accounts
@@ -35,9 +36,9 @@ class Erasure:
         forget_teams(session, team_ids)
         # Waits for what their requests store, which is erased; later ones find no installation.
         lock_credentials(session, team_ids, with_uploads=True)
+        everyone = [ErasedPeople(team_ids, None)]
+        erase_people(session.connection(), everyone, self._clock(), refreshes=False)
         for erased_id in sorted(team_ids):
-            everyone = ErasedPeople(erased_id, None)
-            erase_people(session.connection(), everyone, self._clock(), refreshes=False)
             delete_files_of(session.connection(), erased_id)
         delete_bodies(session, is_any_of(Webhook.team_id, values=team_ids))
 
@@ -59,7 +60,7 @@ class Erasure:
         session: Session,
         enterprise_id: str | None,
         team_id: str | None,
-        user_ids: Sequence[str],
+        user_ids: Collection[str],
         *,
         refreshes: bool,
     ) -> Mapping[str, Sequence[str]]:
@@ -67,21 +68,39 @@ class Erasure:
 
         Returns: the people with an open App Home, by workspace.
         """
-        opened: dict[str, Sequence[str]] = {}
-        if not user_ids:
-            return opened
         teams = find_teams_of_accounts(session, enterprise_id, team_id, user_ids)
+        leaving = dict.fromkeys(teams, frozenset(user_ids))
+        return self.erase_members(session, enterprise_id, leaving, refreshes=refreshes)
+
+    def erase_members(
+        self,
+        session: Session,
+        enterprise_id: str | None,
+        leaving: Mapping[str, frozenset[str]],
+        *,
+        refreshes: bool,
+    ) -> Mapping[str, Sequence[str]]:
+        """Delete the data of people, given by workspace.
+
+        Args:
+            enterprise_id: the organization that they are linked in, if any.
+
+        Returns: the people with an open App Home, by workspace.
+        """
+        teams_of: dict[frozenset[str], list[str]] = defaultdict(list)
+        for erased_id, user_ids in leaving.items():
+            if user_ids:
+                teams_of[user_ids].append(erased_id)
         erased = [
-            ErasedPeople(erased_id, user_ids, find_emails(session, erased_id, user_ids))
-            for erased_id in teams
+            ErasedPeople(teams, ids, find_emails(session, enterprise_id, leaving, ids))
+            for ids, teams in teams_of.items()
         ]
         # Before anything that is locked after profiles.
-        forget_users(session, teams, user_ids)
-        for people in erased:
-            opened[people.team_id] = erase_people(
-                session.connection(), people, self._clock(), refreshes=refreshes
-            )
-        return opened
+        for ids, teams in teams_of.items():
+            forget_users(session, teams, ids)
+        connection = session.connection()
+        concerned = [with_data_only(connection, people) for people in erased]
+        return erase_people(connection, concerned, self._clock(), refreshes=refreshes)
 
     def publish(self, opened: Mapping[str, Sequence[str]]) -> None:
         """Publish, after the commit, that people's data was deleted.

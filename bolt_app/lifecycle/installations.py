@@ -36,9 +36,6 @@ from bolt_app.profiles.store import find_organization, find_teams_of_accounts
 
 logger = logging.getLogger(__name__)
 
-# Databases limit the values of a statement; an organization may have more people.
-_MOST_PEOPLE = 1000
-
 
 class InstallationLifecycle:
     """Applies reports about installations, which may arrive repeatedly and in any order."""
@@ -263,14 +260,13 @@ class InstallationLifecycle:
         self._removals.remove_all(session, enterprise_id, None, kept=signed_in)
         self._removals.release_earlier_apps(session, enterprise_id, None)
         unserved = self._queries.without_bot(session, served, enterprise_id)
-        opened: dict[str, Sequence[str]] = {}
+        leaving: dict[str, frozenset[str]] = {}
         for kept_id in sorted(served - unserved):
             people = linked - self._queries.find_linked(session, None, kept_id)
             next_id = find_organization(session, kept_id)
             people -= {*signed_in, *self._queries.find_linked(session, next_id, None)}
-            opened[kept_id] = self._erase_members(
-                session, enterprise_id, kept_id, people, refreshes=True
-            )
+            leaving[kept_id] = frozenset(people)
+        opened = self._erase_members(session, enterprise_id, leaving, refreshes=True)
         self._workspaces.erase(session, unserved, signed_in)
         self._erasure.audit_uninstall(session, enterprise_id, None)
         return opened
@@ -300,29 +296,21 @@ class InstallationLifecycle:
         for organization_id in organizations:
             people -= self._queries.find_linked(session, organization_id, None)
         # Without the bot no message can be updated.
-        opened = self._erase_members(session, enterprise_id, team_id, people, refreshes=False)
-        return {team_id: opened}
+        leaving = {team_id: frozenset(people)}
+        return self._erase_members(session, enterprise_id, leaving, refreshes=False)
 
     def _erase_members(
         self,
         session: Session,
         enterprise_id: str | None,
-        team_id: str,
-        user_ids: Collection[str],
+        leaving: Mapping[str, frozenset[str]],
         *,
         refreshes: bool,
-    ) -> Sequence[str]:
-        """Delete people's data in a workspace; return who had an open App Home there."""
-        opened: list[str] = []
-        people = sorted(user_ids)
-        for start in range(0, len(people), _MOST_PEOPLE):
-            some = people[start : start + _MOST_PEOPLE]
-            self._removals.release_earlier_members(session, team_id, some)
-            erased = self._erasure.erase_people(
-                session, enterprise_id, team_id, some, refreshes=refreshes
-            )
-            opened += erased.get(team_id, ())
-        return opened
+    ) -> Mapping[str, Sequence[str]]:
+        """Delete people's data, given by workspace; return who had an open App Home there."""
+        for team_id, user_ids in leaving.items():
+            self._removals.release_earlier_members(session, [team_id], user_ids)
+        return self._erasure.erase_members(session, enterprise_id, leaving, refreshes=refreshes)
 
     def _remove_user(
         self, session: Session, check: InstallationCheck

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, time
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from bolt_app.credentials.sources import person_source
 from bolt_app.db import Database
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.content import content_summary, stored_length
 from bolt_app.db.models import (
     ApiKey,
@@ -93,7 +94,7 @@ def personal_data(
     with database.reading() as session:
         teams = find_teams(session, installation.enterprise_id, installation.team_id)
         user_ids = [installation.user_id]
-        emails = {email for team_id in teams for email in find_emails(session, team_id, user_ids)}
+        emails = find_emails(session, installation.enterprise_id, teams, user_ids)
         row_id = search_user(session, installation)
         return _read(session.connection(), installation, teams, emails, row_id)
 
@@ -102,7 +103,7 @@ def _read(
     connection: Connection,
     installation: StoredInstallation,
     teams: Sequence[str],
-    emails: set[str],
+    emails: Collection[str],
     row_id: int | None,
 ) -> dict[str, Sequence[Record]]:
     user_id = installation.user_id
@@ -130,11 +131,15 @@ def _read(
         columns = (model.team_id, model.id, model.name, model.created_at, model.created_by)
         is_theirs = or_(model.created_by == user_id, model.revoked_by == user_id)
         return rows(
-            (*columns, model.revoked_at, model.revoked_by), model.team_id.in_(teams), is_theirs
+            (*columns, model.revoked_at, model.revoked_by),
+            is_any_of(model.team_id, values=teams),
+            is_theirs,
         )
 
     actors = (Incident.state_by, Incident.assigned_to, Incident.snoozed_by, Incident.muted_by)
-    is_subscriber = or_(Subscription.address.in_(addresses), Subscription.created_by == user_id)
+    is_subscriber = or_(
+        is_any_of(Subscription.address, values=addresses), Subscription.created_by == user_id
+    )
     return {
         "profile": rows(_PROFILE, User.id == row_id),
         "workspaces": rows(
@@ -145,21 +150,23 @@ def _read(
         "grants": rows(_GRANTS, UserInstallation.id == installation.id),
         "sessions": rows(_SESSIONS, WebSession.installation_id == installation.id),
         "preferences": rows(
-            _PREFERENCES, Preference.team_id.in_(teams), Preference.user_id == user_id
+            _PREFERENCES, is_any_of(Preference.team_id, values=teams), Preference.user_id == user_id
         ),
-        "subscriptions": rows(_SUBSCRIPTIONS, Subscription.team_id.in_(teams), is_subscriber),
+        "subscriptions": rows(
+            _SUBSCRIPTIONS, is_any_of(Subscription.team_id, values=teams), is_subscriber
+        ),
         "api_keys": created(ApiKey),
         "webhooks": created(Webhook),
         "incidents": rows(
             _INCIDENTS,
-            Incident.team_id.in_(teams),
+            is_any_of(Incident.team_id, values=teams),
             or_(*(column == user_id for column in actors)),
             newest=Incident.state_at,
         ),
         "received": rows(
             _RECEIVED,
-            Lane.team_id.in_(teams),
-            Lane.address.in_(addresses),
+            is_any_of(Lane.team_id, values=teams),
+            is_any_of(Lane.address, values=addresses),
             Delivery.recipient_id == user_id,
             # Others may still be withdrawn.
             HAS_ARRIVED,
@@ -170,21 +177,21 @@ def _read(
         ),
         "sent": rows(
             _SENT,
-            Notification.team_id.in_(teams),
+            is_any_of(Notification.team_id, values=teams),
             Notification.source == person_source(user_id),
             newest=Notification.id,
             has_contents=True,
         ),
         "home_tabs": rows(
             (HomeTab.team_id, HomeTab.published_at),
-            HomeTab.team_id.in_(teams),
+            is_any_of(HomeTab.team_id, values=teams),
             HomeTab.user_id == user_id,
         ),
         "security_events": rows(
             _SECURITY_EVENTS,
             AuditEvent.user_id == user_id,
             or_(
-                AuditEvent.team_id.in_(teams),
+                is_any_of(AuditEvent.team_id, values=teams),
                 AuditEvent.enterprise_id == (installation.enterprise_id or ""),
             ),
             newest=AuditEvent.id,

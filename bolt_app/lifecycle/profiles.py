@@ -19,7 +19,7 @@ from bolt_app.installations.records import StoredInstallation
 from bolt_app.installations.removals import InstallationRemovals
 from bolt_app.lifecycle.erasure import Erasure
 from bolt_app.lifecycle.events import EventOrigin, Events
-from bolt_app.notifications.history.erasure import ErasedPeople, erase_people
+from bolt_app.notifications.history.erasure import ErasedPeople, erase_people, with_data_only
 from bolt_app.notifications.subscriptions.channel_sync import (
     PauseReason,
     begin_channel_sync,
@@ -28,10 +28,10 @@ from bolt_app.notifications.subscriptions.channel_sync import (
     resume,
 )
 from bolt_app.profiles.removal import forget_preferences
-from bolt_app.profiles.slack_changes import follow_team, follow_user, is_older, was_active_after
+from bolt_app.profiles.slack_changes import find_active_after, follow_team, follow_user, is_older
 from bolt_app.profiles.store import find_teams, is_linked
 from bolt_app.signals import Signals
-from bolt_app.slack_user import enterprise_of, is_guest_in, updated_at
+from bolt_app.slack_user import enterprise_of, is_guest_in, updated_at, user_values
 
 
 class ProfileLifecycle:
@@ -102,13 +102,13 @@ class ProfileLifecycle:
                 self._end_sessions_before(session, origin, teams, facts)
             else:
                 follow_user(session, home, origin.enterprise_id, facts, self._clock())
-                if facts.get("deleted"):
+                left = self._deactivated(session, origin, home, teams, facts)
+                if left.team_ids:
                     # An erasure changes them, and they are locked before subscriptions.
-                    lock_credentials(session, teams)
+                    lock_credentials(session, left.team_ids)
                 for team_id in sorted(subscribed):
                     self._apply_role(session, team_id, facts)
-                if facts.get("deleted"):
-                    opened = self._deactivated(session, origin, home, teams, facts)
+                opened = erase_people(session.connection(), [left], self._clock(), refreshes=True)
         if facts.get("deleted"):
             self._erasure.publish(opened)
         for concerned_id in sorted(concerned):
@@ -165,31 +165,30 @@ class ProfileLifecycle:
         home: str,
         teams: Collection[str],
         facts: Mapping[str, Any],
-    ) -> Mapping[str, Sequence[str]]:
-        """End a deactivated person's sessions; erase their data if they are not linked.
-
-        A linked profile is kept, because the account may be reactivated.
+    ) -> ErasedPeople:
+        """End a deactivated person's sessions, and forget their preferences.
 
         Args:
             home: the workspace that their account is linked in, or their first one.
             teams: the workspaces that the event concerns.
 
-        Returns: the people with an open App Home, by workspace in which they were erased.
+        Returns: the person, with the workspaces that they are to be erased from: none if they are
+            active or linked. A linked profile is kept, because the account may be reactivated.
         """
         user_id, now = str(facts["id"]), self._clock()
+        nowhere = ErasedPeople((), [user_id])
+        if not facts.get("deleted"):
+            return nowhere
         end_sessions_of(session, [origin.enterprise_id, *teams], user_id, now)
         known_until = max(updated_at(facts), 0) + int(CLOCK_SKEW.total_seconds())
-        is_kept = is_linked(session, home, user_id, origin.enterprise_id)
-        opened: dict[str, Sequence[str]] = {}
-        for team_id in sorted(teams):
-            if was_active_after(session, team_id, user_id, known_until):
-                continue
-            forget_preferences(session, [team_id], [user_id])
-            if not is_kept:
-                self._removals.release_earlier_members(session, team_id, [user_id])
-                people = ErasedPeople(team_id, [user_id])
-                opened[team_id] = erase_people(session.connection(), people, now, refreshes=True)
-        return opened
+        left = set(teams) - find_active_after(session, teams, user_id, known_until)
+        forget_preferences(session, left, [user_id])
+        if is_linked(session, home, user_id, origin.enterprise_id):
+            return nowhere
+        self._removals.release_earlier_members(session, left, [user_id])
+        email = user_values(facts).get("email")
+        people = ErasedPeople(left, [user_id], [email] if email else ())
+        return with_data_only(session.connection(), people)
 
     def _publish_changes(self, team_id: str | None, user_ids: Sequence[str]) -> None:
         # A change of a whole organization shows when a person next opens their home.

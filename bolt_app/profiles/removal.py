@@ -17,7 +17,7 @@ def forget_users(session: Session, teams: Collection[str], user_ids: Collection[
     People linked in another workspace of the organization stay linked there.
     """
     forget_preferences(session, teams, user_ids)
-    members = select(User.id).where(User.user_id.in_(user_ids))
+    members = select(User.id).where(is_any_of(User.user_id, values=user_ids))
     is_there = is_any_of(Membership.team_id, values=teams)
     gone = delete(Membership).where(Membership.user_id.in_(members), is_there)
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
@@ -38,7 +38,7 @@ def forget_preferences(
     """Delete the preferences of people in workspaces; None means all people."""
     chosen = delete(Preference).where(is_any_of(Preference.team_id, values=teams))
     if user_ids is not None:
-        chosen = chosen.where(Preference.user_id.in_(user_ids))
+        chosen = chosen.where(is_any_of(Preference.user_id, values=user_ids))
     session.execute(chosen)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.db.bulk import is_any_of
@@ -50,18 +50,22 @@ def is_older(
     return known is not None and known > updated_at(facts)
 
 
-def was_active_after(session: Session, team_id: str, user_id: str, moment: int) -> bool:
-    """Whether a person changed preferences or subscribed after a time (Unix seconds)."""
+def find_active_after(
+    session: Session, team_ids: Collection[str], user_id: str, moment: int
+) -> set[str]:
+    """Return where a person changed preferences or subscribed after a time (Unix seconds)."""
     after = datetime.fromtimestamp(moment, UTC)
-    chosen = select(Preference.user_id).where(
-        Preference.team_id == team_id, Preference.user_id == user_id, Preference.changed_at > after
+    chosen = select(Preference.team_id).where(
+        is_any_of(Preference.team_id, values=team_ids),
+        Preference.user_id == user_id,
+        Preference.changed_at > after,
     )
-    subscribed = select(Subscription.id).where(
-        Subscription.team_id == team_id,
+    subscribed = select(Subscription.team_id).where(
+        is_any_of(Subscription.team_id, values=team_ids),
         Subscription.address == user_id,
         Subscription.created_at > after,
     )
-    return bool(session.scalar(select(or_(chosen.exists(), subscribed.exists()))))
+    return set(session.scalars(chosen.union(subscribed)))
 
 
 def follow_team(session: Session, team_id: str, facts: Mapping[str, str]) -> None:

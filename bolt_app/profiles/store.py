@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 
 from bolt_app.db import PreparedSelect
 from bolt_app.db.accounts import DESCRIPTION_COLUMNS, ROLE_COLUMNS
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Membership, Team, User
 from bolt_app.db.upsert import upsert
 from bolt_app.installations.records import StoredInstallation
@@ -129,7 +130,7 @@ def find_teams_of_accounts(
     session: Session,
     enterprise_id: str | None,
     team_id: str | None,
-    user_ids: Sequence[str] | None = None,
+    user_ids: Collection[str] | None = None,
 ) -> Sequence[str]:
     """Return the ids of one workspace, or of an organization's, where people may have data.
 
@@ -144,16 +145,29 @@ def find_teams_of_accounts(
         linked = select(Membership.team_id).join(User, User.id == Membership.user_id)
         linked = linked.where(User.home_id == enterprise_id)
         if user_ids is not None:
-            linked = linked.where(User.user_id.in_(user_ids))
+            linked = linked.where(is_any_of(User.user_id, values=user_ids))
         teams.update(session.scalars(linked))
     return sorted(teams)
 
 
-def find_emails(session: Session, team_id: str, user_ids: Sequence[str]) -> Sequence[str]:
-    """Return the e-mail addresses of people who are linked in a workspace."""
-    linked = User.id.in_(select(Membership.user_id).where(Membership.team_id == team_id))
-    known = select(User.email).where(User.user_id.in_(user_ids), linked, User.email.is_not(None))
-    return [email for email in session.scalars(known) if email]
+def find_emails(
+    session: Session,
+    enterprise_id: str | None,
+    team_ids: Collection[str],
+    user_ids: Collection[str],
+) -> Collection[str]:
+    """Return the e-mail addresses of people who are linked in an organization or in workspaces.
+
+    An address leads to the person in every workspace of the organization, while a membership may be
+    recorded in their first one alone.
+    """
+    is_there = is_any_of(Membership.team_id, values=team_ids)
+    is_linked = or_(
+        User.id.in_(select(Membership.user_id).where(is_there)),
+        User.home_id == (enterprise_id or ""),
+    )
+    known = select(User.email).where(is_any_of(User.user_id, values=user_ids), is_linked)
+    return {email for email in session.scalars(known) if email}
 
 
 def teams_of(enterprise_id: str | None, team_id: str | None) -> Select[str]:

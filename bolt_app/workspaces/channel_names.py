@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, select
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Channel
 
 # Archived channels come last, before them private ones. Only the first of each name counts.
@@ -14,7 +15,7 @@ _NAMED = (
     select(Channel.name, Channel.channel_id)
     .where(
         Channel.team_id == bindparam("team_id"),
-        Channel.name.in_(bindparam("names", expanding=True)),
+        is_any_of(Channel.name, "names"),
     )
     .order_by(Channel.is_archived, Channel.is_private, Channel.channel_id)
 )
@@ -53,7 +54,7 @@ def renamed_among(
     if not named:
         return ()
     current = find_named(connection, team_id, {name[1:] for name in named.values()})
-    is_among = (Channel.team_id == team_id, Channel.channel_id.in_(named))
+    is_among = (Channel.team_id == team_id, is_any_of(Channel.channel_id, values=named))
     names = select(Channel.channel_id, Channel.name).where(*is_among)
     listed = {id_: name for id_, name in connection.execute(names)}
     return [

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database, PreparedSelect
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Channel, ChannelListing, Subscription
 from bolt_app.db.upsert import upsert
 from bolt_app.recipients import normal_channel_name
@@ -127,7 +128,7 @@ class Channels:
             .limit(limit)
         )
         if among is not None:
-            statement = statement.where(Channel.channel_id.in_(among))
+            statement = statement.where(is_any_of(Channel.channel_id, values=among))
         with self._database.reading() as session:
             return [_public_channel(row) for row in session.scalars(statement)]
 
@@ -174,7 +175,7 @@ class Channels:
         if joined:
             statement = statement.where(Channel.is_member.is_(True))
         if among is not None:
-            statement = statement.where(Channel.channel_id.in_(among))
+            statement = statement.where(is_any_of(Channel.channel_id, values=among))
         with self._database.reading() as session:
             return [_listed_channel(row) for row in session.scalars(statement)]
 
@@ -210,7 +211,7 @@ class Channels:
         if not channel_ids:
             return {}
         statement = select(Channel.channel_id, Channel.name).where(
-            Channel.team_id == team_id, IS_PUBLIC, Channel.channel_id.in_(channel_ids)
+            Channel.team_id == team_id, IS_PUBLIC, is_any_of(Channel.channel_id, values=channel_ids)
         )
         with self._database.reading_connection() as connection:
             return {row.channel_id: row.name for row in connection.execute(statement)}
@@ -280,7 +281,7 @@ class Channels:
         statement = select(Channel.channel_id).where(
             Channel.team_id == team_id,
             Channel.is_private.is_(True),
-            Channel.channel_id.in_(channel_ids),
+            is_any_of(Channel.channel_id, values=channel_ids),
         )
         with self._database.reading_connection() as connection:
             return frozenset(connection.scalars(statement))

@@ -25,6 +25,7 @@ _FOUND = (
         (["T2", "T1", "T1"], ["a", "b"]),
         ({"T1", "T2", "T3"}, ["a", "b"]),
         (["T1', 'T2", '"', "\\", "Ü"], ["d"]),
+        (["\U0001f600", "\x01", "\u2028"], ["e"]),
     ],
 )
 def test_rows_with_any_of_the_values(
@@ -33,7 +34,13 @@ def test_rows_with_any_of_the_values(
     with database.writing() as session:
         session.add_all(
             RateLimit(team_id=team_id, method=method, free_at=clock())
-            for team_id, method in (("T1", "a"), ("T2", "b"), ("T3", "c"), ("Ü", "d"))
+            for team_id, method in (
+                ("T1", "a"),
+                ("T2", "b"),
+                ("T3", "c"),
+                ("Ü", "d"),
+                ("\U0001f600", "e"),
+            )
         )
 
     with database.reading_connection() as connection:

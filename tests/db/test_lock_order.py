@@ -80,7 +80,7 @@ def move(bellhop: Bellhop) -> None:
 
 def unlink(bellhop: Bellhop) -> None:
     with bellhop.services.database.writing_connection() as connection:
-        people = ErasedPeople(ACME, [ANN])
+        people = [ErasedPeople([ACME], [ANN])]
         erase_people(connection, people, bellhop.clock(), refreshes=False)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
@@ -133,12 +133,12 @@ def _require_rejected(
     sent = list[Future[Any]]()
 
     def erase_while_sending(
-        connection: Connection, people: ErasedPeople, *given: Any, **named: Any
+        connection: Connection, erased: Collection[ErasedPeople], *given: Any, **named: Any
     ) -> Any:
-        erased = erase_people(connection, people, *given, **named)
-        if people.user_ids is None:
+        opened = erase_people(connection, erased, *given, **named)
+        if any(people.user_ids is None for people in erased):
             sent.append(_begin(pool, send, connection))
-        return erased
+        return opened
 
     _uninstall(bellhop)
     with ThreadPoolExecutor(1) as pool:

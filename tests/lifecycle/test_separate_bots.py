@@ -13,7 +13,6 @@ from slack_sdk.oauth.installation_store import Bot
 from sqlalchemy import update
 
 from bolt_app.db.models import BotInstallation, InstallationRevision, Team, UserInstallation
-from bolt_app.lifecycle import installations
 from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack import ids
@@ -315,14 +314,11 @@ def test_the_organizations_uninstall_erases_its_people_where_another_bot_stays(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", EVENTS)
-def test_every_one_of_its_many_people_is_erased(
-    both: Bellhop, monkeypatch: pytest.MonkeyPatch, first: str
-) -> None:
+def test_every_one_of_its_many_people_is_erased(both: Bellhop, first: str) -> None:
     add_person(both, OLA, "Ola")
     both.install(OLA, whole_organization=True)
     both.settle()
     assert "users" in traces(both, "ola@globex.example")
-    monkeypatch.setattr(installations, "_MOST_PEOPLE", 1)
 
     uninstall_organization(both, [WES, OLA], first)
     both.services.background.shutdown()

@@ -51,7 +51,13 @@ from bolt_app.notifications.incidents.messages import (
     refresh_messages,
 )
 from bolt_app.notifications.queue.change_feed import begin_change
-from bolt_app.notifications.queue.lanes import ensure_lanes, lane_id_of, mark_successor, pending_in
+from bolt_app.notifications.queue.lanes import (
+    ensure_lanes,
+    lane_id_of,
+    mark_successor,
+    pending_in,
+    pending_in_any,
+)
 from bolt_app.notifications.queue.moved_channels import NOT_FOUND, follow_move
 from bolt_app.slack_ids import NOBODY, is_destination, is_person
 from bolt_app.workspaces.channel_names import find_named
@@ -216,11 +222,11 @@ class Transitions:
                 # An e-mail address may be another person's when a later delivery is due.
                 is_undecided = and_(_IS_TO_EMAIL, Delivery.state != DeliveryState.WAITING)
                 moved["recipient_id"] = case((is_undecided, Delivery.recipient_id), else_=address)
-            connection.execute(update(Delivery).where(_pending(lane_id, ids)).values(moved))
+            connection.execute(update(Delivery).where(_pending([lane_id], ids)).values(moved))
             mark_successor(connection, lane_id, team_id, address)
 
         # Later ones join the lane while there are earlier ones.
-        while self._change_pending(team_id, lane_id, move_some):
+        while self._change_pending(team_id, [lane_id], move_some):
             pass
 
     def end_lane(self, team_id: str, lane_id: int, error: str | None) -> None:
@@ -228,7 +234,7 @@ class Transitions:
 
         Later ones may have one when they are due.
         """
-        self._end_pending(team_id, lane_id, error, self._is_due())
+        self._end_pending(team_id, [lane_id], error, self._is_due())
 
     def follow_move(self, team_id: str, channel_id: str) -> bool:
         """Move rows stored with a channel's former id; return whether the id has changed."""
@@ -251,13 +257,17 @@ class Transitions:
         with self._database.reading_connection() as connection:
             rows = connection.execute(lanes).all()
             known = find_named(connection, team_id, {row.address[1:] for row in rows})
+        unlisted = []
         for row in rows:
             channel_id = known.get(row.address[1:])
             if channel_id is not None:
                 self.move(team_id, row.id, channel_id)
             else:
-                is_old = Delivery.notification_id < before
-                self._end_pending(team_id, row.id, NOT_FOUND, is_old, self._is_due())
+                unlisted.append(row.id)
+        is_old = Delivery.notification_id < before
+        for start in range(0, len(unlisted), CHANGED_AT_ONCE):
+            some = unlisted[start : start + CHANGED_AT_ONCE]
+            self._end_pending(team_id, some, NOT_FOUND, is_old, self._is_due())
 
     def fail(self, team_id: str, delivery_id: int, outcome: Outcome, retry_for: timedelta) -> bool:
         """Store a failed resolution of a lane's name, and end deliveries that failed for too long.
@@ -286,7 +296,7 @@ class Transitions:
             again["attempts"] = Delivery.attempts + int(is_failure)
             connection.execute(waiting.values(again))
         if is_failure and since <= now - retry_for:
-            self._end_pending(team_id, row.lane_id, error, Delivery.send_at <= now - retry_for)
+            self._end_pending(team_id, [row.lane_id], error, Delivery.send_at <= now - retry_for)
         return self.first_due(row.lane_id) is not None
 
     def senders_of(self, lane_id: int) -> Collection[str]:
@@ -325,6 +335,7 @@ class Transitions:
         """
         message = IncidentMessage(
             row.lane_id,
+            row.key or row.notification_id,
             row.target,
             row.notification_id,
             row.channel_id,
@@ -336,15 +347,18 @@ class Transitions:
         )
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [row.team_id])[row.team_id]
-            change = IncidentChange(row.team_id, row.key or row.notification_id, seq, self._clock())
-            refresh_messages(connection, change, [message])
+            refresh_messages(connection, IncidentChange(row.team_id, seq, self._clock()), [message])
 
     def _promote(self, team_id: str, rows: Sequence[Any], now: datetime) -> None:
         with self._database.writing_connection() as connection:
             seq = begin_change(connection, [team_id])[team_id]
             scheduled = [row.id for row in rows if row.state == DeliveryState.SCHEDULED]
             if scheduled:
-                is_due = (Delivery.id.in_(scheduled), _IS_SCHEDULED, Delivery.send_at <= now)
+                is_due = (
+                    is_any_of(Delivery.id, values=scheduled),
+                    _IS_SCHEDULED,
+                    Delivery.send_at <= now,
+                )
                 statement = (
                     update(Delivery).where(*is_due).values(state=DeliveryState.WAITING, seq=seq)
                 )
@@ -357,11 +371,11 @@ class Transitions:
     def _change_pending(
         self,
         team_id: str,
-        lane_id: int,
+        lane_ids: Collection[int],
         change: Callable[[Connection, Sequence[int], int], None],
         *which: ColumnElement[bool],
     ) -> bool:
-        """Change the pending deliveries of a lane in order, some in each transaction.
+        """Change the pending deliveries of lanes in order, some in each transaction.
 
         Others wait for a transaction, and a lane may have 100,000 of them.
 
@@ -372,7 +386,8 @@ class Transitions:
 
         Returns: whether there were any.
         """
-        pending = select(Delivery.id).where(pending_in(lane_id), *which).order_by(Delivery.id)
+        is_pending = pending_in_any(lane_ids)
+        pending = select(Delivery.id).where(is_pending, *which).order_by(Delivery.id)
         with self._database.reading_connection() as connection:
             ids = connection.scalars(pending).all()
         for start in range(0, len(ids), CHANGED_AT_ONCE):
@@ -382,13 +397,17 @@ class Transitions:
         return bool(ids)
 
     def _end_pending(
-        self, team_id: str, lane_id: int, error: str | None, *which: ColumnElement[bool]
+        self,
+        team_id: str,
+        lane_ids: Collection[int],
+        error: str | None,
+        *which: ColumnElement[bool],
     ) -> None:
         def end_some(connection: Connection, ids: Sequence[int], seq: int) -> None:
             ended = self._unresolved(error, seq)
-            connection.execute(update(Delivery).where(_pending(lane_id, ids)).values(ended))
+            connection.execute(update(Delivery).where(_pending(lane_ids, ids)).values(ended))
 
-        self._change_pending(team_id, lane_id, end_some, *which)
+        self._change_pending(team_id, lane_ids, end_some, *which)
 
     def _unresolved(self, error: str | None, seq: int) -> dict[str, Any]:
         """Return the column values of deliveries whose address led nowhere."""
@@ -401,8 +420,9 @@ class Transitions:
         }
 
 
-def _pending(lane_id: int, ids: Collection[int]) -> ColumnElement[bool]:
-    return and_(is_any_of(Delivery.id, values=ids), Delivery.lane_id == lane_id, IS_PENDING)
+def _pending(lane_ids: Collection[int], ids: Collection[int]) -> ColumnElement[bool]:
+    is_in_lane = is_any_of(Delivery.lane_id, values=lane_ids)
+    return and_(is_any_of(Delivery.id, values=ids), is_in_lane, IS_PENDING)
 
 
 def _find_due(connection: Connection, values: Mapping[str, Any]) -> Collection[Any]:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database, PreparedSelect
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Membership, Preference, User
 from bolt_app.db.receipts import record_effect
 from bolt_app.db.upsert import upsert
@@ -39,7 +40,7 @@ _CHOSEN = select(
     Preference.changed_at,
     func.coalesce(_PROFILE_TZ, Preference.tz).label("tz"),
 ).where(Preference.team_id == bindparam("team_id"))
-_PREFERENCES = _CHOSEN.where(Preference.user_id.in_(bindparam("user_ids", expanding=True)))
+_PREFERENCES = _CHOSEN.where(is_any_of(Preference.user_id, "user_ids"))
 # Prepared once because it runs for every App Home.
 _OF_PERSON = PreparedSelect(_CHOSEN.where(Preference.user_id == bindparam("user_id")))
 

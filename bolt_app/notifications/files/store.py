@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy import update as update_rows
 
 from bolt_app.credentials.sources import Credential, SourceKind, read_default_source
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import ApiKey, Delivery, File, FileChunk, NotificationFile
 from bolt_app.notifications.content.states import POSTED_STATES
 
@@ -94,7 +95,7 @@ def stored_bytes(connection: Connection, team_id: str, sources: Collection[str])
 
     Returns: of the files of some credentials, and of all others.
     """
-    is_own = File.source.in_(sources).label("is_own")
+    is_own = is_any_of(File.source, values=sources).label("is_own")
     counted = case((File.length < LEAST_BYTES, LEAST_BYTES), else_=File.length)
     sums = select(is_own, func.sum(counted)).where(File.team_id == team_id).group_by(is_own)
     lengths = {bool(own): int(length) for own, length in connection.execute(sums)}
@@ -176,7 +177,7 @@ def share_files(
 
 def link_files(connection: Connection, notification_id: str, ids: Iterable[str]) -> None:
     """Add files, those of them that exist, to a notification."""
-    existing = select(literal(notification_id), File.id).where(File.id.in_(list(ids)))
+    existing = select(literal(notification_id), File.id).where(is_any_of(File.id, values=list(ids)))
     columns = ["notification_id", "file_id"]
     connection.execute(insert(NotificationFile).from_select(columns, existing))
 
@@ -200,7 +201,7 @@ def unlink_replaced(
         )
         .join(Delivery, Delivery.notification_id == NotificationFile.notification_id)
         .where(
-            NotificationFile.file_id.in_(ids),
+            is_any_of(NotificationFile.file_id, values=ids),
             NotificationFile.notification_id != by,
             Delivery.lane_id == lane_id,
             Delivery.key == key,
@@ -211,7 +212,10 @@ def unlink_replaced(
     rows = connection.execute(linked).all()
     kept = (*rows[:1], *[row for row in rows if row.is_posted][:1])
     replaced = [row.notification_id for row in rows if row not in kept]
-    is_replaced = NotificationFile.notification_id.in_(replaced), NotificationFile.file_id.in_(ids)
+    is_replaced = (
+        is_any_of(NotificationFile.notification_id, values=replaced),
+        is_any_of(NotificationFile.file_id, values=ids),
+    )
     connection.execute(delete(NotificationFile).where(*is_replaced))
 
 
@@ -241,7 +245,9 @@ def delete_unused(connection: Connection, before: datetime, most: int) -> int:
     # A file that is being shared is not deleted: its row changes with its first notification.
     is_unused = func.coalesce(File.shared_at, File.created_at) < before, ~is_linked
     ids = connection.scalars(select(File.id).where(*is_unused).limit(most)).all()
-    return connection.execute(delete(File).where(File.id.in_(ids), *is_unused)).rowcount
+    return connection.execute(
+        delete(File).where(is_any_of(File.id, values=ids), *is_unused)
+    ).rowcount
 
 
 def delete_files_of(connection: Connection, team_id: str) -> None:
@@ -263,9 +269,9 @@ def _are_ready(
     team_id: str, sources: Collection[str], ids: Collection[str]
 ) -> tuple[ColumnElement[bool], ...]:
     return (
-        File.id.in_(ids),
+        is_any_of(File.id, values=ids),
         File.team_id == team_id,
-        File.source.in_(sources),
+        is_any_of(File.source, values=sources),
         File.uploaded_at.is_not(None),
         File.shared_at.is_(None),
     )

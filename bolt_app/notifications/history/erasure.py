@@ -8,8 +8,9 @@ person: their lane is marked, and erased when nothing in it is open.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Connection,
     Select,
     Text,
+    and_,
     cast,
     delete,
     exists,
@@ -26,13 +28,14 @@ from sqlalchemy import (
     or_,
     outerjoin,
     select,
-    true,
+    union,
     update,
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
 from bolt_app.credentials.records import lock_credentials
 from bolt_app.credentials.sources import SourceKind, person_source
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import (
     DELETED_ADDRESS,
     IS_BY_PERSON,
@@ -40,6 +43,7 @@ from bolt_app.db.models import (
     IS_PENDING,
     OPEN_STATES,
     ApiKey,
+    Callback,
     Delivery,
     HomeTab,
     IdempotencyKey,
@@ -77,62 +81,132 @@ _HAS_OPEN = exists().where(Delivery.lane_id == Lane.id, IS_OPEN)
 
 @dataclass(frozen=True)
 class ErasedPeople:
-    """People of one workspace to be erased.
+    """People of some workspaces to be erased.
 
     Attributes:
         user_ids: None for everyone, as when Bellhop is uninstalled.
-        emails: the known ones.
+        emails: the known ones; each leads to the person in all of the workspaces.
     """
 
-    team_id: str
+    team_ids: Collection[str]
     user_ids: Collection[str] | None
     emails: Collection[str] = field(default=(), repr=False)
 
-    def are(self, column: Any) -> ColumnElement[bool]:
-        """Return the condition that a column holds one of their ids."""
-        if self.user_ids is None:
-            named: ColumnElement[bool] = column.is_not(None) & (column != DELETED_PERSON)
-            return named
-        found: ColumnElement[bool] = column.in_(self.user_ids)
-        return found
+    def are_there(self, column: Any) -> ColumnElement[bool]:
+        """Return the condition that a column holds one of their workspaces."""
+        return is_any_of(column, values=self.team_ids)
+
+    def are(self, *columns: Any) -> ColumnElement[bool]:
+        """Return the condition that one of the columns holds one of their ids."""
+        return or_(*(self._is_one(column) for column in columns))
 
     def addresses(self, column: Any) -> ColumnElement[bool]:
         """Return the condition that a column holds an address of one of them."""
         if self.user_ids is None:
             return func.substr(column, 1, 1).in_(("U", "W", "D", "@"))
-        known: ColumnElement[bool] = column.in_([*self.user_ids, *map(email_address, self.emails)])
-        return known
+        return is_any_of(column, values=[*self.user_ids, *map(email_address, self.emails)])
+
+    def sent(self) -> ColumnElement[bool]:
+        """Return the condition that one of them sent a notification in Slack."""
+        if self.user_ids is None:
+            return and_(IS_BY_PERSON)
+        sources = [person_source(user_id) for user_id in self.user_ids]
+        return and_(IS_BY_PERSON, is_any_of(Notification.source, values=sources))
+
+    def subscribed(self) -> ColumnElement[bool]:
+        """Return the condition that a subscription is theirs, or was created by one of them."""
+        return self.addresses(Subscription.address) | self.are(Subscription.created_by)
+
+    def _is_one(self, column: Any) -> ColumnElement[bool]:
+        if self.user_ids is None:
+            return and_(column.is_not(None), column != DELETED_PERSON)
+        return is_any_of(column, values=self.user_ids)
+
+
+def with_data_only(connection: Connection, people: ErasedPeople) -> ErasedPeople:
+    """Leave out the workspaces in which there is nothing to erase.
+
+    An organization may have thousands, and senders wait for a workspace that is being changed.
+    """
+    places = union(
+        *(
+            select(team_id).where(people.are_there(team_id), condition)
+            for team_id, condition in _places(people)
+        ),
+        select(ApiKey.team_id)
+        .join(Callback, Callback.api_key_id == ApiKey.id)
+        .where(people.are_there(ApiKey.team_id)),
+    )
+    found = set(connection.scalars(places))
+    found.update(owner.partition("/")[0] for owner in _idempotency_keys(connection, people))
+    return replace(people, team_ids=found)
+
+
+def _places(people: ErasedPeople) -> Iterator[tuple[Any, ColumnElement[bool]]]:
+    """Yield the workspace of each kind of row, and the condition for rows to be erased."""
+    yield Lane.team_id, people.addresses(Lane.address)
+    yield Subscription.team_id, people.subscribed()
+    yield ApiKey.team_id, people.are(ApiKey.created_by, ApiKey.revoked_by)
+    yield Webhook.team_id, people.are(Webhook.created_by, Webhook.revoked_by)
+    yield Incident.team_id, people.are(*_ANSWERERS)
+    yield Notification.team_id, people.sent()
+    yield HomeTab.team_id, people.are(HomeTab.user_id)
 
 
 def erase_people(
-    connection: Connection, people: ErasedPeople, now: datetime, *, refreshes: bool
-) -> Sequence[str]:
-    """Erase people from everything but their profiles, in one workspace.
+    connection: Connection, erased: Collection[ErasedPeople], now: datetime, *, refreshes: bool
+) -> Mapping[str, Sequence[str]]:
+    """Erase people from everything but their profiles.
 
     Args:
+        erased: each workspace occurs once.
         refreshes: whether to refresh posted messages that name them, which needs an installed bot.
 
-    Returns: the ids of people who had opened their App Home.
+    Returns: the ids of people who had opened their App Home, by workspace.
     """
-    lock_credentials(connection, [people.team_id])
-    theirs = people.addresses(Subscription.address) | people.are(Subscription.created_by)
-    lock_subscriptions(connection, people.team_id, theirs)
-    _erase_authors(connection, people)
-    seq = begin_change(connection, [people.team_id])[people.team_id]
+    of_team = {team_id: people for people in erased for team_id in people.team_ids}
+    opened: dict[str, list[str]] = defaultdict(list)
+    if not of_team:
+        return opened
+    lock_credentials(connection, of_team)
+    for team_id in sorted(of_team):
+        lock_subscriptions(connection, team_id, of_team[team_id].subscribed())
+    for people in erased:
+        _erase_authors(connection, people)
+    numbers = begin_change(connection, of_team)
+    for people in erased:
+        _erase_from_queues(connection, people, numbers, now, refreshes=refreshes)
+        for row in _forget_homes(connection, people):
+            opened[row.team_id].append(row.user_id)
+    return opened
+
+
+def _erase_from_queues(
+    connection: Connection,
+    people: ErasedPeople,
+    numbers: Mapping[str, int],
+    now: datetime,
+    *,
+    refreshes: bool,
+) -> None:
+    """Erase people from locked workspaces.
+
+    Args:
+        numbers: of the change, by workspace.
+    """
     lanes = _lanes(connection, people)
-    keys = _answered_incidents(connection, people)
-    _delete_subscriptions(connection, people, seq, now)
+    answered = _answered_incidents(connection, people)
+    _delete_subscriptions(connection, people, numbers, now)
     _erase_names(connection, people, now)
-    erase_from_callbacks(connection, people.team_id, people.user_ids)
-    for key in keys if refreshes else ():
-        messages = find_messages(connection, people.team_id, key)
-        change = IncidentChange(people.team_id, key, seq, now)
+    erase_from_callbacks(connection, people.team_ids, people.user_ids)
+    for team_id, keys in answered.items() if refreshes else ():
+        messages = find_messages(connection, team_id, keys)
+        change = IncidentChange(team_id, numbers[team_id], now)
         refresh_messages(connection, change, messages, rank=ERASING_RANK)
-    connection.execute(update(Lane).where(Lane.id.in_(lanes)).values(is_erasable=True))
+    marked = update(Lane).where(is_any_of(Lane.id, values=lanes))
+    connection.execute(marked.values(is_erasable=True))
     _erase_deliveries(connection, lanes)
     erase_lanes(connection, lanes)
-    tabs = delete(HomeTab).where(HomeTab.team_id == people.team_id, people.are(HomeTab.user_id))
-    return connection.scalars(tabs.returning(HomeTab.user_id)).all()
 
 
 def teams_with_idle_lanes(connection: Connection) -> Sequence[str]:
@@ -152,7 +226,7 @@ def erase_idle_lanes(connection: Connection, team_id: str) -> bool:
     _erase_deliveries(connection, marked)
     erase_lanes(connection, marked)
     empty = [row.id for row in rows if row.is_empty]
-    connection.execute(delete(Lane).where(Lane.id.in_(empty)))
+    connection.execute(delete(Lane).where(is_any_of(Lane.id, values=empty)))
     return len(rows) == MOST_LANES
 
 
@@ -172,77 +246,80 @@ def erase_lanes(connection: Connection, lane_ids: Collection[int]) -> None:
     """Erase the addresses of lanes without open deliveries."""
     connection.execute(
         update(Lane)
-        .where(Lane.id.in_(lane_ids), ~_HAS_OPEN)
+        .where(is_any_of(Lane.id, values=lane_ids), ~_HAS_OPEN)
         .values(address=literal(f"{DELETED_ADDRESS}:") + cast(Lane.id, Text), is_erasable=False)
     )
 
 
-def _lanes(connection: Connection, people: ErasedPeople) -> dict[int, str]:
-    """Return the addresses of people's lanes, found by user ids, direct messages and e-mails.
+def _lanes(connection: Connection, people: ErasedPeople) -> Sequence[int]:
+    """Return people's lanes, found by user ids, direct messages and e-mails.
 
     Former e-mail addresses are included.
     """
-    in_team = select(Lane.id, Lane.address).where(Lane.team_id == people.team_id)
-    known = connection.execute(in_team.where(people.addresses(Lane.address))).all()
-    written = (
-        select(Delivery.target)
-        .where(
-            Delivery.lane_id.in_([row.id for row in known]),
-            func.substr(Delivery.target, 1, 1) == "@",
-            Delivery.target != DELETED_ADDRESS,
-        )
-        .distinct()
+    is_there = people.are_there(Lane.team_id)
+    known = select(Lane.id).where(is_there, people.addresses(Lane.address))
+    written = select(Delivery.target).where(
+        Delivery.lane_id.in_(known),
+        func.substr(Delivery.target, 1, 1) == "@",
+        Delivery.target != DELETED_ADDRESS,
     )
     conversations = select(Delivery.channel_id).where(
-        Delivery.lane_id.in_([row.id for row in known]),
-        func.substr(Delivery.channel_id, 1, 1) == "D",
+        Delivery.lane_id.in_(known), func.substr(Delivery.channel_id, 1, 1) == "D"
     )
-    others = Lane.address.in_(written) | Lane.address.in_(conversations)
-    former = connection.execute(in_team.where(others)).all()
-    return {
-        row.id: row.address
-        for row in [*known, *former]
-        if not row.address.startswith(DELETED_ADDRESS)
-    }
+    is_theirs = Lane.id.in_(known) | Lane.address.in_(written) | Lane.address.in_(conversations)
+    is_erased = Lane.address.startswith(f"{DELETED_ADDRESS}:")
+    return connection.scalars(select(Lane.id).where(is_there, is_theirs, ~is_erased)).all()
 
 
-def _answered_incidents(connection: Connection, people: ErasedPeople) -> Sequence[str]:
-    named = or_(*(people.are(column) for column in _ANSWERERS))
-    keys = select(Incident.key).where(Incident.team_id == people.team_id, named)
-    return connection.scalars(keys.order_by(Incident.key)).all()
+def _answered_incidents(
+    connection: Connection, people: ErasedPeople
+) -> Mapping[str, Collection[str]]:
+    """Return the keys of the incidents that name people, by workspace."""
+    named = select(Incident.team_id, Incident.key).where(
+        people.are_there(Incident.team_id), people.are(*_ANSWERERS)
+    )
+    keys: dict[str, list[str]] = defaultdict(list)
+    for team_id, key in connection.execute(named):
+        keys[team_id].append(key)
+    return keys
 
 
 def _delete_subscriptions(
-    connection: Connection, people: ErasedPeople, seq: int, now: datetime
+    connection: Connection, people: ErasedPeople, numbers: Mapping[str, int], now: datetime
 ) -> None:
     """Delete people's own subscriptions, and cancel their pending deliveries.
 
     A refresh is kept: a name that was erased has to leave its message.
     """
-    subscriptions = delete(Subscription).where(
-        Subscription.team_id == people.team_id, people.addresses(Subscription.address)
+    subscriptions = (
+        delete(Subscription)
+        .where(people.are_there(Subscription.team_id), people.addresses(Subscription.address))
+        .returning(Subscription.team_id, Subscription.id)
     )
-    ended = connection.scalars(subscriptions.returning(Subscription.id)).all()
-    connection.execute(
-        update(Delivery)
-        .where(
-            Delivery.subscription_id.in_(ended), IS_PENDING, Delivery.mode != DeliveryMode.REFRESH
+    ended: dict[str, list[int]] = defaultdict(list)
+    for team_id, id_ in connection.execute(subscriptions):
+        ended[team_id].append(id_)
+    for team_id, ids in ended.items():
+        connection.execute(
+            update(Delivery)
+            .where(
+                is_any_of(Delivery.subscription_id, values=ids),
+                IS_PENDING,
+                Delivery.mode != DeliveryMode.REFRESH,
+            )
+            .values(state=DeliveryState.CANCELLED, finished_at=now, seq=numbers[team_id])
         )
-        .values(state=DeliveryState.CANCELLED, finished_at=now, seq=seq)
-    )
 
 
 def _erase_names(connection: Connection, people: ErasedPeople, now: datetime) -> None:
     """Replace people by `DELETED_PERSON` in incidents and as senders."""
     for column in _ANSWERERS:
-        is_named = (Incident.team_id == people.team_id, people.are(column))
+        is_named = (people.are_there(Incident.team_id), people.are(column))
         values = {column.key: DELETED_PERSON, "changed_at": now}
         connection.execute(update(Incident).where(*is_named).values(**values))
-    sources = None if people.user_ids is None else [person_source(id_) for id_ in people.user_ids]
-    sent = true() if sources is None else Notification.source.in_(sources)
     connection.execute(
         update(Notification)
-        .where(Notification.team_id == people.team_id, IS_BY_PERSON, sent)
+        .where(people.are_there(Notification.team_id), people.sent())
         .values(source=person_source(DELETED_PERSON))
     )
     _delete_idempotency_keys(connection, people)
@@ -252,28 +329,52 @@ def _erase_authors(connection: Connection, people: ErasedPeople) -> None:
     """Replace people by `DELETED_PERSON` as creators and revokers."""
     for column in _AUTHORS:
         model: Any = column.class_
-        is_named = (model.team_id == people.team_id, people.are(column))
+        is_named = (people.are_there(model.team_id), people.are(column))
         connection.execute(update(model).where(*is_named).values({column.key: DELETED_PERSON}))
 
 
 def _delete_idempotency_keys(connection: Connection, people: ErasedPeople) -> None:
     """Delete the keys of notifications from people in Slack, and to them about their channels."""
     owner, key = IdempotencyKey.owner, IdempotencyKey.key
-    by, about = f"{people.team_id}/{person_source('')}", f"{people.team_id}/{SourceKind.LIFECYCLE}"
     if people.user_ids is None:
-        is_theirs = owner.startswith(by, autoescape=True) | (owner == about)
-    else:
-        named = [key.endswith(f"/{id_}", autoescape=True) for id_ in people.user_ids]
-        owned = owner.in_([by + id_ for id_ in people.user_ids])
-        is_theirs = owned | ((owner == about) & or_(*named))
-    connection.execute(delete(IdempotencyKey).where(is_theirs))
+        for team_id in people.team_ids:
+            by_person = owner.startswith(f"{team_id}/{person_source('')}", autoescape=True)
+            about = owner == f"{team_id}/{SourceKind.LIFECYCLE}"
+            connection.execute(delete(IdempotencyKey).where(by_person | about))
+        return
+    for name, keys in _idempotency_keys(connection, people).items():
+        is_theirs = (owner == name, is_any_of(key, values=keys))
+        connection.execute(delete(IdempotencyKey).where(*is_theirs))
+
+
+def _idempotency_keys(
+    connection: Connection, people: ErasedPeople
+) -> Mapping[str, Collection[str]]:
+    """Return the keys of some people's notifications, and of those to them, by owner."""
+    ids = set(people.user_ids or ())
+    by = {f"{team_id}/{person_source(id_)}" for team_id in people.team_ids for id_ in ids}
+    about = {f"{team_id}/{SourceKind.LIFECYCLE}" for team_id in people.team_ids}
+    stored = select(IdempotencyKey.owner, IdempotencyKey.key).where(
+        is_any_of(IdempotencyKey.owner, values=by | about)
+    )
+    found: dict[str, list[str]] = defaultdict(list)
+    for owner, key in connection.execute(stored):
+        if owner in by or key.rpartition("/")[2] in ids:
+            found[owner].append(key)
+    return found
+
+
+def _forget_homes(connection: Connection, people: ErasedPeople) -> Sequence[Any]:
+    """Forget people's open App Homes; return them."""
+    tabs = delete(HomeTab).where(people.are_there(HomeTab.team_id), people.are(HomeTab.user_id))
+    return connection.execute(tabs.returning(HomeTab.team_id, HomeTab.user_id)).all()
 
 
 def _erase_deliveries(connection: Connection, lane_ids: Collection[int]) -> None:
     """Erase the destinations of ended deliveries in locked lanes."""
     connection.execute(
         update(Delivery)
-        .where(Delivery.lane_id.in_(lane_ids), Delivery.state.not_in(OPEN_STATES))
+        .where(is_any_of(Delivery.lane_id, values=lane_ids), Delivery.state.not_in(OPEN_STATES))
         .values(
             target=DELETED_ADDRESS,
             recipient_id=None,

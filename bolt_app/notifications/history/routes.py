@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Channel, Delivery, Lane, Notification, NotificationFile
 from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES, DeliveryState
 from bolt_app.notifications.history.publication import IS_EXPECTED, IS_PUBLISHED, IS_WITHDRAWN
@@ -101,7 +102,7 @@ def find_published(
         with_expected: whether what a subscription of the person has not delivered counts.
         only_sent: whether they must have been posted there.
     """
-    is_named: ColumnElement[bool] = Lane.address.in_(filter(is_channel, channels))
+    is_named: ColumnElement[bool] = is_any_of(Lane.address, values=[*filter(is_channel, channels)])
     if with_public:
         public = select(Channel.channel_id).where(Channel.team_id == team_id, IS_PUBLIC)
         is_named = or_(is_named, Lane.address.in_(public))

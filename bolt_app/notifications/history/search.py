@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Subquery, and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import (
     IS_HELD,
     IS_OPEN,
@@ -65,7 +66,7 @@ class Visible:
         elsewhere = deliveries.where(~and_(*self._is_within()))
         # Like people, it sees nothing that was withdrawn, nor an escalation before it goes out.
         is_within = and_(deliveries.where(IS_PUBLISHED).exists(), ~elsewhere.exists())
-        return or_(notification.source.in_(self.sources), is_within)
+        return or_(is_any_of(notification.source, values=self.sources), is_within)
 
     def shows_delivery(self) -> ColumnElement[bool]:
         """Return the condition for a delivery, joined with its lane.
@@ -78,10 +79,13 @@ class Visible:
     def _is_within(self) -> Iterator[ColumnElement[bool]]:
         if self.addresses is not None:
             yield or_(
-                Lane.address.in_(filter(is_channel, self.addresses)),
+                is_any_of(Lane.address, values=[*filter(is_channel, self.addresses)]),
                 # A delivery in a person's lane may be for another person in the end. The condition
                 # is negated too, and must not be NULL.
-                func.coalesce(Delivery.recipient_id, "").in_(filter(is_person, self.addresses)),
+                is_any_of(
+                    func.coalesce(Delivery.recipient_id, ""),
+                    values=[*filter(is_person, self.addresses)],
+                ),
             )
         if self.public_of is not None:
             public = select(Channel.channel_id).where(Channel.team_id == self.public_of, IS_PUBLIC)
@@ -170,7 +174,7 @@ def _within(id_: Any, query: HistoryQuery, cursor: str | None) -> list[ColumnEle
     if query.until is not None:
         conditions.append(id_ < id_of_moment(query.until))
     if query.ids is not None:
-        conditions.append(id_.in_(query.ids))
+        conditions.append(is_any_of(id_, values=query.ids))
     return conditions
 
 
@@ -178,9 +182,9 @@ def _matching(query: HistoryQuery, notification: Any) -> list[ColumnElement[bool
     """Return the conditions that are tested for each notification."""
     conditions: list[ColumnElement[bool]] = []
     if query.source is not None:
-        conditions.append(notification.source.in_(query.sources))
+        conditions.append(is_any_of(notification.source, values=query.sources))
     if query.key is not None:
-        conditions.append(notification.key.in_(query.stored_keys))
+        conditions.append(is_any_of(notification.key, values=query.stored_keys))
     if query.visible is not None:
         conditions.append(query.visible.condition(notification))
     deliveries: list[ColumnElement[bool]] = []
@@ -203,7 +207,9 @@ def _found_by_index(team_id: str, query: HistoryQuery) -> Select[str] | None:
     """Return a statement for the matching notifications, or None without an index for them."""
     found = select(Delivery.notification_id).join(Lane, Delivery.lane_id == Lane.id).distinct()
     if query.key is not None:
-        return found.where(Lane.team_id == team_id, Delivery.key.in_(query.stored_keys))
+        return found.where(
+            Lane.team_id == team_id, is_any_of(Delivery.key, values=query.stored_keys)
+        )
     by_index = None if query.state is None else _BY_INDEX.get(query.state)
     if by_index is None:
         return None

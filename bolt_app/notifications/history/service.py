@@ -22,6 +22,7 @@ from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import Charge, SenderLimits, count_addressed
 from bolt_app.credentials.sources import Credential, credentials_of, is_delivery_of, stored_keys
 from bolt_app.db import Database
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import (
     DELETED_ADDRESS,
     IS_OPEN,
@@ -422,7 +423,7 @@ def _has_failed(
     team_id: str, notification_id: str, only: Collection[int] | None
 ) -> ColumnElement[bool]:
     has_failed = and_(_deliveries_of(team_id, notification_id), IS_TROUBLED)
-    return has_failed if only is None else and_(has_failed, Delivery.id.in_(only))
+    return has_failed if only is None else and_(has_failed, is_any_of(Delivery.id, values=only))
 
 
 def _count_addressed(session: Session, condition: ColumnElement[bool]) -> int:

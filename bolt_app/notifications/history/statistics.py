@@ -11,6 +11,7 @@ from sqlalchemy import Integer, ScalarSelect, Select, and_, bindparam, func, lit
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database, PreparedSelect
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.content import content_summary
 from bolt_app.db.models import (
     IS_HELD,
@@ -186,7 +187,7 @@ def _of_public_channels(statement: Select[Any]) -> Select[Any]:
 
 
 # Prepared once because they run for every App Home.
-_IN_CHANNELS = Lane.address.in_(bindparam("channels", expanding=True))
+_IN_CHANNELS = is_any_of(Lane.address, "channels")
 _COUNTS = PreparedSelect(_counts(_count_unrouted()))
 _RECENT = PreparedSelect(_of_public_channels(_recent()))
 _COUNTS_IN_CHANNELS = _counts(literal(0), _IN_CHANNELS)

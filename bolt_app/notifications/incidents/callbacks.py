@@ -15,12 +15,13 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import HttpUrl, TypeAdapter, UrlConstraints, ValidationError
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import BigInteger, Connection, Text, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.sources import SourceKind, plain_key, sources_of
 from bolt_app.db import Database
+from bolt_app.db.bulk import BulkUpdate, is_any_of
 from bolt_app.db.encryption import DecryptionError
 from bolt_app.db.models import ApiKey, Callback, CallbackEndpoint, Incident, Notification
 from bolt_app.notifications.content.ids import new_id
@@ -41,6 +42,14 @@ SECRET_PREFIX = "whsec_"  # noqa: S105
 _URL: TypeAdapter[HttpUrl] = TypeAdapter(Annotated[HttpUrl, UrlConstraints(max_length=2000)])
 _SOURCE = f"{SourceKind.API_KEY}:"
 _UNREADABLE = "(cannot be read: set it again)"
+_REPLACE_BODIES = BulkUpdate(
+    {"callback_id": BigInteger(), "new_body": Text()},
+    lambda given: (
+        update(Callback.__table__)  # type: ignore[arg-type]
+        .where(Callback.id == given["callback_id"])
+        .values(body=given["new_body"])
+    ),
+)
 
 
 class CallbackEndpoints:
@@ -180,7 +189,7 @@ def queue_callbacks(
         select(CallbackEndpoint.api_key_id)
         .join(ApiKey, ApiKey.id == CallbackEndpoint.api_key_id)
         .where(
-            CallbackEndpoint.api_key_id.in_(latest),
+            is_any_of(CallbackEndpoint.api_key_id, values=latest),
             or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),
         )
     )
@@ -227,27 +236,29 @@ def with_name(connection: Connection, body: str) -> str:
 
 
 def erase_from_callbacks(
-    connection: Connection, team_id: str, user_ids: Collection[str] | None
+    connection: Connection, team_ids: Collection[str], user_ids: Collection[str] | None
 ) -> None:
     """Remove people from pending callbacks; with None, everyone.
 
     A callback that cannot be read is deleted: it may name a person, and could not be sent.
     """
-    of_team = (
+    pending = (
         select(Callback.id, Callback.body)
         .join(ApiKey, ApiKey.id == Callback.api_key_id)
-        .where(ApiKey.team_id == team_id)
+        .where(is_any_of(ApiKey.team_id, values=team_ids))
     )
-    for row in connection.execute(of_team).all():
-        is_callback = Callback.id == row.id
+    erased, unreadable = [], []
+    for row in connection.execute(pending):
         try:
             body = _without_people(row.body, user_ids)
         except ValidationError:
             logger.warning("a callback cannot be read, and is deleted", extra={"callback": row.id})
-            connection.execute(delete(Callback).where(is_callback))
+            unreadable.append(row.id)
             continue
         if body != row.body:
-            connection.execute(update(Callback).where(is_callback).values(body=body))
+            erased.append({"callback_id": row.id, "new_body": body})
+    connection.execute(delete(Callback).where(is_any_of(Callback.id, values=unreadable)))
+    _REPLACE_BODIES.execute(connection, erased)
 
 
 def _without_people(body: str, user_ids: Collection[str] | None) -> str:
@@ -271,7 +282,7 @@ def _latest_by_key(
     """Return the latest of the notifications from the source of each API key, by the key's id."""
     statement = (
         select(Notification.source, Notification.id)
-        .where(Notification.id.in_(set(notification_ids)))
+        .where(is_any_of(Notification.id, values=set(notification_ids)))
         .order_by(Notification.id)
     )
     sources = sources_of(connection, team_id)

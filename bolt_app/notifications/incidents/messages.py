@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Connection,
+    Integer,
     Select,
     and_,
     bindparam,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     update,
 )
 
+from bolt_app.db.bulk import BulkUpdate, is_any_of
 from bolt_app.db.models import IS_PENDING, IS_QUEUED, Delivery, Incident, Lane, Notification
 from bolt_app.notifications.content.modes import DeliveryMode, OnUnknown
 from bolt_app.notifications.content.states import DeliveryState
@@ -70,6 +73,19 @@ _SHOWN_NOTIFICATION = (
     .order_by(Delivery.id.desc())
     .limit(1)
 )
+_RAISE = BulkUpdate(
+    {
+        "delivery_id": BigInteger(),
+        "new_rank": Integer(),
+        "new_urgency": BigInteger(),
+        "new_seq": BigInteger(),
+    },
+    lambda given: (
+        update(Delivery.__table__)  # type: ignore[arg-type]
+        .where(Delivery.id == given["delivery_id"])
+        .values({name: given[f"new_{name}"] for name in ("rank", "urgency", "seq")})
+    ),
+)
 _SNOOZER = select(Incident.assigned_to, Incident.snoozed_by).where(
     Incident.team_id == bindparam("team_id"), Incident.key == bindparam("key")
 )
@@ -100,6 +116,7 @@ class IncidentMessage:
     """
 
     lane_id: int
+    key: str
     target: str = field(repr=False)
     notification_id: str
     channel_id: str | None
@@ -113,10 +130,9 @@ class IncidentMessage:
 
 @dataclass(frozen=True)
 class IncidentChange:
-    """A change of an incident, with its number in the workspace's change feed."""
+    """A change of incidents, with its number in the workspace's change feed."""
 
     team_id: str
-    key: str
     seq: int
     now: datetime
 
@@ -133,75 +149,89 @@ def refresh_messages(
     A change within `REFRESH_INTERVAL` after a refresh is shown when the interval is over.
 
     Args:
+        messages: about any number of incidents; some statements serve all of them.
         rank: of the refreshes; the lowest goes first in a lane.
     """
     if not messages:
         return
-    refreshes = (
-        Delivery.lane_id.in_({message.lane_id for message in messages}),
-        Delivery.key == change.key,
-        Delivery.key.is_not(None),
-        Delivery.mode == DeliveryMode.REFRESH,
-    )
-    due = _due(connection, messages, refreshes, change.now)
-    waiting = select(Delivery.lane_id, Delivery.ts, Delivery.send_at).where(
-        *refreshes, IS_PENDING, IS_QUEUED
-    )
+    due = _due(connection, messages, change.now)
+    waiting = _waiting(connection, messages)
+    crowded = _crowded(waiting, change.now)
     pending = {
-        (row.lane_id, row.ts)
-        for row in connection.execute(waiting)
-        if row.send_at <= due[row.lane_id]
+        (row.lane_id, row.key, row.ts)
+        for row in waiting
+        if (row.lane_id, row.key) in due and row.send_at <= due[row.lane_id, row.key]
     }
-    crowded = _crowded(connection, messages, change.now)
     rows = [
-        _refresh_row(message, change, due[message.lane_id])
+        _refresh_row(message, change, due[message.lane_id, message.key])
         | {"rank": max(rank, RESOLUTION_RANK) if message.lane_id in crowded else rank}
         for message in messages
-        if (message.lane_id, message.ts) not in pending
+        if (message.lane_id, message.key, message.ts) not in pending
     ]
     _insert(connection, rows)
-    raised = [message for message in messages if message.lane_id not in crowded]
-    _raise_urgency(connection, change, raised, rank)
+    raised = [
+        row
+        for row in waiting
+        if (row.lane_id, row.key) in due and row.lane_id not in crowded and row.rank > rank
+    ]
+    _raise(connection, change, raised, rank)
 
 
-def _crowded(
-    connection: Connection, messages: Sequence[IncidentMessage], now: datetime
-) -> set[int]:
-    """Return the lanes in which `MOST_AHEAD` or more refreshes wait."""
+def _waiting(connection: Connection, messages: Sequence[IncidentMessage]) -> Sequence[Any]:
+    """Return the refreshes that wait in the lanes of messages."""
     waiting = (
-        select(Delivery.lane_id, Delivery.key)
+        select(
+            Delivery.id,
+            Delivery.lane_id,
+            Delivery.key,
+            Delivery.ts,
+            Delivery.send_at,
+            Delivery.rank,
+        )
         .where(
-            Delivery.lane_id.in_({message.lane_id for message in messages}),
+            is_any_of(Delivery.lane_id, values={message.lane_id for message in messages}),
             Delivery.key.is_not(None),
             Delivery.mode == DeliveryMode.REFRESH,
             IS_PENDING,
             IS_QUEUED,
-            Delivery.send_at <= now + _SOON,
         )
         # Only the index of pending deliveries has this order: SQLite would take any other.
         .order_by(Delivery.lane_id, Delivery.key, Delivery.urgency)
     )
-    counts = Counter(lane_id for lane_id, _ in set(connection.execute(waiting)))
+    return connection.execute(waiting).all()
+
+
+def _crowded(waiting: Sequence[Any], now: datetime) -> Collection[int]:
+    """Return the lanes in which `MOST_AHEAD` or more incidents wait for refreshes."""
+    incidents = {(row.lane_id, row.key) for row in waiting if row.send_at <= now + _SOON}
+    counts = Counter(lane_id for lane_id, _ in incidents)
     return {lane_id for lane_id, count in counts.items() if count >= MOST_AHEAD}
 
 
 def _due(
-    connection: Connection,
-    messages: Sequence[IncidentMessage],
-    refreshes: Sequence[Any],
-    now: datetime,
-) -> dict[int, datetime]:
-    """Return when the next refresh in each lane is due: later if the lane has many messages."""
+    connection: Connection, messages: Sequence[IncidentMessage], now: datetime
+) -> dict[tuple[int, str], datetime]:
+    """Return when the next refresh in each lane is due, by lane and key.
+
+    It is later if the lane has many messages about the incident.
+    """
     shown = (
-        select(Delivery.lane_id, func.max(Delivery.finished_at).label("at"))
-        .where(*refreshes, Delivery.finished_at.is_not(None), Delivery.state.in_(_REFRESHED))
-        .group_by(Delivery.lane_id)
+        select(Delivery.lane_id, Delivery.key, func.max(Delivery.finished_at).label("at"))
+        .where(
+            is_any_of(Delivery.lane_id, values={message.lane_id for message in messages}),
+            # Without a condition that it is not NULL, by which SQLite would read all keys.
+            is_any_of(Delivery.key, values={message.key for message in messages}),
+            Delivery.mode == DeliveryMode.REFRESH,
+            Delivery.finished_at.is_not(None),
+            Delivery.state.in_(_REFRESHED),
+        )
+        .group_by(Delivery.lane_id, Delivery.key)
     )
-    last = {row.lane_id: row.at for row in connection.execute(shown)}
-    counts = Counter(message.lane_id for message in messages)
+    last = {(row.lane_id, row.key): row.at for row in connection.execute(shown)}
+    counts = Counter((message.lane_id, message.key) for message in messages)
     return {
-        lane_id: max(now, last[lane_id] + REFRESH_INTERVAL * count) if lane_id in last else now
-        for lane_id, count in counts.items()
+        place: max(now, last[place] + REFRESH_INTERVAL * count) if place in last else now
+        for place, count in counts.items()
     }
 
 
@@ -223,7 +253,7 @@ def schedule_snooze_end(
 
 
 def cancel_followups(
-    connection: Connection, change: IncidentChange, modes: Collection[str]
+    connection: Connection, change: IncidentChange, key: str, modes: Collection[str]
 ) -> None:
     """Cancel follow-up deliveries that may still go out, except refreshes that are due soon."""
     is_refresh = Delivery.mode == DeliveryMode.REFRESH
@@ -231,7 +261,7 @@ def cancel_followups(
     connection.execute(
         update(Delivery)
         .where(
-            *_is_followup(change, modes),
+            *_is_followup(change.team_id, key, modes),
             Delivery.state.in_(_UNSENT),
             or_(MAY_GO_OUT, is_later_refresh),
         )
@@ -240,7 +270,7 @@ def cancel_followups(
 
 
 def reschedule_escalations(
-    connection: Connection, change: IncidentChange, not_before: datetime
+    connection: Connection, change: IncidentChange, key: str, not_before: datetime
 ) -> None:
     """Schedule pending escalations for the time that their sender chose, or `not_before`.
 
@@ -248,7 +278,7 @@ def reschedule_escalations(
     """
     pending = (IS_PENDING, IS_QUEUED)
     escalations = select(Delivery.id, Delivery.rank, Delivery.urgency, Delivery.send_at).where(
-        *_is_followup(change, (DeliveryMode.ESCALATE,)), *pending
+        *_is_followup(change.team_id, key, (DeliveryMode.ESCALATE,)), *pending
     )
     for row in connection.execute(escalations).all():
         send_at = max(due_at(row.rank, row.urgency), not_before)
@@ -338,33 +368,36 @@ def _is_message(channel_id: str, ts: str) -> tuple[Any, ...]:
     )
 
 
-def _is_followup(change: IncidentChange, modes: Collection[str]) -> tuple[Any, ...]:
-    lanes = select(Lane.id).where(Lane.team_id == change.team_id)
+def _is_followup(team_id: str, key: str, modes: Collection[str]) -> tuple[Any, ...]:
+    lanes = select(Lane.id).where(Lane.team_id == team_id)
     return (
         Delivery.lane_id.in_(lanes),
-        Delivery.key == change.key,
+        Delivery.key == key,
         Delivery.key.is_not(None),
         Delivery.mode.in_(modes),
     )
 
 
-def find_messages(connection: Connection, team_id: str, key: str) -> list[IncidentMessage]:
-    """Return the messages about an incident, each with its latest delivery."""
+def find_messages(
+    connection: Connection, team_id: str, keys: Collection[str]
+) -> list[IncidentMessage]:
+    """Return the messages about incidents, each with its latest delivery."""
     latest = (
         select(func.max(Delivery.id))
         .join(Lane, Lane.id == Delivery.lane_id)
         .where(
             Lane.team_id == team_id,
-            Delivery.key == key,
+            is_any_of(Delivery.key, values=keys),
             Delivery.key.is_not(None),
             Delivery.mode.not_in((DeliveryMode.REFRESH, DeliveryMode.REMIND)),
             Delivery.state.in_((DeliveryState.SENT, DeliveryState.SENDING)),
         )
-        .group_by(Delivery.lane_id, Delivery.ts)
+        .group_by(Delivery.lane_id, Delivery.key, Delivery.ts)
     )
     statement = (
         select(
             Delivery.lane_id,
+            Delivery.key,
             Delivery.target,
             Delivery.notification_id,
             Delivery.channel_id,
@@ -382,23 +415,20 @@ def find_messages(connection: Connection, team_id: str, key: str) -> list[Incide
     return [IncidentMessage(**row._asdict()) for row in connection.execute(statement)]
 
 
-def _raise_urgency(
-    connection: Connection, change: IncidentChange, messages: Sequence[IncidentMessage], rank: int
+def _raise(
+    connection: Connection, change: IncidentChange, waiting: Sequence[Any], rank: int
 ) -> None:
     """Raise waiting refreshes to a rank."""
-    waiting = select(Delivery.id, Delivery.send_at).where(
-        Delivery.lane_id.in_([message.lane_id for message in messages]),
-        Delivery.key == change.key,
-        Delivery.key.is_not(None),
-        Delivery.mode == DeliveryMode.REFRESH,
-        IS_PENDING,
-        IS_QUEUED,
-        Delivery.rank > rank,
-    )
-    for row in connection.execute(waiting).all():
-        urgency = stored_urgency(rank, row.send_at)
-        ahead = update(Delivery).where(Delivery.id == row.id)
-        connection.execute(ahead.values(rank=rank, urgency=urgency, seq=change.seq))
+    rows = [
+        {
+            "delivery_id": row.id,
+            "new_rank": rank,
+            "new_urgency": stored_urgency(rank, row.send_at),
+            "new_seq": change.seq,
+        }
+        for row in waiting
+    ]
+    _RAISE.execute(connection, rows)
 
 
 def _refresh_row(message: IncidentMessage, change: IncidentChange, at: datetime) -> dict[str, Any]:
@@ -427,7 +457,7 @@ def _row(message: IncidentMessage, change: IncidentChange, at: datetime) -> dict
         "recipient_id": message.recipient_id,
         "state": state_until(at, change.now),
         "rank": 0,
-        "key": change.key,
+        "key": message.key,
         "on_unknown": OnUnknown.RESEND,
         "send_at": at,
         "attempts": 0,

@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bolt_app.clock import Clock, utc_now
 from bolt_app.credentials.limits import count_addressed
 from bolt_app.db import Database
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Incident, Notification
 from bolt_app.db.receipts import record_effect
 from bolt_app.notifications.content.modes import DeliveryMode
@@ -72,7 +73,7 @@ _OPENED: dict[str, Any] = {
     "muted_by": None,
 }
 _FIND = select(_INCIDENTS).where(
-    Incident.team_id == bindparam("team_id"), Incident.key.in_(bindparam("keys", expanding=True))
+    Incident.team_id == bindparam("team_id"), is_any_of(Incident.key, "keys")
 )
 
 
@@ -171,16 +172,16 @@ class Incidents:
             )
             if changed.rowcount == 0:
                 return False
-            change = IncidentChange(team_id, key, seq, now)
-            messages = find_messages(connection, team_id, key)
-            cancel_followups(connection, change, _CANCELLED_MODES.get(answer, ()))
+            change = IncidentChange(team_id, seq, now)
+            messages = find_messages(connection, team_id, [key])
+            cancel_followups(connection, change, key, _CANCELLED_MODES.get(answer, ()))
             refresh_messages(connection, change, messages)
             if answer == IncidentAnswer.SNOOZE:
                 until = values["snoozed_until"]
-                reschedule_escalations(connection, change, until)
+                reschedule_escalations(connection, change, key, until)
                 schedule_snooze_end(connection, change, messages, until)
             elif answer == IncidentAnswer.WAKE:
-                reschedule_escalations(connection, change, now)
+                reschedule_escalations(connection, change, key, now)
             shown = [message.notification_id for message in messages]
             event = _EVENTS[answer]
             queue_callbacks(connection, team_id, key, shown, event=event, user_id=user_id, now=now)
@@ -199,8 +200,8 @@ class Incidents:
             if key is None:
                 return False
             seq = begin_change(connection, [team_id])[team_id]
-            messages = find_messages(connection, team_id, key)
-            refresh_messages(connection, IncidentChange(team_id, key, seq, now), messages)
+            messages = find_messages(connection, team_id, [key])
+            refresh_messages(connection, IncidentChange(team_id, seq, now), messages)
         self._wakeup.notify(team_id)
         return True
 
@@ -316,13 +317,13 @@ def _resolve(
     values = {"resolved_team_id": team_id, "resolved_key": key, "now": now}
     if connection.execute(_RESOLVE, values).rowcount == 0:
         return
-    messages = find_messages(connection, team_id, key)
+    messages = find_messages(connection, team_id, [key])
     addressed = count_addressed(
         (message.notification_id, message.subscription_id, message.topics) for message in messages
     )
     charge(incident_key, addressed)
-    change = IncidentChange(team_id, key, seq, now)
-    cancel_followups(connection, change, _CANCELLED_MODES[IncidentAnswer.RESOLVE])
+    change = IncidentChange(team_id, seq, now)
+    cancel_followups(connection, change, key, _CANCELLED_MODES[IncidentAnswer.RESOLVE])
     refresh_messages(connection, change, messages, rank=RESOLUTION_RANK)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, select
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Incident, Membership, User
 from bolt_app.notifications.content.states import IncidentState
 
@@ -53,7 +54,7 @@ _PEOPLE = (
     .join(Membership, Membership.user_id == User.id)
     .where(
         Membership.team_id == bindparam("team_id"),
-        User.user_id.in_(bindparam("user_ids", expanding=True)),
+        is_any_of(User.user_id, "user_ids"),
     )
 )
 

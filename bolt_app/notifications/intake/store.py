@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Delivery, Notification
 from bolt_app.notifications.content.modes import FOLLOW_UPS
 from bolt_app.notifications.content.states import DeliveryState, ShownState
@@ -35,7 +36,7 @@ _DELIVERIES = (
         Delivery.subscription_id,
     )
     .where(
-        Delivery.notification_id.in_(bindparam("ids", expanding=True)),
+        is_any_of(Delivery.notification_id, "ids"),
         Delivery.mode.not_in(FOLLOW_UPS),
     )
     .order_by(Delivery.id)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import IS_CHANGE, IS_LATER, IS_PENDING, Delivery, Lane, Notification
 from bolt_app.notifications.content.modes import CHANGES, DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
@@ -37,12 +38,12 @@ _MESSAGES = (
     .where(
         Delivery.team_id == bindparam("team_id"),
         Delivery.provisional_ts.is_not(None),
-        Notification.source.in_(bindparam("sources", expanding=True)),
+        is_any_of(Notification.source, "sources"),
     )
 )
 _PROVISIONAL = _MESSAGES.where(Delivery.provisional_ts == bindparam("ts"))
 _IN_SLACK = _MESSAGES.where(
-    Delivery.channel_id.in_(bindparam("addresses", expanding=True)),
+    is_any_of(Delivery.channel_id, "addresses"),
     Delivery.ts == bindparam("ts"),
     Delivery.ts.is_not(None),
 )
@@ -54,10 +55,10 @@ _SCHEDULED = (
 # As `Message.addresses`.
 _SCHEDULED_AT = _SCHEDULED.where(
     or_(
-        Lane.address.in_(bindparam("addresses", expanding=True)),
-        Delivery.channel_id.in_(bindparam("addresses", expanding=True)),
+        is_any_of(Lane.address, "addresses"),
+        is_any_of(Delivery.channel_id, "addresses"),
         and_(
-            Delivery.target.in_(bindparam("addresses", expanding=True)),
+            is_any_of(Delivery.target, "addresses"),
             ~Delivery.target.startswith("#"),
         ),
     )

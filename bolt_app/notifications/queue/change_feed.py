@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, case, select, updat
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Subscription, WorkspaceQueue
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.queue.rank import eligible_at, urgency_of
@@ -93,7 +94,7 @@ def resume_workspaces(connection: Connection) -> None:
     paused = WorkspaceQueue.pause_reason.is_not(None)
     team_ids = connection.scalars(select(WorkspaceQueue.team_id).where(paused)).all()
     begin_change(connection, team_ids)
-    again = update(WorkspaceQueue).where(WorkspaceQueue.team_id.in_(team_ids))
+    again = update(WorkspaceQueue).where(is_any_of(WorkspaceQueue.team_id, values=team_ids))
     connection.execute(again.values(paused_until=None, pause_reason=None))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import IS_LATER, IS_WAITING, Delivery, Lane
 
 _ENSURE: dict[str, Any] = {
@@ -35,9 +36,17 @@ def lane_id_of(team_id: Any, address: Any) -> Any:
 
 def pending_in(lane_id: Any) -> ColumnElement[bool]:
     """Return the condition for a lane's deliveries that wait, are scheduled or held; indexed."""
+    return _pending(Delivery.lane_id == lane_id)
+
+
+def pending_in_any(lane_ids: Collection[int]) -> ColumnElement[bool]:
+    """Return the condition for such deliveries of many lanes."""
+    return _pending(is_any_of(Delivery.lane_id, values=lane_ids))
+
+
+def _pending(is_in_lane: ColumnElement[bool]) -> ColumnElement[bool]:
     waiting, later = (
-        select(Delivery.id).where(Delivery.lane_id == lane_id, state)
-        for state in (IS_WAITING, IS_LATER)
+        select(Delivery.id).where(is_in_lane, state) for state in (IS_WAITING, IS_LATER)
     )
     return Delivery.id.in_(union_all(waiting, later))
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from bolt_app.credentials.records import lock_credentials
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import (
     IS_SENDING,
     IS_TROUBLED,
@@ -51,7 +52,7 @@ _IS_EDIT_OF_LOST = and_(Delivery.mode == DeliveryMode.EDIT, Delivery.error == "m
 REVIVED_WITHIN = timedelta(days=1)
 _MOVES = select(ChannelMove.old_id, ChannelMove.new_id).where(
     ChannelMove.team_id == bindparam("team_id"),
-    ChannelMove.old_id.in_(bindparam("ids", expanding=True)),
+    is_any_of(ChannelMove.old_id, "ids"),
 )
 
 

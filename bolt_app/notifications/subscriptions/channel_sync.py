@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import delete, exists, or_, select, true, update
 from sqlalchemy.orm import Session
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import Channel, ChannelListing, Subscription
 from bolt_app.notifications.queue.change_feed import begin_change, lock_subscriptions
 from bolt_app.notifications.queue.merged_subscriptions import merge_subscription
@@ -36,7 +37,10 @@ class AffectedSubscription:
 
 def find_subscribed(session: Session, team_ids: Collection[str], address: str) -> Collection[str]:
     """Return the workspaces, among those given, in which a channel or person has subscriptions."""
-    is_of_address = (Subscription.team_id.in_(team_ids), Subscription.address == address)
+    is_of_address = (
+        is_any_of(Subscription.team_id, values=team_ids),
+        Subscription.address == address,
+    )
     return session.scalars(select(Subscription.team_id).where(*is_of_address).distinct()).all()
 
 
@@ -124,7 +128,9 @@ def use_ids(session: Session, team_id: str, ids: Mapping[str, str]) -> None:
     """
     in_team = Subscription.team_id == team_id
     is_name = or_(*(Subscription.address.startswith(first) for first in "#@D"))
-    lock_subscriptions(session, team_id, is_name | Subscription.address.in_(set(ids.values())))
+    lock_subscriptions(
+        session, team_id, is_name | is_any_of(Subscription.address, values=set(ids.values()))
+    )
     rows = session.scalars(select(Subscription).where(in_team, is_name)).all()
     for row in rows:
         id_ = ids.get(row.address)

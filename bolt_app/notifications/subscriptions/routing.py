@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import IS_LATER, IS_WAITING, Channel, Delivery, Lane, Subscription
 from bolt_app.notifications.content.modes import DeliveryMode, Mode
 from bolt_app.notifications.content.states import DeliveryState
@@ -67,7 +68,7 @@ MESSAGE_STATES = (
 # Lanes with a message about a key, which may have had any number of deliveries there.
 _LANES = select(Lane.address).where(
     Lane.team_id == bindparam("team_id"),
-    Lane.address.in_(bindparam("addresses", expanding=True)),
+    is_any_of(Lane.address, "addresses"),
     exists().where(
         Delivery.lane_id == Lane.id,
         Delivery.key == bindparam("key"),

@@ -16,6 +16,7 @@ from bolt_app.client_address import client_address
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.audit import AuditAction, write_audit
+from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import IS_HELD, IS_LATER, Delivery, EventReceipt, Subscription
 from bolt_app.db.receipts import RECEIPT_LIFETIME, record_effect
 from bolt_app.db.types import LONG_PAST
@@ -273,7 +274,7 @@ class Subscriptions:
                 and not values.items() <= subscription.spec.columns().items()
             ]
             ids = [subscription.id for subscription in changed]
-            statement = update(Subscription).where(Subscription.id.in_(ids))
+            statement = update(Subscription).where(is_any_of(Subscription.id, values=ids))
             session.execute(statement.values(**values, changed_at=now))
             for subscription in changed if "muted_until" in values else ():
                 _move_mute_end(session, team_id, subscription, values["muted_until"], now)
