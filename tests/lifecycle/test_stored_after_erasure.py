@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from bolt_app.credentials.api_keys import PERSONAL_SCOPES
-from bolt_app.db.models import Webhook
+from bolt_app.db.models import ApiKey, Notification, Webhook
 from bolt_app.installations.checks import CheckKind, request_check
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.intake import service as intake_service
+from bolt_app.notifications.intake.planning import plan_deliveries
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.queue.moved_channels import move_channel
+from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from tests.lifecycle.test_deletion import (
+    delivered,
+    needles,
+    tidied,
+    traces,
     uninstall,
     unlink,
 )
+from tests.notifications.hand import deliveries
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 from tests.web.calling import NOTIFICATIONS, WEBHOOKS, Caller
@@ -91,3 +104,85 @@ def test_a_remembered_key_does_not_name_its_former_creator(linked: Bellhop, leav
     with linked.services.database.reading() as session:
         assert session.scalars(select(Webhook.created_by)).all() == ["deleted"]
     assert linked.services.audit.find(action="webhook_created")[0].user_id == "deleted"
+
+
+def _during_planning(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch, change: Callable[[], object]
+) -> None:
+    """Let something change after the deliveries of the next notification were planned."""
+    changes = once(change)
+
+    def plan_then_change(*given: Any) -> Any:
+        planned = plan_deliveries(*given)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(changes).result(timeout=30)
+        return planned
+
+    monkeypatch.setattr(intake_service, "plan_deliveries", plan_then_change)
+
+
+def _submit(bellhop: Bellhop, *to: str) -> str:
+    key = bellhop.services.api_keys.find(bellhop.services.api_keys.create(ACME, "ci"))
+    assert key is not None
+    request = NotificationRequest.model_validate({"to": to, "text": "private words"})
+    [sent] = bellhop.services.intake.submit(Sender.of(key), [request]).notifications
+    with bellhop.services.database.reading() as session:
+        is_unrouted = session.scalar(select(Notification.is_unrouted).filter_by(id=sent.id))
+        assert is_unrouted == sent.is_unrouted
+        # The charge was made before, and tells the sender nothing.
+        [charged] = session.scalars(select(ApiKey.open_at_most).filter_by(id=key.id))
+        assert charged == len(to)
+    return sent.id
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("change", [unlink_now, unsubscribe, deactivate])
+def test_a_planned_delivery_is_not_stored_after_its_subscription_ended(
+    linked: Bellhop, monkeypatch: pytest.MonkeyPatch, change: Step
+) -> None:
+    subscribe, search = linked.services.subscriptions.subscribe, needles(linked)
+    subscribe(ACME, ANN, SubscriptionSpec("deploys", created_by=ANN))
+    subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
+
+    _during_planning(linked, monkeypatch, lambda: change(linked))
+    id_ = _submit(linked, "topic:deploys")
+
+    assert [one.target for one in deliveries(linked, id_)] == [GENERAL]
+    delivered(linked)
+    tidied(linked)
+    if change is unlink_now:
+        assert traces(linked, *search) == {}
+
+
+@ON_POSTGRESQL
+@pytest.mark.parametrize("named", [False, True])
+def test_the_only_subscription_ends_after_planning(
+    linked: Bellhop, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    linked.services.subscriptions.subscribe(ACME, ANN, SubscriptionSpec("deploys"))
+    to = [*([GENERAL] if named else []), "topic:deploys"]
+
+    _during_planning(linked, monkeypatch, lambda: unlink_now(linked))
+    id_ = _submit(linked, *to)
+
+    assert [one.target for one in deliveries(linked, id_)] == to[:-1]
+
+
+@ON_POSTGRESQL
+def test_a_channel_that_moves_after_planning_gets_the_notification(
+    linked: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its two subscriptions, of both ids, become one."""
+    subscribe = linked.services.subscriptions.subscribe
+    subscribe(ACME, GENERAL, SubscriptionSpec("deploys"))
+    linked.clock.advance(1)
+
+    def move() -> None:
+        subscribe(ACME, MOVED, SubscriptionSpec("deploys"))
+        with linked.services.database.writing_connection() as connection:
+            move_channel(connection, ACME, GENERAL, MOVED, linked.clock())
+
+    _during_planning(linked, monkeypatch, move)
+    id_ = _submit(linked, "topic:deploys")
+
+    assert [one.target for one in deliveries(linked, id_)] == [MOVED]

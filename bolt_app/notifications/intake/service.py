@@ -23,6 +23,7 @@ from bolt_app.notifications.intake.planning import (
     Draft,
     Submission,
     apply_effects,
+    is_current,
     plan_deliveries,
     provisional_names,
     without_repeated,
@@ -210,6 +211,10 @@ class Intake:
         if planned or signals or bodies:
             seq, latest = begin_acceptance(connection, drafts[0].team_id, now)
         self._limits.require_installed(connection, drafts[0].team_id)
+        if not is_current(connection, planned, now):
+            # An erasure that ended meanwhile has not seen these deliveries. Another subscription
+            # may lead to the same channel: two of them become one when a channel moves.
+            planned = plan_deliveries(connection, drafts, now)
         record_bodies(connection, bodies, now)
         charge = self._charge_resolutions(connection, submissions, now)
         effects = apply_signals(connection, signals, seq, now, charge)
