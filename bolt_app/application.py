@@ -262,7 +262,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         preferences=Preferences(database, signals, clock=clock),
         previews=Previews(database, clock=clock),
         statistics=Statistics(database, clock=clock),
-        home_tabs=HomeTabs(database, clock=clock),
+        home_tabs=HomeTabs(database, client.keep_installed, clock=clock),
         incidents=Incidents(database, wakeup, clock=clock),
         callback_endpoints=CallbackEndpoints(
             database, networks=settings.callback_networks, clock=clock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from bolt_app.credentials.api_keys import PERSONAL_SCOPES
-from bolt_app.db.models import ApiKey, Notification, Webhook
+from bolt_app.db.models import ApiKey, Channel, HomeTab, Notification, Webhook
 from bolt_app.installations.checks import CheckKind, request_check
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.intake import service as intake_service
@@ -18,7 +19,10 @@ from bolt_app.notifications.intake.planning import plan_deliveries
 from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.moved_channels import move_channel
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.slack.home import view as home
+from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
 from tests.lifecycle.test_deletion import (
+    PACKAGE,
     delivered,
     needles,
     tidied,
@@ -29,6 +33,7 @@ from tests.lifecycle.test_deletion import (
 from tests.notifications.hand import deliveries
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
+from tests.sources import parsed
 from tests.web.calling import NOTIFICATIONS, WEBHOOKS, Caller
 
 Step = Callable[[Bellhop], object]
@@ -186,3 +191,99 @@ def test_a_channel_that_moves_after_planning_gets_the_notification(
     id_ = _submit(linked, "topic:deploys")
 
     assert [one.target for one in deliveries(linked, id_)] == [MOVED]
+
+
+def test_a_home_that_is_opened_during_an_uninstall_is_not_recorded(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bellhop.install(BEN)
+    find, uninstalls = home._person, once(lambda: uninstall_now(bellhop))
+
+    def find_then_uninstall(*given: Any) -> Any:
+        person = find(*given)
+        uninstalls()
+        return person
+
+    monkeypatch.setattr(home, "_person", find_then_uninstall)
+    bellhop.slack.open_home(ANN, ACME)
+    bellhop.slack.deliver_due()
+
+    assert bellhop.services.installations.find_bot(ACME) is None
+    with bellhop.services.database.reading() as session:
+        assert session.scalars(select(HomeTab)).all() == []
+
+
+def test_channels_that_were_listed_during_an_uninstall_are_not_stored(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bellhop.install(BEN)
+    workspace = bellhop.services.client.find_workspace(ACME)
+    pages, uninstalls = WorkspaceClient.pages_as_bot, once(lambda: uninstall_now(bellhop))
+
+    def list_then_uninstall(*given: Any, **named: Any) -> Any:
+        found = list(pages(*given, **named))
+        uninstalls()
+        return iter(found)
+
+    monkeypatch.setattr(WorkspaceClient, "pages_as_bot", list_then_uninstall)
+    bellhop.clock.advance(3600)
+    with pytest.raises(NotInstalledError):
+        bellhop.services.channels.refresh_listing(workspace)
+
+    with bellhop.services.database.reading() as session:
+        assert session.scalars(select(Channel)).all() == []
+
+
+# How an uninstall does not miss what is inserted at the same time.
+INSTALLATION = "the transaction has locked the installation"
+CREDENTIAL = "the transaction has locked a credential, and asked for the installation"
+QUEUE = "the transaction has locked the queue, and asked for the installation"
+NOBODY = "names nobody"
+INSERTS = {
+    "access/audit.py": "the audit log is kept",
+    "access/sessions.py": "refers to the person's installation",
+    "credentials/api_keys.py": INSTALLATION,
+    "credentials/webhook_bodies.py": QUEUE,
+    "credentials/webhooks.py": f"{INSTALLATION}, or {CREDENTIAL}",
+    "db/audit.py": "the audit log is kept",
+    "db/receipts.py": NOBODY,
+    "db/upsert.py": "for the others",
+    "installations/checks.py": "deleted when the check ends",
+    "installations/directory.py": NOBODY,
+    "installations/removals.py": "deleted when the token is revoked",
+    "installations/rows.py": NOBODY,
+    "installations/serving.py": NOBODY,
+    "installations/state.py": NOBODY,
+    "installations/store.py": INSTALLATION,
+    "notifications/delivery/sqlite_ownership.py": NOBODY,
+    "notifications/digests/preferences.py": INSTALLATION,
+    "notifications/digests/release.py": "from rows under the lock of the queue",
+    "notifications/files/store.py": QUEUE,
+    "notifications/incidents/callbacks.py": CREDENTIAL,
+    "notifications/incidents/messages.py": "from rows under the lock of the queue",
+    "notifications/incidents/service.py": QUEUE,
+    "notifications/intake/idempotency.py": QUEUE,
+    "notifications/intake/store.py": QUEUE,
+    "notifications/messages/service.py": QUEUE,
+    "notifications/queue/change_feed.py": NOBODY,
+    "notifications/queue/lanes.py": QUEUE,
+    "notifications/queue/moved_channels.py": NOBODY,
+    "notifications/subscriptions/service.py": INSTALLATION,
+    "profiles/store.py": INSTALLATION,
+    "workspaces/channels.py": INSTALLATION,
+    "workspaces/home_tabs.py": INSTALLATION,
+    "workspaces/rate_limits.py": NOBODY,
+}
+INSERTING = {"insert", "upsert", "insert_new", "count_up"}
+
+
+def test_every_insert_is_looked_at() -> None:
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(parsed(path)):
+            match node:
+                case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)):
+                    if name in INSERTING:
+                        found.add(path.relative_to(PACKAGE).as_posix())
+
+    assert {one for one in found if not one.startswith("db/migrations/")} == INSERTS.keys()
