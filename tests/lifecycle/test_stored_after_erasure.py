@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bolt_app.credentials.api_keys import PERSONAL_SCOPES
-from bolt_app.db.models import ApiKey, Channel, HomeTab, Notification, Webhook
+from bolt_app.db.models import ApiKey, Channel, Delivery, HomeTab, Notification, Webhook
 from bolt_app.installations.checks import CheckKind, request_check
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.intake import service as intake_service
@@ -30,7 +31,7 @@ from tests.lifecycle.test_deletion import (
     uninstall,
     unlink,
 )
-from tests.notifications.hand import deliveries
+from tests.notifications.hand import Hand, accept, deliveries, states
 from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 from tests.sources import parsed
@@ -287,3 +288,75 @@ def test_every_insert_is_looked_at() -> None:
                         found.add(path.relative_to(PACKAGE).as_posix())
 
     assert {one for one in found if not one.startswith("db/migrations/")} == INSERTS.keys()
+
+
+def _look_after(
+    bellhop: Bellhop,
+    monkeypatch: pytest.MonkeyPatch,
+    id_: str,
+    ask: str,
+    then: Step,
+    *,
+    answer: Any = None,
+    **values: Any,
+) -> None:
+    """Take a second look at a delivery; let something happen once Slack has answered.
+
+    Args:
+        ask: the method of the sender that asks Slack.
+        answer: what it returns, instead of Slack's answer.
+        values: of the delivery.
+    """
+    values["second_look_at"] = bellhop.clock()
+    with bellhop.services.database.writing() as session:
+        session.execute(update(Delivery).filter_by(notification_id=id_).values(values))
+    hand, happens = Hand(bellhop), once(lambda: then(bellhop))
+    sender = hand.dispatcher._sender
+    asked = getattr(sender, ask)
+
+    async def ask_and_wait(*given: Any) -> Any:
+        found = await asked(*given)
+        await asyncio.to_thread(happens)
+        return answer or found
+
+    monkeypatch.setattr(sender, ask, ask_and_wait)
+    bellhop.clock.advance(120)
+    hand.deliver()
+
+
+def stay(_bellhop: Bellhop) -> None:
+    """Change nothing."""
+
+
+@pytest.mark.parametrize(("then", "state"), [(stay, "sent"), (unlink_now, "unknown")])
+def test_a_message_that_is_found_is_recorded_unless_its_person_has_left(
+    linked: Bellhop, monkeypatch: pytest.MonkeyPatch, then: Step, state: str
+) -> None:
+    search, id_ = needles(linked), accept(linked, ANN, "private")
+    delivered(linked)
+
+    # As after a search that Slack did not answer: posted, but not known to be.
+    _look_after(linked, monkeypatch, id_, "look_again", then, state="unknown", ts=None)
+
+    assert states(linked, id_) == [state]
+    if then is unlink_now:
+        tidied(linked)
+        linked.services.background.shutdown()
+        assert traces(linked, *search) == {}
+
+
+@pytest.mark.parametrize("then", [stay, unlink_now])
+def test_an_older_content_is_repaired_unless_its_person_has_left(
+    linked: Bellhop, monkeypatch: pytest.MonkeyPatch, then: Step
+) -> None:
+    search, id_ = needles(linked), accept(linked, ANN, "private", key="disk")
+    delivered(linked)
+
+    _look_after(linked, monkeypatch, id_, "mark_at", then, answer="an older content")
+
+    refreshes = [one for one in deliveries(linked, id_) if one.mode == "refresh"]
+    assert len(refreshes) == (then is stay)
+    if then is unlink_now:
+        tidied(linked)
+        linked.services.background.shutdown()
+        assert traces(linked, *search) == {}
