@@ -100,15 +100,11 @@ class ProfileLifecycle:
             concerned = {home, *subscribed}
             if is_older(session, home, origin.enterprise_id, facts):
                 self._end_sessions_before(session, origin, teams, facts)
+            elif facts.get("deleted"):
+                opened = self._deactivate(session, origin, home, teams, subscribed, facts)
             else:
                 follow_user(session, home, origin.enterprise_id, facts, self._clock())
-                if facts.get("deleted"):
-                    # An erasure changes them, and they are locked before subscriptions.
-                    lock_credentials(session, teams)
-                for team_id in sorted(subscribed):
-                    self._apply_role(session, team_id, facts)
-                if facts.get("deleted"):
-                    opened = self._deactivated(session, origin, home, teams, facts)
+                self._apply_role(session, subscribed, facts)
         if facts.get("deleted"):
             self._erasure.publish(opened)
         for concerned_id in sorted(concerned):
@@ -126,8 +122,14 @@ class ProfileLifecycle:
             origin, fact, lambda session, team_id: follow_team(session, team_id, {fact: value})
         )
 
-    def _apply_role(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
+    def _apply_role(
+        self, session: Session, team_ids: Collection[str], facts: Mapping[str, Any]
+    ) -> None:
         """Pause a person's subscriptions while their role does not allow them."""
+        for team_id in sorted(team_ids):
+            self._apply_role_in(session, team_id, facts)
+
+    def _apply_role_in(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
         user_id = str(facts["id"])
         # Only a linked profile records the latest change.
         if not begin_channel_sync(session, team_id, user_id, updated_at(facts)):
@@ -158,12 +160,13 @@ class ProfileLifecycle:
                 begun_until=at,
             )
 
-    def _deactivated(
+    def _deactivate(
         self,
         session: Session,
         origin: EventOrigin,
         home: str,
         teams: Collection[str],
+        subscribed: Collection[str],
         facts: Mapping[str, Any],
     ) -> Mapping[str, Sequence[str]]:
         """End a deactivated person's sessions; erase their data if they are not linked.
@@ -173,22 +176,30 @@ class ProfileLifecycle:
         Args:
             home: the workspace that their account is linked in, or their first one.
             teams: the workspaces that the event concerns.
+            subscribed: those in which they have subscriptions.
 
         Returns: the people with an open App Home, by workspace in which they were erased.
         """
         user_id, now = str(facts["id"]), self._clock()
-        end_sessions_of(session, [origin.enterprise_id, *teams], user_id, now)
         known_until = max(updated_at(facts), 0) + int(CLOCK_SKEW.total_seconds())
-        is_kept = is_linked(session, home, user_id, origin.enterprise_id)
+        left = [
+            team_id
+            for team_id in sorted(teams)
+            if not was_active_after(session, team_id, user_id, known_until)
+        ]
+        erased = [] if is_linked(session, home, user_id, origin.enterprise_id) else left
+        # In the order in which rows are locked (`credentials.limits`).
+        for team_id in erased:
+            self._removals.release_earlier_members(session, team_id, [user_id])
+        end_sessions_of(session, [origin.enterprise_id, *teams], user_id, now)
+        follow_user(session, home, origin.enterprise_id, facts, now)
+        forget_preferences(session, left, [user_id])
+        lock_credentials(session, teams)
+        self._apply_role(session, subscribed, facts)
         opened: dict[str, Sequence[str]] = {}
-        for team_id in sorted(teams):
-            if was_active_after(session, team_id, user_id, known_until):
-                continue
-            forget_preferences(session, [team_id], [user_id])
-            if not is_kept:
-                self._removals.release_earlier_members(session, team_id, [user_id])
-                people = ErasedPeople(team_id, [user_id])
-                opened[team_id] = erase_people(session.connection(), people, now, refreshes=True)
+        for team_id in erased:
+            people = ErasedPeople(team_id, [user_id])
+            opened[team_id] = erase_people(session.connection(), people, now, refreshes=True)
         return opened
 
     def _publish_changes(self, team_id: str | None, user_ids: Sequence[str]) -> None:
