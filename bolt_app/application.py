@@ -180,6 +180,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     )
     wakeup = open_wakeup(database, settings.session_url)
     limits = SenderLimits(database, _sender_limits(settings), client.require_installed, clock=clock)
+    intake = Intake(database, wakeup, limits, clock=clock)
     history = History(database, wakeup, settings.public_url, limits, clock=clock)
     permalinks = Permalinks(database, client, clock=clock)
     signals = Signals()
@@ -187,6 +188,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         database,
         rows,
         signals,
+        intake,
         wakeup,
         guests_may_subscribe=settings.subscriptions_by == Subscribers.ANYONE,
         clock=clock,
@@ -230,7 +232,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         tests=SlidingLimit(TESTS_A_MINUTE, timedelta(minutes=1), clock=clock),
         refreshes=SlidingLimit(REFRESHES_A_MINUTE, timedelta(minutes=1), clock=clock),
         time_zones=RecentAnswers(TIME_ZONE_LIFETIME, MOST_TIME_ZONES, clock),
-        intake=Intake(database, wakeup, limits, clock=clock),
+        intake=intake,
         history=history,
         permalinks=permalinks,
         files=Files(database, settings.public_url, _file_limits(settings), limits, clock=clock),

@@ -130,6 +130,11 @@ def list_channels(bellhop: Bellhop) -> None:
     bellhop.services.channels.refresh_listing(workspace)
 
 
+def archive(bellhop: Bellhop) -> None:
+    bellhop.slack.archive_channel(GENERAL)
+    bellhop.slack.deliver_due()
+
+
 def choose(bellhop: Bellhop) -> None:
     bellhop.slack.send_command(BEN, GENERAL, "/notify", "quiet 22-7")
 
@@ -163,7 +168,7 @@ def _notification() -> NotificationRequest:
     "change",
     [
         *(move, erase, unlink, uninstall, take_token_back, rename_person, deactivate, revoke),
-        *(send, undo, announce, list_channels, choose),
+        *(send, undo, announce, list_channels, archive, choose),
     ],
 )
 def test_rows_are_locked_in_one_order(

@@ -158,7 +158,7 @@ def test_the_person_left_traces_everywhere(known: Bellhop) -> None:
         "deliveries": {"target", "recipient_id", "channel_id"},
         "home_tabs": {"user_id"},
         "webhooks": {"created_by", "revoked_by"},
-        "idempotency_keys": {"owner", "key"},
+        "idempotency_keys": {"owner"},
         "incidents": {"state_by", "assigned_to", "snoozed_by", "muted_by"},
         "installations": {"user_id"},
         "lanes": {"address"},

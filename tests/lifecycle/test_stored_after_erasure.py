@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 from bolt_app.credentials.api_keys import PERSONAL_SCOPES
 from bolt_app.db.models import ApiKey, Channel, Delivery, HomeTab, Notification, Webhook
 from bolt_app.installations.checks import CheckKind, request_check
+from bolt_app.lifecycle.events import EventOrigin
 from bolt_app.notifications.content.schema import NotificationRequest
 from bolt_app.notifications.intake import service as intake_service
 from bolt_app.notifications.intake.planning import plan_deliveries
@@ -21,6 +22,7 @@ from bolt_app.notifications.intake.sender import Sender
 from bolt_app.notifications.queue.moved_channels import move_channel
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.slack.home import view as home
+from bolt_app.slack.listeners.events import channels as channel_events
 from bolt_app.workspaces.client import NotInstalledError, WorkspaceClient
 from tests.lifecycle.test_deletion import (
     PACKAGE,
@@ -65,8 +67,10 @@ def unsubscribe(bellhop: Bellhop) -> None:
 
 def deactivate(bellhop: Bellhop) -> None:
     bellhop.clock.advance(60)
-    bellhop.slack.update_user(ANN, deleted=True)
-    bellhop.slack.deliver_due()
+    now = bellhop.clock()
+    facts = {"id": ANN, "team_id": ACME, "updated": int(now.timestamp()), "deleted": True}
+    origin = EventOrigin("Ev0DEACTIVATED", None, ACME, False, now)
+    bellhop.services.lifecycle.profiles.user_changed(origin, facts)
 
 
 def once(act: Callable[[], object]) -> Callable[[], None]:
@@ -322,6 +326,37 @@ def _look_after(
     monkeypatch.setattr(sender, ask, ask_and_wait)
     bellhop.clock.advance(120)
     hand.deliver()
+
+
+@pytest.mark.parametrize("kind", ["channel_archive", "channel_left", "channel_deleted"])
+@pytest.mark.parametrize("leave", [unlink_now, deactivate])
+def test_a_creator_who_leaves_while_slack_is_asked_is_not_notified(
+    bellhop: Bellhop, monkeypatch: pytest.MonkeyPatch, kind: str, leave: Step
+) -> None:
+    bellhop.install(BEN)
+    if leave is unlink_now:
+        bellhop.install(ANN)
+    for topic, user_id in (("a", ANN), ("b", BEN)):
+        wish = SubscriptionSpec(topic, created_by=user_id)
+        bellhop.services.subscriptions.subscribe(ACME, GENERAL, wish)
+    sees, leaves = channel_events._sees, once(lambda: leave(bellhop))
+
+    def ask_then_leave(*given: Any) -> bool:
+        found = sees(*given)
+        leaves()
+        return found
+
+    search = needles(bellhop)
+    monkeypatch.setattr(channel_events, "_sees", ask_then_leave)
+    event: dict[str, Any] = {"type": kind, "channel": GENERAL, "user": BEN, "actor_id": BEN}
+    bellhop.slack.send_event(ACME, event)
+    delivered(bellhop)
+    tidied(bellhop)
+    bellhop.services.background.shutdown()
+
+    assert traces(bellhop, *search) == {}
+    [*_, notice] = bellhop.slack.messages(bellhop.slack.app_dm(ACME, BEN).id)
+    assert "Your subscription there (`b`)" in notice.text
 
 
 def stay(_bellhop: Bellhop) -> None:

@@ -120,6 +120,20 @@ class Intake:
             results = [self._commit([part], is_counted=part is not parts[0])[0] for part in parts]
         return [one for result in results for one in result.notifications]
 
+    def submit_within(
+        self, connection: Connection, sender: Sender, requests: Sequence[NotificationRequest]
+    ) -> None:
+        """Accept `requests` of a sender without a credential in the transaction of a caller.
+
+        The caller has locked what is locked before the workspace's queue, and wakes its owner
+        after the commit.
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in the workspace, or no longer.
+        """
+        drafts = [Draft.of(sender, request, self._clock()) for request in requests]
+        self._write(connection, [Submission(sender, drafts)])
+
     def _submit(
         self,
         submission: Submission,
