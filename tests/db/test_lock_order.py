@@ -124,6 +124,14 @@ def deactivate(bellhop: Bellhop) -> None:
     bellhop.settle()
 
 
+def record(bellhop: Bellhop) -> None:
+    """Record the profile of a person who is linked and deactivated."""
+    bellhop.slack.users[ANN].deleted = True
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
+    assert stored is not None
+    bellhop.services.profiles.record(stored)
+
+
 def list_channels(bellhop: Bellhop) -> None:
     bellhop.clock.advance(3600)
     workspace = bellhop.services.client.find_workspace(ACME)
@@ -168,7 +176,7 @@ def _notification() -> NotificationRequest:
     "change",
     [
         *(move, erase, unlink, uninstall, take_token_back, rename_person, deactivate, revoke),
-        *(send, undo, announce, list_channels, archive, choose),
+        *(send, undo, announce, record, list_channels, archive, choose),
     ],
 )
 def test_rows_are_locked_in_one_order(
