@@ -183,6 +183,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
     )
     wakeup = open_wakeup(database, settings.session_url)
     limits = SenderLimits(database, _sender_limits(settings), client.require_installed, clock=clock)
+    intake = Intake(database, wakeup, limits, clock=clock)
     history = History(database, wakeup, settings.public_url, limits, clock=clock)
     permalinks = Permalinks(database, client, clock=clock)
     signals = Signals()
@@ -190,6 +191,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         database,
         rows,
         signals,
+        intake,
         wakeup,
         guests_may_subscribe=settings.subscriptions_by == Subscribers.ANYONE,
         clock=clock,
@@ -236,7 +238,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         tests=SlidingLimit(TESTS_A_MINUTE, timedelta(minutes=1), clock=clock),
         refreshes=SlidingLimit(REFRESHES_A_MINUTE, timedelta(minutes=1), clock=clock),
         time_zones=RecentAnswers(TIME_ZONE_LIFETIME, MOST_TIME_ZONES, clock),
-        intake=Intake(database, wakeup, limits, clock=clock),
+        intake=intake,
         history=history,
         permalinks=permalinks,
         files=Files(database, settings.public_url, _file_limits(settings), limits, clock=clock),
@@ -268,7 +270,7 @@ def _create_services(settings: Settings, database: Database, clock: Clock) -> Se
         preferences=Preferences(database, signals, clock=clock),
         previews=Previews(database, clock=clock),
         statistics=Statistics(database, clock=clock),
-        home_tabs=HomeTabs(database, clock=clock),
+        home_tabs=HomeTabs(database, client.keep_installed, clock=clock),
         incidents=Incidents(database, wakeup, clock=clock),
         callback_endpoints=CallbackEndpoints(
             database, networks=settings.callback_networks, clock=clock

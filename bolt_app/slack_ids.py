@@ -37,6 +37,11 @@ def is_person(address: str) -> bool:
     return address[0] in "UW"
 
 
+def leads_to_person(address: str) -> bool:
+    """Whether `address` means a person: by their id, e-mail address or direct message."""
+    return address[0] == "@" or is_person(address) or is_conversation(address)
+
+
 def looks_like_channel_id(text: str) -> bool:
     """Whether `text` has the form of a channel's or conversation's id (C…, G… or D…)."""
     return len(text) >= 9 and text[0] in "CGD" and text.isalnum() and text.isupper()

@@ -162,8 +162,8 @@ class ApiKeys:
         self._database = database
         self._signals = signals or Signals()
         self._clock = clock
-        # By the hash of the secret. A key changes only if it is revoked, or if the id of one of its
-        # channels changes.
+        # By the hash of the secret. A key changes only if it is revoked, if the id of one of its
+        # channels changes, or if its creator is erased: `creator_of` returns the current one.
         self._remembered = RememberedCredentials[ApiKeyRecord]()
 
     def create(

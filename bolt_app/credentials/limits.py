@@ -9,9 +9,10 @@ does not know a credential that is created meanwhile, but holds the workspace's 
 recipients, bodies of webhooks or files reads whether Bellhop is installed after it has locked the
 queue.
 
-Every transaction locks rows in one order, so that no two wait for each other: installations,
-profiles and listed channels, credentials (API keys, then webhooks, by id), subscriptions (by
-address and topic), the workspace's queue, and then everything else of the workspace.
+Every transaction locks rows in one order, so that no two wait for each other: installations and
+their sessions, people, their memberships and preferences, the listing of channels and the channels,
+credentials (API keys, then webhooks, by id), subscriptions (by address and topic), the workspace's
+queue, and then everything else of the workspace.
 
 A transaction that exceeds a limit is rolled back. The counters start at zero with each minute and
 hour of UTC.

@@ -178,6 +178,14 @@ def hold_key(connection: Connection, key_id: int) -> None:
     connection.execute(held.with_for_update(read=True, key_share=True))
 
 
+def creator_of(session: Session, key_id: int) -> str | None:
+    """Return the creator of an API key, in a transaction that has locked the key.
+
+    A remembered key may still name a person who has been erased.
+    """
+    return session.scalar(select(ApiKey.created_by).where(ApiKey.id == key_id))
+
+
 def revoke_all(session: Session, team_id: str, now: datetime) -> None:
     """Revoke the API keys and webhooks of a workspace, which nobody requested."""
     lock_credentials(session, [team_id])

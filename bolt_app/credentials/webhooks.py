@@ -19,6 +19,7 @@ from bolt_app.credentials.limits import Charge, Limits, SenderLimits
 from bolt_app.credentials.records import (
     RememberedCredentials,
     SenderUse,
+    creator_of,
     revoke_row,
     sender_columns,
     sender_row,
@@ -183,8 +184,9 @@ class Webhooks:
             template: of a webhook with the sender `CUSTOM`.
             source: shared with other API keys and webhooks; None for the default.
             allow_broadcast: whether it may mention everyone in a channel, or a user group.
-            created_by: the id of the person; None for the command line.
-            created_with: the API key that creates it, which is charged for the request.
+            created_by: the id of the person; None for the command line, or with `created_with`.
+            created_with: the API key that creates it, which is charged for the request; the
+                webhook's creator is the key's.
             receipt: identifies the request; only the first one with a receipt creates a webhook.
 
         Raises:
@@ -205,7 +207,6 @@ class Webhooks:
             "topic_arn": topic_arn,
             "template": template,
             "created_at": now,
-            "created_by": created_by,
             **sender_row(source, allow_broadcast=allow_broadcast),
         }
         with (
@@ -216,8 +217,10 @@ class Webhooks:
                 # The webhook would outlive a key that was revoked meanwhile.
                 charge = Charge(created_with, requests=1)
                 self._limits.charge(session.connection(), [charge], now)
+                created_by = creator_of(session, created_with.id)
             check_created_once(session, team_id, receipt, now)
-            webhook_id = session.scalars(insert(Webhook).values(row).returning(Webhook.id)).one()
+            new = insert(Webhook).values({**row, "created_by": created_by})
+            webhook_id = session.scalars(new.returning(Webhook.id)).one()
             write_audit(
                 session,
                 AuditAction.WEBHOOK_CREATED,

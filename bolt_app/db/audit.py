@@ -53,7 +53,7 @@ def write_audit(
             happens during the request. People see the events of their account with the addresses.
         user_id: the person who did it; None for the command line.
         credential: the id of the credential, such as `api_key:3`, never its secret; or the
-            channel, such as `channel:C123`.
+            channel, such as `channel:C123`. An erasure does not reach it: it names no person.
     """
     session.execute(
         insert(AuditEvent).values(

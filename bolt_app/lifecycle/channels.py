@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from sqlalchemy.orm import Session
 
 from bolt_app.clock import Clock
+from bolt_app.credentials.sources import SourceKind
 from bolt_app.lifecycle.events import EventOrigin, Events
+from bolt_app.notifications.content.schema import NotificationRequest
+from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.queue.moved_channels import move_channel
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.notifications.subscriptions.channel_sync import (
@@ -20,20 +25,25 @@ from bolt_app.notifications.subscriptions.channel_sync import (
     rename,
     resume,
 )
+from bolt_app.workspaces.client import NotInstalledError
+
+# Returns the notifications about subscriptions that were paused or ended.
+Notices = Callable[[Sequence[AffectedSubscription]], Sequence[NotificationRequest]]
 
 
 class ChannelLifecycle:
     """Applies events about channels."""
 
-    def __init__(self, events: Events, wakeup: Wakeup, clock: Clock) -> None:
+    def __init__(self, events: Events, intake: Intake, wakeup: Wakeup, clock: Clock) -> None:
         self._events = events
+        self._intake = intake
         self._wakeup = wakeup
         self._clock = clock
 
     def paused(
-        self, origin: EventOrigin, address: str, reason: PauseReason
-    ) -> Sequence[AffectedSubscription]:
-        """Pause the subscriptions of a channel or person, and return them.
+        self, origin: EventOrigin, channel_id: str, reason: PauseReason, notices: Notices
+    ) -> None:
+        """Pause the subscriptions of a channel, and notify people of that.
 
         https://docs.slack.dev/reference/events/channel_archive and
         https://docs.slack.dev/reference/events/channel_left
@@ -41,14 +51,16 @@ class ChannelLifecycle:
 
         until = origin.latest
 
-        def change(session: Session, team_id: str) -> Sequence[AffectedSubscription]:
+        def change(session: Session, team_id: str) -> None:
             if reason == PauseReason.ARCHIVED:
-                archive(session, team_id, address, is_archived=True, until=until)
+                archive(session, team_id, channel_id, is_archived=True, until=until)
             elif reason == PauseReason.REMOVED:
-                leave(session, team_id, address)
-            return pause(session, team_id, address, reason, until=until)
+                leave(session, team_id, channel_id)
+            paused = pause(session, team_id, channel_id, reason, until=until)
+            self._submit(session, team_id, notices(paused))
 
-        return self._events.follow(origin, f"{address}/{reason}", change) or []
+        self._events.follow(origin, f"{channel_id}/{reason}", change)
+        self._wakeup.notify(origin.team_id)
 
     def resumed(self, origin: EventOrigin, address: str, reason: PauseReason) -> None:
         """Resume the subscriptions that were paused for a reason.
@@ -64,15 +76,17 @@ class ChannelLifecycle:
 
         self._events.follow(origin, f"{address}/{reason}", change)
 
-    def deleted(self, origin: EventOrigin, channel_id: str) -> Sequence[AffectedSubscription]:
-        """End the subscriptions of a channel, and return them.
+    def deleted(self, origin: EventOrigin, channel_id: str, notices: Notices) -> None:
+        """End the subscriptions of a channel, and notify people of that.
 
         https://docs.slack.dev/reference/events/channel_deleted
         """
-        ended = self._events.follow(
-            origin, None, lambda session, team_id: end(session, team_id, channel_id)
-        )
-        return ended or []
+
+        def change(session: Session, team_id: str) -> None:
+            self._submit(session, team_id, notices(end(session, team_id, channel_id)))
+
+        self._events.follow(origin, None, change)
+        self._wakeup.notify(origin.team_id)
 
     def renamed(self, origin: EventOrigin, channel_id: str, name: str) -> None:
         """Apply a channel's new name (https://docs.slack.dev/reference/events/channel_rename)."""
@@ -94,3 +108,15 @@ class ChannelLifecycle:
 
         self._events.follow(origin, None, change)
         self._wakeup.notify(origin.team_id)
+
+    def _submit(
+        self, session: Session, team_id: str, requests: Sequence[NotificationRequest]
+    ) -> None:
+        """Notify people, unless Bellhop was uninstalled: the next install would send it too late.
+
+        An erasure of one of them waits for the transaction, or has changed what it reads.
+        """
+        if requests:
+            with suppress(NotInstalledError):
+                sender = Sender(team_id, SourceKind.LIFECYCLE)
+                self._intake.submit_within(session.connection(), sender, requests)

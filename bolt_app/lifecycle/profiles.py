@@ -100,15 +100,11 @@ class ProfileLifecycle:
             concerned = {home, *subscribed}
             if is_older(session, home, origin.enterprise_id, facts):
                 self._end_sessions_before(session, origin, teams, facts)
+            elif facts.get("deleted"):
+                opened = self._deactivate(session, origin, home, teams, subscribed, facts)
             else:
                 follow_user(session, home, origin.enterprise_id, facts, self._clock())
-                left = self._deactivated(session, origin, home, teams, facts)
-                if left.team_ids:
-                    # An erasure changes them, and they are locked before subscriptions.
-                    lock_credentials(session, left.team_ids)
-                for team_id in sorted(subscribed):
-                    self._apply_role(session, team_id, facts)
-                opened = erase_people(session.connection(), [left], self._clock(), refreshes=True)
+                self._apply_role(session, subscribed, facts)
         if facts.get("deleted"):
             self._erasure.publish(opened)
         for concerned_id in sorted(concerned):
@@ -126,8 +122,14 @@ class ProfileLifecycle:
             origin, fact, lambda session, team_id: follow_team(session, team_id, {fact: value})
         )
 
-    def _apply_role(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
+    def _apply_role(
+        self, session: Session, team_ids: Collection[str], facts: Mapping[str, Any]
+    ) -> None:
         """Pause a person's subscriptions while their role does not allow them."""
+        for team_id in sorted(team_ids):
+            self._apply_role_in(session, team_id, facts)
+
+    def _apply_role_in(self, session: Session, team_id: str, facts: Mapping[str, Any]) -> None:
         user_id = str(facts["id"])
         # Only a linked profile records the latest change.
         if not begin_channel_sync(session, team_id, user_id, updated_at(facts)):
@@ -158,37 +160,43 @@ class ProfileLifecycle:
                 begun_until=at,
             )
 
-    def _deactivated(
+    def _deactivate(
         self,
         session: Session,
         origin: EventOrigin,
         home: str,
         teams: Collection[str],
+        subscribed: Collection[str],
         facts: Mapping[str, Any],
-    ) -> ErasedPeople:
-        """End a deactivated person's sessions, and forget their preferences.
+    ) -> Mapping[str, Sequence[str]]:
+        """End a deactivated person's sessions; erase their data if they are not linked.
+
+        A linked profile is kept, because the account may be reactivated.
 
         Args:
             home: the workspace that their account is linked in, or their first one.
             teams: the workspaces that the event concerns.
+            subscribed: those in which they have subscriptions.
 
-        Returns: the person, with the workspaces that they are to be erased from: none if they are
-            active or linked. A linked profile is kept, because the account may be reactivated.
+        Returns: the people with an open App Home, by workspace in which they were erased.
         """
         user_id, now = str(facts["id"]), self._clock()
-        nowhere = ErasedPeople((), [user_id])
-        if not facts.get("deleted"):
-            return nowhere
-        end_sessions_of(session, [origin.enterprise_id, *teams], user_id, now)
         known_until = max(updated_at(facts), 0) + int(CLOCK_SKEW.total_seconds())
         left = set(teams) - find_active_after(session, teams, user_id, known_until)
-        forget_preferences(session, left, [user_id])
-        if is_linked(session, home, user_id, origin.enterprise_id):
-            return nowhere
-        self._removals.release_earlier_members(session, left, [user_id])
+        erased = () if is_linked(session, home, user_id, origin.enterprise_id) else left
         email = user_values(facts).get("email")
-        people = ErasedPeople(left, [user_id], [email] if email else ())
-        return with_data_only(session.connection(), people)
+        people = ErasedPeople(erased, [user_id], [email] if email else ())
+        # In the order in which rows are locked (`credentials.limits`).
+        if erased:
+            self._removals.release_earlier_members(session, erased, [user_id])
+        end_sessions_of(session, [origin.enterprise_id, *teams], user_id, now)
+        follow_user(session, home, origin.enterprise_id, facts, now)
+        forget_preferences(session, left, [user_id])
+        people = with_data_only(session.connection(), people)
+        if people.team_ids:
+            lock_credentials(session, people.team_ids)
+        self._apply_role(session, subscribed, facts)
+        return erase_people(session.connection(), [people], now, refreshes=True)
 
     def _publish_changes(self, team_id: str | None, user_ids: Sequence[str]) -> None:
         # A change of a whole organization shows when a person next opens their home.

@@ -14,6 +14,7 @@ from bolt_app.lifecycle.events import Events
 from bolt_app.lifecycle.installations import InstallationLifecycle
 from bolt_app.lifecycle.profiles import ProfileLifecycle
 from bolt_app.lifecycle.served_workspaces import ServedWorkspaces
+from bolt_app.notifications.intake.service import Intake
 from bolt_app.notifications.queue.wakeup import Wakeup
 from bolt_app.signals import Signals
 
@@ -34,6 +35,7 @@ class Lifecycle:
         database: Database,
         rows: InstallationRows,
         signals: Signals,
+        intake: Intake,
         wakeup: Wakeup,
         *,
         guests_may_subscribe: bool = False,
@@ -57,5 +59,5 @@ class Lifecycle:
                 guests_may_subscribe=guests_may_subscribe,
                 clock=clock,
             ),
-            ChannelLifecycle(events, wakeup, clock),
+            ChannelLifecycle(events, intake, wakeup, clock),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import ColumnElement, delete, exists, select
 from sqlalchemy.orm import Session
 
 from bolt_app.db.bulk import is_any_of
@@ -16,19 +16,22 @@ def forget_users(session: Session, teams: Collection[str], user_ids: Collection[
 
     People linked in another workspace of the organization stay linked there.
     """
-    forget_preferences(session, teams, user_ids)
-    members = select(User.id).where(is_any_of(User.user_id, values=user_ids))
+    is_theirs = is_any_of(User.user_id, values=user_ids)
+    _lock_members(session, teams, is_theirs)
+    members = select(User.id).where(is_theirs)
     is_there = is_any_of(Membership.team_id, values=teams)
     gone = delete(Membership).where(Membership.user_id.in_(members), is_there)
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
+    forget_preferences(session, teams, user_ids)
 
 
 def forget_teams(session: Session, teams: Collection[str]) -> None:
     """Delete the data of workspaces and of their people."""
+    _lock_members(session, teams)
     gone = delete(Membership).where(is_any_of(Membership.team_id, values=teams))
     _delete_unlinked(session, session.scalars(gone.returning(Membership.user_id)).all())
     forget_preferences(session, teams)
-    for model in (Channel, ChannelListing, Team):
+    for model in (ChannelListing, Channel, Team):
         session.execute(delete(model).where(is_any_of(model.team_id, values=teams)))
 
 
@@ -40,6 +43,15 @@ def forget_preferences(
     if user_ids is not None:
         chosen = chosen.where(is_any_of(Preference.user_id, values=user_ids))
     session.execute(chosen)
+
+
+def _lock_members(session: Session, teams: Collection[str], *which: ColumnElement[bool]) -> None:
+    """Lock people before their memberships, like a change of their profile."""
+    is_there = is_any_of(Membership.team_id, values=teams)
+    members = (
+        select(User.id).join(Membership, Membership.user_id == User.id).where(is_there, *which)
+    )
+    session.execute(members.order_by(User.id).with_for_update(of=User))
 
 
 def _delete_unlinked(session: Session, row_ids: Sequence[int]) -> None:

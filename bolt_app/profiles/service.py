@@ -96,16 +96,16 @@ class Profiles:
             if organization_id is not None:
                 team["enterprise_id"] = organization_id
             _require_linked(session, installation)
+            if facts.get("deleted"):
+                # They must not become valid again if the account is reactivated.
+                places = installation.enterprise_id, team_id
+                end_sessions_of(session, places, installation.user_id, now)
             facts_of_team = without_older(session, team_id, team, stated_at, now)
             register_team(session, team_id, facts_of_team, now)
             home_id = installation.enterprise_id or enterprise_of(facts) or team_id
             move_account(session, team_id, home_id, installation.user_id)
             row_id = register_user(session, home_id, facts, now)
             register_membership(session, row_id, team_id, facts, now)
-            if facts.get("deleted"):
-                # They must not become valid again if the account is reactivated.
-                places = installation.enterprise_id, team_id
-                end_sessions_of(session, places, installation.user_id, now)
             profile = get_profile(session, row_id)
         self._directory.mark_recorded(installation.id, now)
         self._signals.person_changed(team_id, installation.user_id)

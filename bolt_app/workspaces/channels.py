@@ -404,6 +404,8 @@ class Channels:
             raise
         self._failures.pop(team_id, None)
         with self._database.writing() as session:
+            # It may have been uninstalled during the calls.
+            self._client.keep_installed(session.connection(), team_id)
             # The row serves as a lock, because two processes may list at once.
             upsert(
                 session,

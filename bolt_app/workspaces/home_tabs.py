@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database, PreparedSelect
 from bolt_app.db.models import HomeTab
+from bolt_app.db.receipts import KeepInstalled
 from bolt_app.db.upsert import upsert
 from bolt_app.signals import ChangeSignal
 
@@ -32,17 +33,25 @@ _RECORDED = PreparedSelect(
 class HomeTabs:
     """The App Homes of all workspaces."""
 
-    def __init__(self, database: Database, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, database: Database, keep_installed: KeepInstalled, *, clock: Clock = utc_now
+    ) -> None:
         self._database = database
+        self._keep_installed = keep_installed
         self._clock = clock
 
     def opened(self, team_id: str, user_id: str) -> None:
-        """Record that a person opens their home, before its data is read."""
+        """Record that a person opens their home, before its data is read.
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in the workspace, or no longer.
+        """
         if self._recorded(team_id, user_id) is not None:
             return
         key = {"team_id": team_id, "user_id": user_id}
         new = {"for_admin": False, "published_at": self._clock()}
         with self._database.writing() as session:
+            self._keep_installed(session.connection(), team_id)
             upsert(session, HomeTab, key=key, insert=new, update={})
 
     def published(self, team_id: str, user_id: str, *, for_admin: bool) -> bool:

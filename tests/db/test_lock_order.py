@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
+from sqlalchemy.orm import Session
 
 from bolt_app.credentials.api_keys import ApiKeyRecord
 from bolt_app.credentials.records import revoke_all
@@ -26,9 +27,11 @@ from bolt_app.notifications.queue.change_feed import begin_acceptance, begin_cha
 from bolt_app.notifications.queue.moved_channels import move_channel
 from bolt_app.notifications.subscriptions import service as subscriptions_service
 from bolt_app.notifications.subscriptions.service import SubscriptionSpec
+from bolt_app.profiles import slack_changes
+from bolt_app.profiles.store import separate_accounts
 from tests.faults.load import wait_until
 from tests.locks import is_waited_for
-from tests.people import ACME, ANN, GENERAL
+from tests.people import ACME, ANN, BEN, GENERAL
 from tests.running import Bellhop
 from tests.statements import statements_of
 
@@ -36,7 +39,14 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 NEW_ID = "C0ACME0099"
 ORDER = (
+    "installation_revisions",
+    "bots",
     "installations",
+    "sessions",
+    "users",
+    "memberships",
+    "preferences",
+    "channel_listings",
     "channels",
     "api_keys",
     "webhooks",
@@ -44,8 +54,8 @@ ORDER = (
     "workspace_queues",
 )
 _LOCKS = re.compile(
-    r"^(?:SELECT .*\sFROM (\w+)\s.*FOR (?:NO KEY )?UPDATE.*|UPDATE (\w+)\s.*|DELETE FROM (\w+)\s.*"
-    r"|INSERT INTO (\w+)\s.*ON CONFLICT.*)$",
+    r"^(?:SELECT .*\sFROM (\w+)\s.*FOR (?:(?:NO KEY )?UPDATE|(?:KEY )?SHARE).*"
+    r"|UPDATE (\w+)\s.*|DELETE FROM (\w+)\s.*|INSERT INTO (\w+)\s.*ON CONFLICT.*)$",
     re.DOTALL,
 )
 
@@ -78,15 +88,64 @@ def move(bellhop: Bellhop) -> None:
         move_channel(connection, ACME, GENERAL, NEW_ID, bellhop.clock())
 
 
-def unlink(bellhop: Bellhop) -> None:
+def erase(bellhop: Bellhop) -> None:
     with bellhop.services.database.writing_connection() as connection:
         people = [ErasedPeople([ACME], [ANN])]
         erase_people(connection, people, bellhop.clock(), refreshes=False)
 
 
+def unlink(bellhop: Bellhop) -> None:
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
+    assert stored is not None
+    bellhop.services.lifecycle.profiles.unlink(stored)
+
+
 def uninstall(bellhop: Bellhop) -> None:
-    with bellhop.services.database.writing() as session:
-        bellhop.services.lifecycle.workspaces.erase(session, [ACME])
+    bellhop.slack.uninstall(ACME)
+    bellhop.settle()
+
+
+def take_token_back(bellhop: Bellhop) -> None:
+    bellhop.slack.revoke_tokens(ACME, users=[ANN])
+    bellhop.settle()
+
+
+def rename_person(bellhop: Bellhop) -> None:
+    bellhop.slack.update_user(ANN, real_name="Ann Other", is_admin=False)
+    bellhop.settle()
+
+
+def deactivate(bellhop: Bellhop) -> None:
+    """A person who is linked, and one who is not."""
+    choose(bellhop)
+    bellhop.services.subscriptions.subscribe(ACME, BEN, SubscriptionSpec("one", created_by=BEN))
+    bellhop.clock.advance(60)
+    for user_id in (ANN, BEN):
+        bellhop.slack.update_user(user_id, deleted=True)
+    bellhop.settle()
+
+
+def record(bellhop: Bellhop) -> None:
+    """Record the profile of a person who is linked and deactivated."""
+    bellhop.slack.users[ANN].deleted = True
+    stored = bellhop.services.installations.find(enterprise_id=None, team_id=ACME, user_id=ANN)
+    assert stored is not None
+    bellhop.services.profiles.record(stored)
+
+
+def list_channels(bellhop: Bellhop) -> None:
+    bellhop.clock.advance(3600)
+    workspace = bellhop.services.client.find_workspace(ACME)
+    bellhop.services.channels.refresh_listing(workspace)
+
+
+def archive(bellhop: Bellhop) -> None:
+    bellhop.slack.archive_channel(GENERAL)
+    bellhop.slack.deliver_due()
+
+
+def choose(bellhop: Bellhop) -> None:
+    bellhop.slack.send_command(BEN, GENERAL, "/notify", "quiet 22-7")
 
 
 def revoke(bellhop: Bellhop) -> None:
@@ -129,7 +188,11 @@ def _notification() -> NotificationRequest:
 
 
 @pytest.mark.parametrize(
-    "change", [move, unlink, uninstall, revoke, send, undo, unmute, find_name, announce]
+    "change",
+    [
+        *(move, erase, unlink, uninstall, take_token_back, rename_person, deactivate, revoke),
+        *(send, undo, unmute, find_name, announce, record, list_channels, archive, choose),
+    ],
 )
 def test_rows_are_locked_in_one_order(
     installed: Bellhop, change: Callable[[Bellhop], None]
@@ -156,7 +219,7 @@ def test_rows_are_locked_in_one_order(
     assert orders == [sorted(locked) for locked in orders]
 
 
-@pytest.mark.parametrize("change", [unlink, move, revoke])
+@pytest.mark.parametrize("change", [erase, move, revoke])
 def test_credentials_are_locked_by_id_before_they_change(
     installed: Bellhop, change: Callable[[Bellhop], None]
 ) -> None:
@@ -194,7 +257,28 @@ def test_a_channel_moves_while_a_notification_is_accepted(
     assert NEW_ID in key_of(installed).channels
 
 
-@pytest.mark.parametrize("change", [move, unlink])
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_person_unlinks_while_their_profile_changes(
+    installed: Bellhop, monkeypatch: pytest.MonkeyPatch, deleted: bool
+) -> None:
+    unlinks: list[Future[Any]] = []
+
+    def separate_during_unlink(session: Session, row_id: int) -> None:
+        separate_accounts(session, row_id)
+        unlinks.append(_begin(pool, unlink, session, installed))
+
+    installed.clock.advance(60)
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(slack_changes, "separate_accounts", separate_during_unlink)
+        installed.slack.update_user(ANN, real_name="Ann Other", deleted=deleted)
+        installed.slack.deliver_due()
+        unlinks[0].result(timeout=30)
+
+    assert len(unlinks) == 1
+    assert installed.services.profiles.find(ACME, ANN) is None
+
+
+@pytest.mark.parametrize("change", [move, erase])
 def test_a_subscription_is_restored_during_another_change(
     installed: Bellhop, monkeypatch: pytest.MonkeyPatch, change: Callable[[Bellhop], None]
 ) -> None:

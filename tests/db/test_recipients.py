@@ -64,7 +64,7 @@ def test_it_is_known_of_what_is_in_slack_or_led_to_nobody(bellhop: Bellhop) -> N
         f"to {BENS}": {BEN},
         f"later {BENS}": {None},
         "to @nobody@acme.example": {NOBODY},
-        "later @nobody@acme.example": {NOBODY},
+        "later @nobody@acme.example": {None},
         "to #nowhere": {None},
         "later #nowhere": {None},
         "digest 1": {PAT},

@@ -31,6 +31,7 @@ from bolt_app.slack import ids
 from bolt_app.slack.home import view as home
 from bolt_app.slack.home.blocks import home_view
 from bolt_app.slack_api import SlackCallError
+from bolt_app.slack_ids import is_person
 from bolt_app.workspaces.client import NotInstalledError
 from slack_sandbox.world import Message
 from tests.notifications.hand import Hand, accept, deliveries, lane_of, states
@@ -57,7 +58,10 @@ AUDIT_LOG = "audit_events"
 
 def traces(bellhop: Bellhop, *needles: str) -> dict[str, set[str]]:
     """Return the tables and columns in which any of `needles` is found."""
-    return places_of(bellhop.services.database, *needles, ignored=[AUDIT_LOG])
+    database = bellhop.services.database
+    found = places_of(database, *needles, ignored=[AUDIT_LOG])
+    audited = places_of(database, *(one for one in needles if not is_person(one)))
+    return found | {name: audited[name] for name in audited.keys() & {AUDIT_LOG}}
 
 
 def needles(bellhop: Bellhop) -> list[str]:
@@ -154,7 +158,7 @@ def test_the_person_left_traces_everywhere(known: Bellhop) -> None:
         "deliveries": {"target", "recipient_id", "channel_id"},
         "home_tabs": {"user_id"},
         "webhooks": {"created_by", "revoked_by"},
-        "idempotency_keys": {"owner", "key"},
+        "idempotency_keys": {"owner"},
         "incidents": {"state_by", "assigned_to", "snoozed_by", "muted_by"},
         "installations": {"user_id"},
         "lanes": {"address"},
@@ -551,6 +555,20 @@ def test_a_subscription_of_a_conversation_is_forgotten(
     tidied(known)
 
     assert traces(known, conversation) == {}
+
+
+@pytest.mark.parametrize("leave", LEAVING)
+def test_a_subscription_of_an_email_address_is_forgotten(
+    known: Bellhop, leave: Callable[[Bellhop], None]
+) -> None:
+    known.services.subscriptions.subscribe(ACME, f"@{EMAIL}", SubscriptionSpec("deploys"))
+
+    leave(known)
+    delivered(known)
+    tidied(known)
+    known.services.background.shutdown()
+
+    assert traces(known, EMAIL) == {}
 
 
 @pytest.mark.parametrize("leave", [*LEAVING, None])

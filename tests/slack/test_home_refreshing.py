@@ -12,7 +12,7 @@ from bolt_app.notifications.subscriptions.service import SubscriptionSpec
 from bolt_app.signals import ChangeSignal
 from bolt_app.slack import ids
 from bolt_app.worker import create_worker
-from bolt_app.workspaces.home_tabs import MOST_OF_WORKSPACE, HomeTabs
+from bolt_app.workspaces.home_tabs import MOST_OF_WORKSPACE
 from slack_sandbox import Fault
 from tests.commands import flask, run, settings_file
 from tests.notifications.hand import Hand, accept
@@ -186,7 +186,7 @@ class TestFailedDeliveries:
     def test_with_many_homes_only_admins_and_the_latest_are_refreshed(
         self, installed: Bellhop
     ) -> None:
-        homes = HomeTabs(installed.services.database, clock=installed.clock)
+        homes = installed.services.home_tabs
         for number in range(MOST_OF_WORKSPACE + 5):
             homes.opened(ACME, f"U0MANY{number:04}")
             installed.clock.advance(1)

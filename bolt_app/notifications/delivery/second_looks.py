@@ -88,13 +88,12 @@ class SecondLooks:
 
     async def _repair_content(self, row: Any) -> None:
         """Refresh a message that a late, older update changed."""
-        latest = await self._run(
-            self._transitions.find_latest_shown, row.lane_id, row.channel_id, row.ts
-        )
+        place = row.lane_id, row.channel_id, row.ts
+        latest = await self._run(self._transitions.find_latest_shown, *place)
         mark = await self._sender.mark_at(row.team_id, row.channel_id, row.ts)
         if latest is not None and mark is not None and mark != mark_of(latest):
             logger.warning("a message showed an older content", extra={"delivery": row.id})
-            await self._run(self._transitions.show_again, latest)
+            await self._run(self._transitions.show_again, row.team_id, *place)
             self._notice(row.team_id)
 
 

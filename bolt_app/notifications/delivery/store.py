@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, and_, func, select, update
 
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
-from bolt_app.db.models import OPEN_STATES, Delivery, WorkspaceQueue
+from bolt_app.db.models import DELETED_ADDRESS, OPEN_STATES, Delivery, WorkspaceQueue
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of, has_expired
@@ -306,7 +306,8 @@ class Store:
                 connection.execute(delivery.values(error=look.refused))
             if look.known is not None:
                 sent: dict[str, Any] = {"channel_id": look.known.channel_id, "ts": look.known.ts}
-                ended = Delivery.state.in_(_MAY_BE_FOUND)
+                # Not if its person was erased during the look.
+                ended = and_(Delivery.state.in_(_MAY_BE_FOUND), Delivery.target != DELETED_ADDRESS)
                 sent |= {"state": DeliveryState.SENT, "error": None}
                 sent["recipient_id"] = func.coalesce(Delivery.recipient_id, look.known.recipient_id)
                 connection.execute(delivery.where(ended).values(sent))

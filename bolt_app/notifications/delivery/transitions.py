@@ -131,7 +131,6 @@ _LATEST_SHOWN = (
         Delivery.recipient_id,
         Delivery.key,
         Delivery.id,
-        Delivery.team_id,
     )
     .where(
         Delivery.lane_id == bindparam("lane_id"),
@@ -323,31 +322,29 @@ class Transitions:
 
     def find_latest_shown(self, lane_id: int, channel_id: str, ts: str) -> Any:
         """Return the delivery whose content a message should show, or None."""
-        values = {"lane_id": lane_id, "channel_id": channel_id, "ts": ts}
         with self._database.reading_connection() as connection:
-            return connection.execute(_LATEST_SHOWN, values).first()
+            return _latest_shown(connection, lane_id, channel_id, ts)
 
-    def show_again(self, row: Any) -> None:
-        """Queue a refresh of a message with the content of a delivery.
-
-        Args:
-            row: as returned by `find_latest_shown`.
-        """
-        message = IncidentMessage(
-            row.lane_id,
-            row.key or row.notification_id,
-            row.target,
-            row.notification_id,
-            row.channel_id,
-            row.ts,
-            row.thread_ts,
-            row.source,
-            row.subscription_id,
-            row.recipient_id,
-        )
+    def show_again(self, team_id: str, lane_id: int, channel_id: str, ts: str) -> None:
+        """Queue a refresh of a message, unless its person was erased meanwhile."""
         with self._database.writing_connection() as connection:
-            seq = begin_change(connection, [row.team_id])[row.team_id]
-            refresh_messages(connection, IncidentChange(row.team_id, seq, self._clock()), [message])
+            seq = begin_change(connection, [team_id])[team_id]
+            row = _latest_shown(connection, lane_id, channel_id, ts)
+            if row is None:
+                return
+            message = IncidentMessage(
+                row.lane_id,
+                row.key or row.notification_id,
+                row.target,
+                row.notification_id,
+                row.channel_id,
+                row.ts,
+                row.thread_ts,
+                row.source,
+                row.subscription_id,
+                row.recipient_id,
+            )
+            refresh_messages(connection, IncidentChange(team_id, seq, self._clock()), [message])
 
     def _promote(self, team_id: str, rows: Sequence[Any], now: datetime) -> None:
         with self._database.writing_connection() as connection:
@@ -418,6 +415,11 @@ class Transitions:
             "seq": seq,
             "recipient_id": case((_IS_TO_EMAIL, NOBODY), else_=Delivery.recipient_id),
         }
+
+
+def _latest_shown(connection: Connection, lane_id: int, channel_id: str, ts: str) -> Any:
+    values = {"lane_id": lane_id, "channel_id": channel_id, "ts": ts}
+    return connection.execute(_LATEST_SHOWN, values).first()
 
 
 def _pending(lane_ids: Collection[int], ids: Collection[int]) -> ColumnElement[bool]:

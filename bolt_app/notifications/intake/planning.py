@@ -26,6 +26,7 @@ from bolt_app.notifications.queue.rank import MESSAGE_RANK, rank_of
 from bolt_app.notifications.subscriptions.routing import (
     Destination,
     RoutingRequest,
+    are_active,
     route,
 )
 from bolt_app.recipients import known_recipient, topic_of
@@ -166,6 +167,12 @@ def plan_deliveries(
         for destination in destinations
     ]
     return planned
+
+
+def is_current(connection: Connection, planned: Sequence[PlannedDelivery], now: datetime) -> bool:
+    """Whether no subscription of planned deliveries, all of one workspace, has ended since."""
+    ids = {delivery.row["subscription_id"] for delivery in planned} - {None}
+    return not ids or are_active(connection, planned[0].row["lane_team_id"], ids, now)
 
 
 def without_repeated(rows: Sequence[Row]) -> list[Row]:

@@ -23,6 +23,7 @@ from bolt_app.notifications.intake.planning import (
     Draft,
     Submission,
     apply_effects,
+    is_current,
     plan_deliveries,
     provisional_names,
     without_repeated,
@@ -119,6 +120,20 @@ class Intake:
             results = [self._commit([part], is_counted=part is not parts[0])[0] for part in parts]
         return [one for result in results for one in result.notifications]
 
+    def submit_within(
+        self, connection: Connection, sender: Sender, requests: Sequence[NotificationRequest]
+    ) -> None:
+        """Accept `requests` of a sender without a credential in the transaction of a caller.
+
+        The caller has locked what is locked before the workspace's queue, and wakes its owner
+        after the commit.
+
+        Raises:
+            NotInstalledError: Bellhop is not installed in the workspace, or no longer.
+        """
+        drafts = [Draft.of(sender, request, self._clock()) for request in requests]
+        self._write(connection, [Submission(sender, drafts)])
+
     def _submit(
         self,
         submission: Submission,
@@ -210,6 +225,10 @@ class Intake:
         if planned or signals or bodies:
             seq, latest = begin_acceptance(connection, drafts[0].team_id, now)
         self._limits.require_installed(connection, drafts[0].team_id)
+        if not is_current(connection, planned, now):
+            # An erasure that ended meanwhile has not seen these deliveries. Another subscription
+            # may lead to the same channel: two of them become one when a channel moves.
+            planned = plan_deliveries(connection, drafts, now)
         record_bodies(connection, bodies, now)
         charge = self._charge_resolutions(connection, submissions, now)
         effects = apply_signals(connection, signals, seq, now, charge)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, or_, select
+from sqlalchemy import Connection, bindparam, exists, func, or_, select
 
 from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import IS_LATER, IS_WAITING, Channel, Delivery, Lane, Subscription
@@ -54,6 +54,11 @@ _ALL_SUBSCRIPTIONS = (
 )
 _SUBSCRIPTIONS = _ALL_SUBSCRIPTIONS.where(
     Subscription.topic.in_(bindparam("patterns", expanding=True))
+)
+_ACTIVE = (
+    _ALL_SUBSCRIPTIONS.with_only_columns(func.count())
+    .where(is_any_of(Subscription.id, "ids"))
+    .order_by(None)
 )
 # The most patterns in one statement; for more, all subscriptions of the workspace are read.
 MOST_PATTERNS = 1000
@@ -148,6 +153,14 @@ def route(
                 by_lane.setdefault((one.address, one.subscription_id is None), one)
         result.append(list(by_lane.values()))
     return result
+
+
+def are_active(
+    connection: Connection, team_id: str, subscription_ids: Collection[int], now: datetime
+) -> bool:
+    """Whether all of some subscriptions exist, and are neither paused nor muted."""
+    values = {"team_id": team_id, "ids": list(subscription_ids), "now": now}
+    return connection.execute(_ACTIVE, values).scalar_one() == len(subscription_ids)
 
 
 def _subscriptions(

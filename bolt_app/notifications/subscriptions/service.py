@@ -32,7 +32,7 @@ from bolt_app.notifications.subscriptions.schedules import Schedule, is_zone
 from bolt_app.notifications.subscriptions.store import read_subscription
 from bolt_app.recipients import normal_address, topic_of
 from bolt_app.signals import Signals
-from bolt_app.slack_ids import is_person
+from bolt_app.slack_ids import is_person, leads_to_person
 
 # Prepared once because it runs for every App Home.
 _LATEST = (
@@ -346,7 +346,7 @@ class Subscriptions:
         of_address = in_team.where(Subscription.address == address)
         limits = self._limits
         if session.scalars(of_address).one() >= limits.per_destination:
-            subscriber = "This person" if is_person(address) else "This channel"
+            subscriber = "This person" if leads_to_person(address) else "This channel"
             raise TooManySubscriptionsError(subscriber, limits.per_destination)
         if session.scalars(in_team).one() >= limits.per_workspace:
             raise TooManySubscriptionsError("This workspace", limits.per_workspace)
@@ -405,7 +405,7 @@ class Subscriptions:
 
 def _audit(session: Session, team_id: str, address: str, by: str | None, now: datetime) -> None:
     """Record changes of a channel's subscriptions; a person's are private."""
-    if is_person(address):
+    if leads_to_person(address):
         return
     write_audit(
         session,

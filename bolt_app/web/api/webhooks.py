@@ -45,7 +45,6 @@ def add_views(blueprint: Blueprint, services: Services) -> None:
                 signing_secret=made or wanted.secret,
                 topic_arn=wanted.topic_arn,
                 template=wanted.template,
-                created_by=caller.created_by,
                 created_with=caller.credential,
             )
         created = CreatedWebhook(

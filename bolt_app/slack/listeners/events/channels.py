@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +11,9 @@ from slack_bolt import App, BoltContext
 
 from bolt_app.access.authorization import Action, Person
 from bolt_app.blockkit.text import first_of
-from bolt_app.credentials.sources import SourceKind
+from bolt_app.lifecycle.channels import Notices
 from bolt_app.lifecycle.events import EventOrigin
-from bolt_app.notifications.content.schema import read_one
-from bolt_app.notifications.intake.sender import Sender
+from bolt_app.notifications.content.schema import NotificationRequest, read_one
 from bolt_app.notifications.subscriptions.channel_sync import AffectedSubscription, PauseReason
 from bolt_app.services import Services
 from bolt_app.slack.listeners.events.origin import origin_of
@@ -36,9 +34,9 @@ def register_channel_events(app: App, services: Services) -> None:
     def archived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         origin, channel_id = origin_of(body, context), event["channel"]
         services.access.channels_changed(context.team_id or "", channel_id)
-        followed = channels.paused(origin, channel_id, PauseReason.ARCHIVED)
         change = f"<#{channel_id}> was archived", "pauses until it is unarchived"
-        _notify_creators(services, _Channel.of(origin, event), followed, *change)
+        notices = _notices(services, _Channel.of(origin, event), *change)
+        channels.paused(origin, channel_id, PauseReason.ARCHIVED, notices)
 
     def unarchived(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         channels.resumed(origin_of(body, context), event["channel"], PauseReason.ARCHIVED)
@@ -46,16 +44,17 @@ def register_channel_events(app: App, services: Services) -> None:
     def left(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         origin, channel_id = origin_of(body, context), event["channel"]
         services.access.channels_changed(context.team_id or "", channel_id)
-        followed = channels.paused(origin, channel_id, PauseReason.REMOVED)
         change = f"Bellhop was removed from <#{channel_id}>", "pauses until it is invited again"
-        _notify_creators(services, _Channel.of(origin, event), followed, *change)
+        notices = _notices(services, _Channel.of(origin, event), *change)
+        channels.paused(origin, channel_id, PauseReason.REMOVED, notices)
 
     def deleted(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         origin, channel_id = origin_of(body, context), event["channel"]
         services.access.channels_changed(context.team_id or "", channel_id)
-        followed = channels.deleted(origin, channel_id)
         change = f"The channel {channel_id} was deleted", "has ended"
-        _notify_creators(services, _Channel.of(origin, event), followed, *change)
+        channels.deleted(
+            origin, channel_id, _notices(services, _Channel.of(origin, event), *change)
+        )
 
     def renamed(body: dict[str, Any], event: dict[str, Any], context: BoltContext) -> None:
         channel = event["channel"]
@@ -91,59 +90,58 @@ def register_channel_events(app: App, services: Services) -> None:
 
 @dataclass(frozen=True)
 class _Channel:
-    """A channel, and the origin of the event about it."""
+    """A channel that an event is about."""
 
-    origin: EventOrigin
+    team_id: str
     id: str
     is_private: bool
 
     @classmethod
     def of(cls, origin: EventOrigin, event: Mapping[str, Any]) -> _Channel:
-        return cls(origin, event["channel"], event["type"].startswith("group_"))
+        is_private = event["type"].startswith("group_")
+        return cls(origin.team_id or "", event["channel"], is_private)
 
 
-def _notify_creators(
-    services: Services,
-    channel: _Channel,
-    followed: Sequence[AffectedSubscription],
-    change: str,
-    consequence: str,
-) -> None:
-    """Notify each person who created a subscription of the channel that it ended or is paused.
+def _notices(services: Services, channel: _Channel, change: str, consequence: str) -> Notices:
+    """Return the function that notifies each person who created a subscription of a channel.
 
-    The topics are named only to people who can see the channel now.
+    Slack is asked about these people now, before the transaction that changes the subscriptions.
     """
-    team_id = channel.origin.team_id or ""
-    for user_id in sorted(
-        {subscription.created_by for subscription in followed if subscription.created_by}
-        - {DELETED_PERSON}
-    ):
-        topics = first_of(
-            [
-                f"`{subscription.topic}`"
-                for subscription in followed
-                if subscription.created_by == user_id
-            ]
-        )
+    creators = _ask_about_creators(services, channel)
+
+    def notices(followed: Sequence[AffectedSubscription]) -> list[NotificationRequest]:
+        made = []
+        for user_id, sees in creators.items():
+            topics = [f"`{one.topic}`" for one in followed if one.created_by == user_id]
+            if topics:
+                named = f" ({first_of(topics)})" if sees else ""
+                text = f"{change}. Your subscription there{named} {consequence}."
+                made.append(read_one({"to": user_id, "text": text}, services.clock()))
+        return made
+
+    return notices
+
+
+def _ask_about_creators(services: Services, channel: _Channel) -> Mapping[str, bool]:
+    """Return the people to be notified, and whether they can see the channel now.
+
+    The topics are named only to people who can.
+    """
+    stored = services.subscriptions.of_address(channel.team_id, channel.id)
+    creators = {one.spec.created_by for one in stored if one.spec.created_by} - {DELETED_PERSON}
+    asked: dict[str, bool] = {}
+    for user_id in sorted(creators):
         try:
-            person = services.access.person(team_id, user_id)
-            if not person.may(Action.USE):
-                continue
-            named = f" ({topics})" if _sees(person, channel) else ""
+            person = services.access.person(channel.team_id, user_id)
+            if person.may(Action.USE):
+                asked[user_id] = _sees(person, channel)
         except NotInstalledError:
             # The next installation would send it too late.
-            return
+            return {}
         except SlackCallError as error:
-            logger.info("no topics were named", extra={"error": error.code})
-            named = ""
-        text = f"{change}. Your subscription there{named} {consequence}."
-        request = read_one({"to": user_id, "text": text}, services.clock())
-        with suppress(NotInstalledError):
-            services.intake.submit(
-                Sender(team_id, SourceKind.LIFECYCLE),
-                [request],
-                idempotency_key=f"{channel.origin.event_id}/{user_id}",
-            )
+            logger.info("no topics are named", extra={"error": error.code})
+            asked[user_id] = False
+    return asked
 
 
 def _sees(person: Person, channel: _Channel) -> bool:
