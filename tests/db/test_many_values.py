@@ -22,7 +22,10 @@ BOUNDED = {
         "Delivery.key.in_(bindparam('keys', expanding=True))": "MOST_AT_ONCE",
         "Notification.id.in_(bindparam('ids', expanding=True))": "MOST_AT_ONCE",
     },
-    "notifications/history/retention.py": {"Notification.id.in_(ids)": "BATCH_SIZE"},
+    "notifications/history/retention.py": {
+        "Incident.key.in_(keys)": "INCIDENT_BATCH_SIZE",
+        "Notification.id.in_(ids)": "BATCH_SIZE",
+    },
     "notifications/history/routes.py": {
         "Delivery.notification_id.in_(ids)": "a page",
         "Notification.id.in_(ids)": "a page",

@@ -297,7 +297,7 @@ def test_the_log_is_emptied_only_after_a_deletion(
 DELETIONS = {
     "notifications/digests/preferences.py": "",
     "notifications/history/erasure.py": "",
-    "notifications/queue/moved_channels.py": "a row with the same data is kept",
+    "notifications/queue/merged_subscriptions.py": "a row with the same data is kept",
     "notifications/subscriptions/channel_sync.py": "of a channel, or a row with the same data",
     "notifications/subscriptions/service.py": "",
     "profiles/removal.py": "",

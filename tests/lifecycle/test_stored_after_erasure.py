@@ -318,8 +318,8 @@ def _look_after(
     sender = hand.dispatcher._sender
     asked = getattr(sender, ask)
 
-    async def ask_and_wait(*given: Any) -> Any:
-        found = await asked(*given)
+    async def ask_and_wait(*given: Any, **named: Any) -> Any:
+        found = await asked(*given, **named)
         await asyncio.to_thread(happens)
         return answer or found
 
