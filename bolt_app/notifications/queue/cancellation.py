@@ -24,7 +24,7 @@ MAY_GO_OUT_AGAIN = and_(
     Delivery.expires_at.is_distinct_from(CANCELLED_EXPIRY),
 )
 MAY_GO_OUT = or_(_IS_CANCELLABLE, MAY_GO_OUT_AGAIN)
-# What was to follow an incident that has been answered since.
+# An escalation or reminder of an incident that has been answered since.
 IS_CANCELLED_FOLLOWUP = and_(
     Delivery.mode.in_((DeliveryMode.ESCALATE, DeliveryMode.REMIND)),
     Delivery.expires_at.is_not_distinct_from(CANCELLED_EXPIRY),
