@@ -375,7 +375,7 @@ def test_a_very_long_notification_is_shown_from_its_beginning(
     # Each mentions another person: more than one SQL statement takes as parameters.
     mentions = "".join(f"<@U{number:09d}> <#C{number:09d}> " for number in range(18_000))
     body = {
-        "to": "#general",
+        "to": GENERAL,
         "text": "Begins",
         "attachments": [{"text": mentions}, {"text": "End"}],
     }

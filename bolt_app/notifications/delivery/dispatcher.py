@@ -466,17 +466,21 @@ class Dispatcher:
         self._scheduler.pause(team_id, now + outcome.pause)
         until = self._clock.now() + timedelta(seconds=outcome.pause)
         if outcome.pause_reason is not None:
-            owned.is_dead = True
             self._scheduler.pause_lookups(team_id, now + outcome.pause)
             shown = {"team_id": team_id, "error": outcome.pause_reason, "until": until.isoformat()}
             logger.warning("a workspace is paused until Bellhop is installed again", extra=shown)
-        self._tasks.start(self._store_pause(team_id, until, outcome.pause_reason))
+        self._tasks.start(self._store_pause(owned, team_id, until, outcome.pause_reason))
 
-    async def _store_pause(self, team_id: str, until: datetime, reason: str | None) -> None:
+    async def _store_pause(
+        self, owned: OwnedWorkspace, team_id: str, until: datetime, reason: str | None
+    ) -> None:
         try:
-            await self._tasks.run(self._store.pause, team_id, until, reason)
+            seq = await self._tasks.run(self._store.pause, team_id, until, reason)
         except DATABASE_UNAVAILABLE as error:
             log_failure("write of a pause", error)
+            return
+        if reason is not None:
+            owned.dead_at = seq
 
 
 def _log_stale(finish: Finish) -> None:

@@ -198,14 +198,14 @@ class WorkspaceReader:
         now = self._clock.monotonic()
         queue = snapshot.queue
         owned.seq = queue.seq
-        owned.is_dead = queue.pause_reason is not None
+        owned.dead_at = None if queue.pause_reason is None else queue.seq
         paused_until = self._clock.at_most(queue.paused_until, LONGEST_PAUSE_SECONDS)
         self._scheduler.add_workspace(
             team_id,
             now,
             used=self._limits.used((at - since).total_seconds() for at in snapshot.recent.values()),
             paused_until=paused_until,
-            lookups_until=paused_until if owned.is_dead else 0.0,
+            lookups_until=0.0 if owned.dead_at is None else paused_until,
         )
         owned.is_known = True
         self._dirty.add(team_id)
@@ -307,8 +307,9 @@ class WorkspaceReader:
             # The changes are read again once the workspace is in the scheduler.
             return
         owned.seq = max(owned.seq, feed.seq)
-        if owned.is_dead and feed.pause_reason is None:
-            owned.is_dead = False
+        # A feed that was read before the pause was stored does not end it.
+        if owned.dead_at is not None and feed.pause_reason is None and feed.seq > owned.dead_at:
+            owned.dead_at = None
             self._scheduler.resume(team_id)
         if not owned.is_scheduled:
             if feed.rows:

@@ -312,11 +312,13 @@ class Store:
                 sent["recipient_id"] = func.coalesce(Delivery.recipient_id, look.known.recipient_id)
                 connection.execute(delivery.where(ended).values(sent))
 
-    def pause(self, team_id: str, until: datetime, reason: str | None) -> None:
+    def pause(self, team_id: str, until: datetime, reason: str | None) -> int | None:
         """Store the pause of a workspace, for its next owner.
 
         Args:
             reason: Slack's code, if the installation is dead.
+
+        Returns: the number of the latest change.
         """
         queue = update(WorkspaceQueue).where(WorkspaceQueue.team_id == team_id)
         values = {
@@ -324,7 +326,7 @@ class Store:
             "pause_reason": func.coalesce(reason, WorkspaceQueue.pause_reason),
         }
         with self._database.writing_connection() as connection:
-            connection.execute(queue.values(values))
+            return connection.scalar(queue.values(values).returning(WorkspaceQueue.seq))
 
     def _urgent(self, connection: Connection, team_id: str, last: Any) -> Sequence[Any]:
         after = (-_MAX_ID, 0) if last is None else (last.urgency, last.id)

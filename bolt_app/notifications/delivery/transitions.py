@@ -241,7 +241,7 @@ class Transitions:
             return follow_move(connection, team_id, channel_id, self._clock())
 
     def end_unlisted(self, team_id: str, listed_at: datetime) -> None:
-        """After a channel listing, move pending deliveries to channel names, or end due ones.
+        """After a channel listing, move or end due deliveries to channel names.
 
         Deliveries accepted after the listing are kept: their channel may have been created since.
         So are those that are due later: until something is sent, an unknown name looks like that of
@@ -251,7 +251,7 @@ class Transitions:
         lanes = (
             select(Lane.id, Lane.address)
             .where(Lane.team_id == team_id, Lane.address.startswith("#"))
-            .where(exists().where(Delivery.lane_id == Lane.id, IS_PENDING))
+            .where(exists().where(Delivery.lane_id == Lane.id, IS_PENDING, self._is_due()))
         )
         with self._database.reading_connection() as connection:
             rows = connection.execute(lanes).all()

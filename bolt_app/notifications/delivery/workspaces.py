@@ -21,7 +21,8 @@ class OwnedWorkspace:
         is_scheduled: whether it is in the scheduler, or is being loaded into it.
         is_known: whether it is in the scheduler.
         seen: the lanes and sources loaded so far; None after loading.
-        is_dead: whether it is paused because its installation is dead.
+        dead_at: the number of the latest change when it was paused because its installation is
+            dead; None: it is not.
         listed_at: of the latest channel listing by which names were resolved.
         doubts: deliveries that an earlier owner was sending, by id.
         resolving: lanes with due held deliveries whose names are being resolved.
@@ -33,7 +34,7 @@ class OwnedWorkspace:
     is_scheduled: bool = False
     is_known: bool = False
     seen: set[tuple[int, str]] | None = None
-    is_dead: bool = False
+    dead_at: int | None = None
     listed_at: datetime | None = None
     doubts: dict[int, QueuedDelivery] = field(default_factory=dict)
     resolving: set[int] = field(default_factory=set)
