@@ -377,7 +377,9 @@ class Server(BaseApplication):
 
 def _is_readable(client: socket.socket, milliseconds: int = 0) -> bool:
     poll = select.poll()
-    poll.register(client, select.POLLIN)
+    with suppress(ValueError):
+        # A closed one is not.
+        poll.register(client, select.POLLIN)
     return bool(poll.poll(milliseconds))
 
 

@@ -917,17 +917,22 @@ def test_new_content_for_an_address_is_not_for_the_person_of_the_former(
     assert seen_by(installed, "Salary", salary) == {ANN}
 
 
-def test_a_name_that_another_channel_has_now_shows_nothing(installed: Bellhop) -> None:
-    """It has led to no channel: admins still see it, and may send it again."""
+@pytest.mark.parametrize("is_private", [True, False])
+def test_a_name_that_another_channel_has_now_shows_nothing(
+    installed: Bellhop, *, is_private: bool
+) -> None:
+    """It led to no channel: admins who see the channel see it, and may send it again."""
     id_, browser = delivered(installed, "#leads", "We buy Globex"), sign_in(installed, BEN)
     installed.slack.channels[LEADS].name = "leads-2"
-    installed.slack.add_channel(ACME, "leads", members=[BEN])
-    installed.clock.advance(6 * 60)
-    assert page(sign_in(installed, ANN), id_) == 200
-    names = {one["name"] for one in browser.get("/profile/channels").json()["channels"]}
+    there = installed.slack.add_channel(ACME, "leads", members=[BEN], is_private=is_private)
+    if is_private:
+        installed.slack.invite_bot(BEN, there.id)
+    list_channels(installed)
+    workspace = installed.services.client.find_workspace(ACME)
 
-    assert "leads" in names
+    assert installed.services.channels.find(workspace, "#leads") == there.id
     assert page(browser, id_) == 404
+    assert page(sign_in(installed, ANN), id_) == (404 if is_private else 200)
 
 
 def test_a_name_is_for_its_sender_until_it_leads_somewhere(installed: Bellhop) -> None:

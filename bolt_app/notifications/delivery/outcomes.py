@@ -12,6 +12,7 @@ from bolt_app.workspaces.lookup_budgets import LookupLimitError
 
 INTERNAL_ERROR = "internal_error"
 RECIPIENT_DENIED = "recipient_denied"
+MESSAGE_GONE = "message_not_found"
 # The methods of attempts that change a message and post none.
 CHANGING = ("chat.update", "chat.delete", "reactions.add")
 

@@ -33,6 +33,7 @@ from bolt_app.notifications.delivery.attempts import Attempt
 from bolt_app.notifications.delivery.errors import UploadsBusyError
 from bolt_app.notifications.delivery.file_links import FileLinks
 from bolt_app.notifications.delivery.outcomes import (
+    MESSAGE_GONE,
     Outcome,
     classify_error,
     dead_installation,
@@ -80,7 +81,7 @@ POST, UPDATE = "chat.postMessage", "chat.update"
 # Attempts with the best rendering, if the last error is one of Slack's servers, which the content
 # may cause. Each later one has a simpler rendering: after two minutes, four, nine.
 FULL_ATTEMPTS = 6
-MESSAGE_GONE, THREAD_GONE = "message_not_found", "thread_not_found"
+THREAD_GONE = "thread_not_found"
 CUSTOMIZE = "chat:write.customize"
 CUSTOM_LOOKS = ("username", "icon_emoji", "icon_url")
 # Arguments of chat.postMessage that chat.update does not accept.
@@ -251,8 +252,8 @@ class MessageSender:
                 have deleted the known one.
             is_deleted: whether the sender deletes the message, and with it all others.
 
-        Returns: the outcome of the first message found, if `ts` is None; and Slack's code, if it
-            refused to delete one.
+        Returns: the outcome of the first message found, if `ts` is None and it stays; and Slack's
+            code, if it refused to delete one.
 
         Raises:
             NotInstalledError, SlackCallError: a call failed.
@@ -261,7 +262,7 @@ class MessageSender:
         workspace = await self._client.find_workspace_soon(attempt.team_id)
         found = [message async for message in self._find(workspace, attempt, check, ts)]
         known, refused = None, None
-        if ts is None and found:
+        if ts is None and found and not is_deleted:
             known = _sent(attempt, *found[0])
             ts = known.ts
         is_one_left = is_deleted or any(str(message["ts"]) == ts for _, message in found)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    or_,
     select,
     tuple_,
     update,
@@ -21,7 +22,6 @@ from sqlalchemy.orm import aliased
 
 from bolt_app.db.bulk import BulkUpdate, is_any_of
 from bolt_app.db.models import (
-    IS_CHANGE,
     IS_OPEN,
     IS_SENDING,
     IS_WAITING,
@@ -35,6 +35,7 @@ from bolt_app.db.types import UTCDateTime
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS
+from bolt_app.notifications.delivery.outcomes import MESSAGE_GONE
 from bolt_app.notifications.queue.requeue import EXPIRED_STATE
 from bolt_app.slack_ids import NOBODY
 
@@ -293,8 +294,10 @@ DELETION = (
     .where(
         Delivery.lane_id == bindparam("lane_id"),
         Delivery.key == bindparam("key"),
+        Delivery.key.is_not(None),
         Delivery.mode == DeliveryMode.DELETE,
-        IS_CHANGE,
+        # Without a message at first there was nothing to delete.
+        or_(Delivery.state != DeliveryState.CANCELLED, Delivery.error == MESSAGE_GONE),
     )
     .limit(1)
 )

@@ -60,6 +60,8 @@ RETRY_FOR = timedelta(days=1)
 SECOND_LOOK = timedelta(minutes=1)
 # The most stored content of concurrent attempts.
 MOST_BYTES = 4 * 1024 * 1024
+# Contents of so many bytes begin in any case: few large ones that wait for Slack stop no others.
+SMALL_BYTES = 16 * 1024
 # Earlier deliveries of a key that inherit the urgency of a later one at once.
 MOST_INHERITING = 20
 # States of a delivery whose message is found later.
@@ -261,7 +263,8 @@ class Store:
         Outcomes come first: an attempt may reply to a message whose outcome is among them.
 
         Args:
-            room: bytes of content that may begin; begins beyond are reported as locked.
+            room: bytes of content that may begin; begins of large contents beyond are reported as
+                locked.
         """
         now = self._clock()
         with self._database.writing_connection() as connection:
@@ -402,7 +405,7 @@ class Store:
             elif (row.number, row.token) != (begin.shard.number, begin.shard.token):
                 waiting.append(begin)
             # In memory a content takes many times its stored size.
-            elif row.size <= room or room >= MOST_BYTES:
+            elif row.size <= max(room, SMALL_BYTES) or room >= MOST_BYTES:
                 owned.append(begin)
                 room -= row.size
             else:

@@ -13,7 +13,6 @@ from bolt_app.db.models import Channel, Delivery, Lane, Notification, Notificati
 from bolt_app.notifications.content.states import FAILED_STATES, OPEN_STATES, DeliveryState
 from bolt_app.notifications.history.publication import IS_EXPECTED, IS_PUBLISHED, IS_WITHDRAWN
 from bolt_app.notifications.history.store import Condition
-from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_ids import is_channel
 from bolt_app.workspaces.channel_names import find_named
 from bolt_app.workspaces.channels import IS_PUBLIC
@@ -27,7 +26,7 @@ class DeliveryRoutes:
         stored: the channels of their lanes, or their recipients, as far as they are known.
         addresses: the same, with the ids of known channels instead of their names while a delivery
             is open.
-        named: the ids of deliveries to names that a known channel has now.
+        named: the channels that have the names now to which deliveries were sent.
         published: the ids of deliveries that make the notification visible at their destination.
         withdrawn: the ids of deliveries that only the sender and admins may see.
         expected: the ids of deliveries of subscriptions that have not arrived.
@@ -35,10 +34,14 @@ class DeliveryRoutes:
 
     stored: Mapping[int, str]
     addresses: Mapping[int, str] = field(repr=False)
-    named: Collection[int]
+    named: Mapping[int, str]
     published: Collection[int]
     withdrawn: Collection[int]
     expected: Collection[int]
+
+    def places(self) -> set[str]:
+        """Return all addresses, of which a person may see some."""
+        return {*self.addresses.values(), *self.named.values()}
 
 
 def with_channel_ids(
@@ -62,7 +65,6 @@ def find_audiences(connection: Connection, file_id: str, most: int) -> Sequence[
     states = (
         Delivery.state.in_(OPEN_STATES),
         Delivery.state.in_(FAILED_STATES),
-        Delivery.error.is_not_distinct_from(NOT_FOUND),
     )
     publication = (IS_PUBLISHED, IS_WITHDRAWN, IS_EXPECTED, *states)
     audience = (Lane.address, Delivery.recipient_id, Notification.source, *publication)

@@ -56,7 +56,6 @@ from bolt_app.notifications.history.views import (
     ViewedNotification,
     Viewer,
 )
-from bolt_app.notifications.queue.moved_channels import NOT_FOUND
 from bolt_app.slack_api import SlackCallError
 from bolt_app.slack_ids import NOBODY, is_person
 from bolt_app.workspaces.client import NotInstalledError
@@ -170,7 +169,7 @@ class Visibility:
         failed = [delivery for delivery in report.deliveries if delivery.state in FAILED_STATES]
         report = report.model_copy(update={"deliveries": failed})
         routes = self._routes(viewer, report, IS_TROUBLED)
-        names = person.channel_names(set(routes.addresses.values()))
+        names = person.channel_names(routes.places())
         seen = _seen(viewer, person, report, routes, names)
         if not seen or _is_for(person, report, routes, seen):
             return seen
@@ -275,7 +274,7 @@ class Visibility:
             report = self._history.find(viewer.team_id, notification_id)
             if report is not None and person.may(Action.USE):
                 routes = self._routes(viewer, report)
-                names = person.channel_names(set(routes.addresses.values()))
+                names = person.channel_names(routes.places())
                 seen = _seen(viewer, person, report, routes, names)
                 return _is_for(person, report, routes, seen)
         return False
@@ -313,7 +312,7 @@ class Visibility:
                 delivery.id for delivery in report.deliveries if delivery.state in OPEN_STATES
             }
             current = with_channel_ids(connection, viewer.team_id, stored)
-        named = {id_ for id_, address in current.items() if address != stored[id_]}
+        named = {id_: current[id_] for id_, address in stored.items() if current[id_] != address}
         addresses = {id_: current[id_] if id_ in open_ids else stored[id_] for id_ in stored}
         published = {row.id for row in routed if row.is_published}
         withdrawn = {row.id for row in routed if row.is_withdrawn}
@@ -326,7 +325,7 @@ class Visibility:
         routes = self._routes(viewer, report)
         content, is_cut = shown_content(report.content)
         mentioned = mentioned_ids(CHANNEL_MENTION, content)
-        names = person.channel_names({*routes.addresses.values(), *mentioned})
+        names = person.channel_names({*routes.places(), *mentioned})
         seen = _seen(viewer, person, report, routes, names)
         if not _is_for(person, report, routes, seen):
             return None
@@ -370,7 +369,7 @@ def _seen(
         label = _destination_label(viewer, routes.addresses.get(delivery.id), names)
         if label is None and _is_sender_or_admin(person, report):
             is_sender = _is_sender(person, report)
-            label = _unresolved_label(delivery, routes, is_sender=is_sender)
+            label = _unresolved_label(delivery, routes, names, is_sender=is_sender)
         if label is not None:
             seen.append(ViewedDelivery(label, delivery))
     return seen
@@ -390,7 +389,11 @@ def _destination_label(viewer: Viewer, address: str | None, names: Mapping[str, 
 
 
 def _unresolved_label(
-    delivery: DeliveryReport, routes: DeliveryRoutes, *, is_sender: bool
+    delivery: DeliveryReport,
+    routes: DeliveryRoutes,
+    names: Mapping[str, str],
+    *,
+    is_sender: bool,
 ) -> str | None:
     """Return a destination that led nowhere, as its sender wrote it; None for any other."""
     address = routes.stored.get(delivery.id)
@@ -399,15 +402,15 @@ def _unresolved_label(
     if address is None or not address.startswith("#"):
         return None
     # It may be the name of a private channel, with or without the bot.
-    return address if is_sender or _has_led_nowhere(delivery, routes) else None
+    return address if is_sender or _has_led_nowhere(delivery, routes, names) else None
 
 
-def _has_led_nowhere(delivery: DeliveryReport, routes: DeliveryRoutes) -> bool:
-    """Whether a delivery to a name failed because there was no such channel, or none was found."""
-    if delivery.state not in FAILED_STATES:
-        return False
-    code = delivery.error and delivery.error.code
-    return code == NOT_FOUND or delivery.id not in routes.named
+def _has_led_nowhere(
+    delivery: DeliveryReport, routes: DeliveryRoutes, names: Mapping[str, str]
+) -> bool:
+    """Whether a delivery to a name failed, and no channel that the person does not see has it."""
+    channel_id = routes.named.get(delivery.id)
+    return delivery.state in FAILED_STATES and (channel_id is None or channel_id in names)
 
 
 def _is_for(

@@ -207,8 +207,9 @@ def point_to(connection: Connection, delivery_id: int, notification_id: str, seq
     pending = update(Delivery).where(Delivery.id == delivery_id, IS_PENDING)
     # An attempt with the former content may have found the person of an e-mail address.
     recipient_id = case((Delivery.target.startswith("@"), None), else_=Delivery.recipient_id)
-    changed = pending.values(notification_id=notification_id, seq=seq, recipient_id=recipient_id)
-    return connection.execute(changed).rowcount > 0
+    # It becomes a delivery of the notification's sender.
+    changed = {"notification_id": notification_id, "changed_by": None, "seq": seq}
+    return connection.execute(pending.values(**changed, recipient_id=recipient_id)).rowcount > 0
 
 
 def end_pending(connection: Connection, delivery_id: int, values: Mapping[str, Any]) -> bool:

@@ -81,6 +81,22 @@ def test_a_message_that_slack_accepts_after_its_end_is_recorded(
     assert delivery.second_look_at is None
 
 
+def test_a_message_that_its_sender_deleted_in_doubt_is_deleted(
+    bellhop: Bellhop, hand: Hand
+) -> None:
+    sender = method_caller(bellhop)
+    ts = sender.ok(POST, channel=GENERAL, text="secret")["ts"]
+    accept_late = lose_request(hand)
+    sender.ok("chat.delete", channel=GENERAL, ts=ts)
+    deliver(hand, LATE_SECONDS)
+    accept_late()
+    assert texts(bellhop, GENERAL) == ["secret"]
+
+    deliver(hand, 120)
+
+    assert texts(bellhop, GENERAL) == []
+
+
 @pytest.mark.sqlite_only
 @pytest.mark.parametrize("ending", ["cancelled", "expired"])
 def test_a_message_that_slack_never_accepts_stays_ended(

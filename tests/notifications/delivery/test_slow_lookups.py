@@ -15,6 +15,7 @@ from bolt_app.application import LOOKUP_THREADS_OF_ONE
 from bolt_app.db.models import BotInstallation
 from bolt_app.delays import Delays
 from bolt_app.installations.rows import InstallationRows
+from bolt_app.notifications.delivery.store import MOST_BYTES
 from slack_sandbox import Fault
 from tests.delivering import LONG_ENOUGH, delivering, quick_bellhop, wait_until
 from tests.notifications.hand import accept, states
@@ -58,6 +59,13 @@ def to_people(bellhop: Bellhop) -> None:
         accept(bellhop, f"U0NOBODY{number:02}", "x")
 
 
+def large_to_people(bellhop: Bellhop) -> None:
+    """Send contents that use up the bytes that may be in progress."""
+    for number in range(MANY):
+        attachments = [{"text": "x" * (MOST_BYTES // 4)}]
+        accept(bellhop, f"U0NOBODY{number:02}", "x", attachments=attachments)
+
+
 def with_mentions(bellhop: Bellhop) -> None:
     for number, channel_id in enumerate(channels(bellhop, ACME)):
         accept(bellhop, channel_id, "x", mentions=[f"@nobody-{number}@acme.example"])
@@ -94,6 +102,7 @@ def channels(bellhop: Bellhop, team_id: str) -> list[str]:
     ("send", "method", "hanging"),
     [
         (to_people, INFO, LOOKUP_THREADS_OF_ONE),
+        (large_to_people, INFO, 3),
         (with_mentions, LOOKUP, LOOKUP_THREADS_OF_ONE),
         (to_addresses, LOOKUP, 2),
         (with_an_expired_token, REFRESH, 1),

@@ -899,6 +899,23 @@ def test_changes_count_as_deliveries(database_url: str, encryption_key: str) -> 
         assert len(states(bellhop)) == 3
 
 
+@pytest.mark.parametrize(("revoked", "left"), [(1, ["theirs"]), (2, ["one"])])
+def test_an_edit_of_a_waiting_edit_is_cancelled_with_its_own_key(
+    bellhop: Bellhop, revoked: int, left: list[str]
+) -> None:
+    bellhop.install(ANN)
+    first, second = (method_caller(bellhop, source="ci") for _ in range(2))
+    one = post(first, "one")
+    deliver(Hand(bellhop))
+    first.ok("chat.update", channel=GENERAL, ts=one, text="mine")
+    second.ok("chat.update", channel=GENERAL, ts=one, text="theirs")
+
+    run(bellhop, "api-key", "revoke", str(revoked), "--cancel")
+
+    deliver(Hand(bellhop))
+    assert texts(bellhop, GENERAL) == left
+
+
 @pytest.mark.both_databases
 @pytest.mark.parametrize(
     ("by", "cancelled", "left"), [(1, "0 del", ["two"]), (2, "2 del", ["one", "two"])]
