@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import random
+import os
 import re
 import sqlite3
 import sys
@@ -231,8 +231,7 @@ def log_requests(app: Flask) -> None:
 
     @app.before_request
     def begin() -> None:
-        # It only identifies a request: no cryptographic randomness needed.
-        g.request_id = f"{random.getrandbits(64):016x}"
+        g.request_id = os.urandom(8).hex()
         g.began = time.perf_counter()
         _request_id.set(g.request_id)
 

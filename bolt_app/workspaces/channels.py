@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import SystemRandom
 from threading import Lock
 from typing import Any
 
@@ -40,6 +40,7 @@ LISTING_LIFETIME = timedelta(minutes=5)
 LISTING_GRACE = timedelta(minutes=15)
 # After a listing that Slack did not answer.
 LIST_AGAIN_SECONDS = 10.0, 60.0
+_RANDOM = SystemRandom()
 PAGE_SIZE = 999
 _LISTED_AT = PreparedSelect(
     select(ChannelListing.listed_at).where(ChannelListing.team_id == bindparam("team_id"))
@@ -424,7 +425,7 @@ def _pause_after(error: SlackCallError) -> float:
 
     They are random: processes that have reached Slack's limit together would reach it again.
     """
-    return (error.retry_after or 0) + random.uniform(*LIST_AGAIN_SECONDS)  # noqa: S311
+    return (error.retry_after or 0) + _RANDOM.uniform(*LIST_AGAIN_SECONDS)
 
 
 def is_in_workspace(workspace: BotWorkspace, channel: Mapping[str, Any]) -> bool:

@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-import random
+from random import SystemRandom
 
 from bolt_app.delays import Delays
 
 # Consecutive internal errors that end a delivery, so that others in its lane continue.
 MOST_INTERNAL_ERRORS = 5
+_RANDOM = SystemRandom()
 
 
 def backoff(attempts: int, delays: Delays) -> float:
     """Return seconds to wait after a number of attempts: doubled each time, with 20 % jitter."""
     doubled = delays.first_retry * 2.0 ** min(max(attempts, 1) - 1, 20)
-    wait = min(delays.longest_retry, doubled) * random.uniform(0.8, 1.2)  # noqa: S311
+    wait = min(delays.longest_retry, doubled) * _RANDOM.uniform(0.8, 1.2)
     # The precision of stored timestamps.
     return round(wait, 6)

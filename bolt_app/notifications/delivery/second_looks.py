@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from random import SystemRandom
 from typing import Any
 
 from bolt_app.clock import Clock
@@ -18,6 +18,8 @@ from bolt_app.slack_api import SlackCallError
 from bolt_app.workspaces.client import NotInstalledError
 
 logger = logging.getLogger(__name__)
+
+_RANDOM = SystemRandom()
 
 
 class SecondLooks:
@@ -51,7 +53,7 @@ class SecondLooks:
 
     def due(self) -> datetime:
         """Return the time of the second look after a repeated attempt that ends now."""
-        wait = self._wait * random.uniform(1.0, 1.5)  # noqa: S311
+        wait = self._wait * _RANDOM.uniform(1.0, 1.5)
         return self._clock() + timedelta(seconds=wait)
 
     async def look(self, delivery_id: int, check: Check) -> datetime | None:
