@@ -19,6 +19,7 @@ from bolt_app.db.models import (
     Base,
     BotInstallation,
     Delivery,
+    IdempotencyKey,
     InstallationCheck,
     Lane,
     Notification,
@@ -372,6 +373,21 @@ def test_deliveries_keep_their_lanes_when_ids_are_no_longer_reused(
         with pytest.raises(IntegrityError), empty_database.writing() as session:
             session.execute(delete(Lane))
         schema.downgrade(empty_database, "0039-1")
+
+
+def test_keys_of_notices_are_deleted(empty_database: Database, clock: FakeClock) -> None:
+    """They name people, and an erasure searches only the owners."""
+    schema.upgrade(empty_database)
+    schema.downgrade(empty_database, "0040-1")
+    with empty_database.writing() as session:
+        for owner in ("T1/lifecycle", "T1/api_key:1"):
+            row = {"owner": owner, "key": "Ev1/U1", "body_hash": "", "notification_ids": ""}
+            session.execute(insert(IdempotencyKey).values(**row, created_at=clock()))
+
+    schema.upgrade(empty_database)
+
+    with empty_database.reading() as session:
+        assert session.scalars(select(IdempotencyKey.owner)).all() == ["T1/api_key:1"]
 
 
 def test_subscription_ids_are_never_reused(empty_database: Database, clock: FakeClock) -> None:

@@ -78,8 +78,8 @@ MENTION_SKIPPED = "mention_skipped"
 # thread. So is all Markdown, which takes up to 4 ms a KiB.
 LARGE_CONTENT = 2 * 1024
 POST, UPDATE = "chat.postMessage", "chat.update"
-# Attempts with the best rendering, if the last error is one of Slack's servers, which the content
-# may cause. Each later one has a simpler rendering: after two minutes, four, nine.
+# Attempts with the best rendering. After further errors of Slack's servers, which the content may
+# cause, each has a simpler one: after two minutes, four, nine.
 FULL_ATTEMPTS = 6
 THREAD_GONE = "thread_not_found"
 CUSTOMIZE = "chat:write.customize"

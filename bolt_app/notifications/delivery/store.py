@@ -17,6 +17,7 @@ from sqlalchemy import Connection, and_, func, select, update
 from bolt_app.clock import Clock, utc_now
 from bolt_app.db import Database
 from bolt_app.db.models import DELETED_ADDRESS, OPEN_STATES, Delivery, WorkspaceQueue
+from bolt_app.delays import Delays
 from bolt_app.notifications.content.modes import DeliveryMode
 from bolt_app.notifications.content.states import DeliveryState
 from bolt_app.notifications.delivery.attempts import ATTEMPT_ROWS, Attempt, attempt_of, has_expired
@@ -57,8 +58,8 @@ from bolt_app.slack_api import AMBIGUOUS_CODES
 from bolt_app.slack_ids import NOBODY
 
 RETRY_FOR = timedelta(days=1)
-SECOND_LOOK = timedelta(minutes=1)
-# The most stored content of concurrent attempts.
+SECOND_LOOK = timedelta(seconds=Delays().second_look)
+# The most stored content of concurrent attempts, besides small contents.
 MOST_BYTES = 4 * 1024 * 1024
 # Contents of so many bytes begin in any case: few large ones that wait for Slack stop no others.
 SMALL_BYTES = 16 * 1024
@@ -66,8 +67,10 @@ SMALL_BYTES = 16 * 1024
 MOST_INHERITING = 20
 # States of a delivery whose message is found later.
 _MAY_BE_FOUND = (
-    *(DeliveryState.DEAD, DeliveryState.UNKNOWN),
-    *(DeliveryState.CANCELLED, DeliveryState.EXPIRED),
+    DeliveryState.DEAD,
+    DeliveryState.UNKNOWN,
+    DeliveryState.CANCELLED,
+    DeliveryState.EXPIRED,
 )
 _MAX_ID = 2**62
 

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 
 from bolt_app.credentials.records import lock_credentials
-from bolt_app.credentials.sources import SourceKind, person_source
+from bolt_app.credentials.sources import person_source
 from bolt_app.db.bulk import is_any_of
 from bolt_app.db.models import (
     DELETED_ADDRESS,
@@ -113,6 +113,11 @@ class ErasedPeople:
         sources = [person_source(user_id) for user_id in self.user_ids]
         return and_(IS_BY_PERSON, is_any_of(Notification.source, values=sources))
 
+    def key_owners(self) -> Sequence[str]:
+        """Return the owners of the idempotency keys of some people's notifications."""
+        sources = [person_source(user_id) for user_id in self.user_ids or ()]
+        return [f"{team_id}/{source}" for team_id in self.team_ids for source in sources]
+
     def subscribed(self) -> ColumnElement[bool]:
         """Return the condition that a subscription is theirs, or was created by one of them."""
         return self.addresses(Subscription.address) | self.are(Subscription.created_by)
@@ -138,7 +143,10 @@ def with_data_only(connection: Connection, people: ErasedPeople) -> ErasedPeople
         .where(people.are_there(ApiKey.team_id)),
     )
     found = set(connection.scalars(places))
-    found.update(owner.partition("/")[0] for owner in _idempotency_keys(connection, people))
+    keys = select(IdempotencyKey.owner).where(
+        is_any_of(IdempotencyKey.owner, values=people.key_owners())
+    )
+    found.update(owner.partition("/")[0] for owner in connection.scalars(keys))
     return replace(people, team_ids=found)
 
 
@@ -334,34 +342,14 @@ def _erase_authors(connection: Connection, people: ErasedPeople) -> None:
 
 
 def _delete_idempotency_keys(connection: Connection, people: ErasedPeople) -> None:
-    """Delete the keys of notifications from people in Slack, and to them about their channels."""
-    owner, key = IdempotencyKey.owner, IdempotencyKey.key
+    """Delete the keys of notifications that people sent in Slack."""
+    owner = IdempotencyKey.owner
     if people.user_ids is None:
         for team_id in people.team_ids:
-            by_person = owner.startswith(f"{team_id}/{person_source('')}", autoescape=True)
-            about = owner == f"{team_id}/{SourceKind.LIFECYCLE}"
-            connection.execute(delete(IdempotencyKey).where(by_person | about))
+            is_theirs = owner.startswith(f"{team_id}/{person_source('')}", autoescape=True)
+            connection.execute(delete(IdempotencyKey).where(is_theirs))
         return
-    for name, keys in _idempotency_keys(connection, people).items():
-        is_theirs = (owner == name, is_any_of(key, values=keys))
-        connection.execute(delete(IdempotencyKey).where(*is_theirs))
-
-
-def _idempotency_keys(
-    connection: Connection, people: ErasedPeople
-) -> Mapping[str, Collection[str]]:
-    """Return the keys of some people's notifications, and of those to them, by owner."""
-    ids = set(people.user_ids or ())
-    by = {f"{team_id}/{person_source(id_)}" for team_id in people.team_ids for id_ in ids}
-    about = {f"{team_id}/{SourceKind.LIFECYCLE}" for team_id in people.team_ids}
-    stored = select(IdempotencyKey.owner, IdempotencyKey.key).where(
-        is_any_of(IdempotencyKey.owner, values=by | about)
-    )
-    found: dict[str, list[str]] = defaultdict(list)
-    for owner, key in connection.execute(stored):
-        if owner in by or key.rpartition("/")[2] in ids:
-            found[owner].append(key)
-    return found
+    connection.execute(delete(IdempotencyKey).where(is_any_of(owner, values=people.key_owners())))
 
 
 def _forget_homes(connection: Connection, people: ErasedPeople) -> Sequence[Any]:

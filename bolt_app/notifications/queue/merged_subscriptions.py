@@ -11,8 +11,8 @@ from bolt_app.db.models import IS_PENDING, Delivery, Subscription
 def merge_subscription(connection: Connection, ended_id: int, kept_id: int, seq: int) -> None:
     """Delete a subscription; its pending deliveries become those of another one.
 
-    Held deliveries of a subscription that has ended are cancelled: here, those of notifications
-    that the kept one has too.
+    Those of notifications that the kept one has too stay with the ended one: a held delivery of a
+    subscription that has ended is cancelled when it is due.
 
     Args:
         seq: the number of the change that this is part of.
